@@ -1,0 +1,163 @@
+//! The messages, all JSON but for rows, which travel as an Arrow IPC stream.
+
+use serde::{Deserialize, Serialize};
+use springtide_model::{ClusterId, DataObject, Epoch, LoadTarget, NodeId, TxnId};
+
+/// CN heartbeat port, `POST`: body [`HeartbeatRequest`], answer [`HeartbeatReply`].
+pub const HEARTBEAT: &str = "/internal/v1/heartbeat";
+/// CN heartbeat port, `POST`: write rows. The body is one line of JSON ([`IngestRequest`]), a newline, then an Arrow IPC stream whose columns
+/// are the target's, in order. Answer [`IngestReply`].
+pub const INGEST: &str = "/internal/v1/ingest";
+/// FE RPC port, `POST`: body [`BeginLoadRequest`], answer [`BeginLoadReply`].
+pub const BEGIN_LOAD: &str = "/internal/v1/load/begin";
+/// FE RPC port, `POST`: body [`CommitLoadRequest`], answer [`CommitLoadReply`].
+pub const COMMIT_LOAD: &str = "/internal/v1/load/commit";
+/// FE RPC port, `POST`: body [`AbortLoadRequest`], answer `{}`; idempotent.
+pub const ABORT_LOAD: &str = "/internal/v1/load/abort";
+
+/// Who asks, and under which timeline. A node refuses a lower epoch than it has seen, and another cluster's id.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HeartbeatRequest {
+    /// The frontend's cluster.
+    pub cluster_id: ClusterId,
+    /// The frontend's timeline.
+    pub epoch: Epoch,
+    /// The node's id in the catalog.
+    pub node_id: NodeId,
+    /// Base URL of the frontend's RPC port, for loads that this node begins.
+    pub frontend_rpc_url: String,
+}
+
+/// What a compute node says about itself at each heartbeat. Ports are on the host that the heartbeat was sent to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeartbeatReply {
+    /// Engine version.
+    pub version: String,
+    /// When the process started, milliseconds since 1970.
+    pub start_time_ms: u64,
+    /// `true` while the node drains: it takes nothing new.
+    pub draining: bool,
+    /// Port of HTTP (Stream Load, metrics).
+    pub http_port: u16,
+    /// Port of gRPC (distributed queries).
+    pub worker_port: u16,
+    /// Processor cores that the node may use.
+    pub cpu_cores: u32,
+    /// Bytes of memory that queries and loads may use.
+    pub memory_limit_bytes: u64,
+    /// Bytes in use.
+    pub memory_used_bytes: u64,
+    /// Query fragments that run.
+    pub running_fragments: u64,
+    /// Loads that run.
+    pub running_loads: u64,
+}
+
+/// Head of an [`INGEST`] body.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IngestRequest {
+    /// Where the rows go.
+    pub target: LoadTarget,
+}
+
+/// Answer of [`INGEST`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IngestReply {
+    /// What was written; nothing of it is visible before the commit.
+    pub objects: Vec<DataObject>,
+    /// Rows written.
+    pub rows: u64,
+}
+
+/// A compute node begins a Stream Load in a client's name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BeginLoadRequest {
+    /// Database by name.
+    pub database: String,
+    /// Table by name.
+    pub table: String,
+    /// The client's label: the same label is loaded at most once per database.
+    pub label: String,
+    /// The client's user name.
+    pub user: String,
+    /// The client's password; never logged.
+    pub password: Secret,
+    /// The client's address, for the audit.
+    pub client_ip: String,
+    /// Seconds until the transaction is aborted.
+    pub timeout_s: u64,
+}
+
+/// Answer of [`BEGIN_LOAD`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
+pub enum BeginLoadReply {
+    /// Write to `target`, then commit or abort.
+    Begun {
+        /// Where the rows go.
+        target: LoadTarget,
+    },
+    /// The label was used before; nothing is to be written.
+    LabelAlreadyExists {
+        /// The transaction that has it.
+        txn: TxnId,
+        /// `RUNNING`, or `FINISHED` when it is visible.
+        existing_job_status: String,
+    },
+    /// The user or the password is wrong, or the user may not load.
+    AccessDenied {
+        /// For the client.
+        message: String,
+    },
+    /// Unknown database or table and the like.
+    Refused {
+        /// For the client.
+        message: String,
+    },
+}
+
+/// A load is complete: all its objects are on the store.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CommitLoadRequest {
+    /// Which transaction.
+    pub txn: TxnId,
+    /// All that it wrote; empty commits nothing but the label.
+    pub objects: Vec<DataObject>,
+    /// Seconds to wait for the new version to be visible.
+    pub publish_timeout_s: u64,
+}
+
+/// Answer of [`COMMIT_LOAD`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
+pub enum CommitLoadReply {
+    /// Committed and visible.
+    Visible,
+    /// Committed: will be visible, but was not within the time.
+    PublishTimeout,
+    /// The transaction is gone or was aborted; nothing of it will be visible.
+    Refused {
+        /// For the client.
+        message: String,
+    },
+}
+
+/// A load failed: nothing of it is to be visible.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AbortLoadRequest {
+    /// Which transaction.
+    pub txn: TxnId,
+    /// Why, for `SHOW LOAD` and the audit.
+    pub reason: String,
+}
+
+/// A password on its way: `Debug` does not show it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}

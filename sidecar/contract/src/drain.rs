@@ -1,0 +1,60 @@
+//! The drain protocol: how a compute node leaves without a failed statement.
+//!
+//! ```text
+//! kubelet --preStop GET /drain/<key>--> sidecar --POST /internal/v1/drain--> CN  (cordon: heartbeats now say Draining)
+//!                                       sidecar --GET  /internal/v1/status-> CN  (until observed by the FE and idle)
+//! kubelet <-------- 200, idle or deadline -------- sidecar
+//! ```
+//!
+//! The kubelet sends SIGTERM when the hook answers, whatever it answers: so the answer itself is what is withheld.
+
+use serde::{Deserialize, Serialize};
+
+/// CN, `POST`: start draining; idempotent. Body [`DrainRequest`], answer [`NodeStatus`].
+pub const DRAIN_PATH: &str = "/internal/v1/drain";
+/// CN, `POST`: cancel a drain; idempotent. Answer [`NodeStatus`].
+pub const UNDRAIN_PATH: &str = "/internal/v1/undrain";
+/// CN, `GET`: answer [`NodeStatus`].
+pub const STATUS_PATH: &str = "/internal/v1/status";
+
+/// Why a node is asked to drain; shown in its log and status.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainRequest {
+    /// Free text for people, for example `preStop`.
+    pub reason: String,
+}
+
+/// Whether a node takes new work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NodeState {
+    /// Takes new work.
+    Ready,
+    /// Finishes what it has; the frontend stops routing to it once a heartbeat has told it.
+    Draining,
+}
+
+/// What a compute node says about itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    /// Whether the node takes new work.
+    pub state: NodeState,
+    /// Whether the frontend has read `state` by a heartbeat since it last changed.
+    pub observed_by_frontend: bool,
+    /// Query fragments that run here.
+    pub running_fragments: u64,
+    /// Loads that run here, Stream Loads and ingest tasks alike.
+    pub running_loads: u64,
+}
+
+impl NodeStatus {
+    /// Whether the node may be stopped: it is draining, the frontend knows, and nothing runs.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.state == NodeState::Draining
+            && self.observed_by_frontend
+            && self.running_fragments == 0
+            && self.running_loads == 0
+    }
+}
