@@ -1,0 +1,29 @@
+CREATE TABLE IF NOT EXISTS lineitem (
+    l_orderkey BIGINT NOT NULL,
+    l_partkey BIGINT NOT NULL,
+    l_suppkey BIGINT NOT NULL,
+    l_linenumber INT NOT NULL,
+    l_quantity DECIMAL(15, 2) NOT NULL,
+    l_extendedprice DECIMAL(15, 2) NOT NULL,
+    l_discount DECIMAL(15, 2) NOT NULL,
+    l_tax DECIMAL(15, 2) NOT NULL,
+    l_returnflag VARCHAR(1) NOT NULL,
+    l_linestatus VARCHAR(1) NOT NULL,
+    l_shipdate DATE NOT NULL,
+    l_commitdate DATE NOT NULL,
+    l_receiptdate DATE NOT NULL,
+    l_shipinstruct VARCHAR(25) NOT NULL,
+    l_shipmode VARCHAR(10) NOT NULL,
+    l_comment VARCHAR(44) NOT NULL
+)
+DUPLICATE KEY(l_orderkey, l_partkey)
+PARTITION BY RANGE(l_shipdate) (
+    PARTITION p1992 VALUES LESS THAN ("1993-01-01"),
+    PARTITION p1993 VALUES LESS THAN ("1994-01-01"),
+    PARTITION p1994 VALUES LESS THAN ("1995-01-01"),
+    PARTITION p1995 VALUES LESS THAN ("1996-01-01"),
+    PARTITION p1996 VALUES LESS THAN ("1997-01-01"),
+    PARTITION p1997 VALUES LESS THAN ("1998-01-01"),
+    PARTITION p1998 VALUES LESS THAN ("1999-01-01")
+)
+DISTRIBUTED BY HASH(l_orderkey) BUCKETS 4
