@@ -1,0 +1,1 @@
+//! The cluster itself: what every other scenario takes for granted.
