@@ -1,0 +1,339 @@
+//! A pool of stateless compute nodes of a cluster.
+
+#![allow(
+    unreachable_pub,
+    reason = "the KubeSchema derive puts a second, public struct into a function"
+)]
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::core::Rule;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::pod::{PodResources, Toleration};
+use crate::quantity::{Duration, Quantity};
+
+/// How much compute is wanted, and when. Written by the department.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "springtide.dev",
+    version = "v1alpha1",
+    kind = "ComputeGroup",
+    plural = "computegroups",
+    shortname = "cg",
+    category = "springtide",
+    namespaced,
+    status = "ComputeGroupStatus",
+    derive = "PartialEq",
+    doc = "A pool of compute nodes of a LakeCluster: how many, how large, and at which times of the day at least or at most how many.",
+    validation = ("self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')", "metadata.name becomes part of host names: write at most 40 lower-case letters, digits and dashes, a letter first"),
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(
+        name = "Available", type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Available\")].status",
+        description = "Whether queries are answered"
+    ),
+    printcolumn(
+        name = "Reason", type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Available\")].reason",
+        description = "Why, in one word"
+    ),
+    printcolumn(
+        name = "Endpoint", type_ = "string", json_path = ".status.endpoint",
+        description = "Where MySQL clients connect"
+    ),
+    printcolumn(
+        name = "Serving", type_ = "integer", json_path = ".status.servingReplicas",
+        description = "Compute nodes that take queries"
+    ),
+    printcolumn(
+        name = "Wanted", type_ = "integer", json_path = ".status.wantedReplicas",
+        description = "Compute nodes that are wanted at present"
+    ),
+    printcolumn(
+        name = "Until", type_ = "string", json_path = ".status.nextTransition.at",
+        description = "When a window changes that next"
+    ),
+    printcolumn(
+        name = "Accepted", type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Accepted\")].status",
+        description = "Whether the written values are in force"
+    ),
+    printcolumn(
+        name = "Cluster", type_ = "string", json_path = ".spec.cluster", priority = 1,
+        description = "LakeCluster that the group belongs to"
+    ),
+    printcolumn(
+        name = "Warehouse", type_ = "string", json_path = ".status.warehouse", priority = 1,
+        description = "Warehouse that the nodes serve"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("has(self.warehouse) == has(oldSelf.warehouse) && (!has(self.warehouse) || self.warehouse == oldSelf.warehouse)", "warehouse cannot change: nodes and running sessions are bound to it. Create a second ComputeGroup with the other warehouse and delete this one"))]
+pub struct ComputeGroupSpec {
+    /// Name of the LakeCluster in the same namespace. It never changes. Required: compute without a cluster has nothing to compute.
+    #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    #[x_kube(validation = ("self == oldSelf", "cluster cannot change: the nodes are known to that cluster's frontends. Create a second ComputeGroup for the other cluster and delete this one"))]
+    pub cluster: String,
+    /// The warehouse that the nodes serve; several groups may serve one. It never changes. StarRocks knows only `default_warehouse`. Unset: the group's name, and `default_warehouse` on StarRocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_-]*$"))]
+    pub warehouse: Option<String>,
+    /// Compute nodes that are wanted when no window says otherwise; people, GitOps and autoscalers write it, the operator never does.
+    #[serde(default = "default_replicas")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub replicas: i32,
+    /// CPU and memory of one node. Unset: the department's default, then the cluster's, then 1 core and 2Gi.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<PodResources>,
+    /// Bytes of local disk for the cache and for spilled data of one node; nothing on it matters.
+    #[serde(default = "default_cache_size")]
+    pub cache_size: Quantity,
+    /// Times at which at least or at most so many nodes are wanted. The largest active minimum and the smallest active maximum count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub schedules: Vec<Schedule>,
+    /// How a node leaves.
+    #[serde(default)]
+    pub drain: Drain,
+    /// Where the pods may run.
+    #[serde(default)]
+    pub placement: Placement,
+    /// Labels of the pods, for example for cost reports.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::pod::labels_schema")]
+    #[x_kube(validation = crate::pod::reserved_labels())]
+    pub labels: BTreeMap<String, String>,
+}
+
+fn default_replicas() -> i32 {
+    1
+}
+
+fn default_cache_size() -> Quantity {
+    Quantity::new("10Gi")
+}
+
+/// A window: from a start that recurs until it ends, at least or at most so many nodes are wanted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("has(self.duration) != has(self.until)", "a window ends in one way: write either duration (8h, elapsed time) or until (18:00, local time), not both and not neither"))]
+#[x_kube(validation = ("has(self.minReplicas) != has(self.maxReplicas)", "a window is a floor or a ceiling: write either minReplicas or maxReplicas. For both, write two windows"))]
+#[x_kube(validation = ("!has(self.leadTime) || has(self.minReplicas)", "leadTime is how long before its start a floor is raised: write it only with minReplicas"))]
+pub struct Schedule {
+    /// Name of the window. Required: it is the key of the list.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// When the window opens, as five fields of cron (minute, hour, day of month, month, day of week): `0 8 * * MON-FRI`. Required: a window without a start never opens.
+    #[schemars(length(min = 9, max = 128), regex(pattern = r"^\S+( +\S+){4}$"))]
+    pub start: String,
+    /// How long the window stays open, in elapsed time: `8h`. Unset: `until` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Duration")]
+    pub duration: Option<Duration>,
+    /// Local time at which the window closes, on the day it opened or the next: `18:00`. Unset: `duration` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 5), regex(pattern = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
+    pub until: Option<String>,
+    /// Time zone of `start` and `until`, by its IANA name: `Europe/Berlin`.
+    #[serde(default = "default_time_zone")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z][A-Za-z0-9_+/-]*$"))]
+    pub time_zone: String,
+    /// Nodes that are wanted at least while the window is open. Unset: `maxReplicas` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub min_replicas: Option<i32>,
+    /// Nodes that are wanted at most while the window is open. Unset: `minReplicas` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub max_replicas: Option<i32>,
+    /// How long before the start the floor is raised, so that nodes serve when the window opens: `5m`. Unset: no lead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Duration")]
+    pub lead_time: Option<Duration>,
+    /// Whether the window is left out for now.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+fn default_time_zone() -> String {
+    "Etc/UTC".to_owned()
+}
+
+/// How a node leaves: it takes no new work, and stops when nothing runs on it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Drain {
+    /// How long a node may finish what runs on it, at most `24h`. Statements are limited to the same time.
+    #[serde(default = "default_drain_timeout")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')").message("drain.timeout is how long running statements may take to finish: write between 1s and 24h, for example 10m"))]
+    pub timeout: Duration,
+}
+
+fn default_drain_timeout() -> Duration {
+    Duration::new("10m")
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self {
+            timeout: default_drain_timeout(),
+        }
+    }
+}
+
+/// Where the pods may run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Placement {
+    /// Labels that a node of Kubernetes needs, beside those of the cluster's `computeTemplate`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::pod::labels_schema")]
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints that the pods may live with, beside those of the cluster's `computeTemplate`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub tolerations: Vec<Toleration>,
+}
+
+/// What the operator found and made.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ComputeGroupStatus {
+    /// What is true of this object at present.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::condition::conditions_schema")]
+    pub conditions: Vec<Condition>,
+    /// The generation of the object that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+    /// Pods that exist; the scale subresource shows it.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub replicas: i32,
+    /// Label selector of the pods, as text; the scale subresource and autoscalers need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub selector: Option<String>,
+    /// Pods that are ready, by Kubernetes.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub ready_replicas: i32,
+    /// Nodes that are alive and not draining, by `SHOW COMPUTE NODES`.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub serving_replicas: i32,
+    /// Nodes that are wanted at present: `replicas` within floor and ceiling, 0 while the cluster is suspended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub wanted_replicas: Option<i32>,
+    /// The largest minimum of the windows that are open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub floor: Option<i32>,
+    /// The smallest maximum of the windows that are open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub ceiling: Option<i32>,
+    /// Host and port for MySQL clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 320))]
+    pub endpoint: Option<String>,
+    /// The warehouse that the nodes serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub warehouse: Option<String>,
+    /// The windows that count at present.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub active_windows: Vec<ActiveWindow>,
+    /// The next change of floor or ceiling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_transition: Option<NextTransition>,
+    /// The nodes that the engine knows, by pod name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub nodes: Vec<NodeStatus>,
+    /// The last spec that was accepted; it is in force while the written one is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::pod::accepted_spec_schema")]
+    pub accepted_spec: Option<Box<ComputeGroupSpec>>,
+}
+
+/// A window that counts at present.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ActiveWindow {
+    /// Name of the window.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// When it opens or opened.
+    #[schemars(length(max = 64), extend("format" = "date-time"))]
+    pub opens_at: String,
+    /// From when on it counts: `opensAt` less the lead time.
+    #[schemars(length(max = 64), extend("format" = "date-time"))]
+    pub raised_at: String,
+    /// When it closes.
+    #[schemars(length(max = 64), extend("format" = "date-time"))]
+    pub closes_at: String,
+    /// Its minimum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub min_replicas: Option<i32>,
+    /// Its maximum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub max_replicas: Option<i32>,
+}
+
+/// The next change of floor or ceiling.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NextTransition {
+    /// When.
+    #[schemars(length(max = 64), extend("format" = "date-time"))]
+    pub at: String,
+    /// The floor from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub floor: Option<i32>,
+    /// The ceiling from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub ceiling: Option<i32>,
+    /// Nodes that are wanted from then on, if nobody changes `replicas`.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub wanted_replicas: i32,
+    /// The windows that open or close then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub windows: Vec<String>,
+}
+
+/// A compute node as the engine knows it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    /// Name of the pod.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// `ComputeNodeId` of the engine.
+    #[schemars(length(max = 32))]
+    pub node_id: String,
+    /// Whether its heartbeats arrive.
+    #[serde(default)]
+    pub alive: bool,
+    /// Whether it finishes what it has and takes nothing new.
+    #[serde(default)]
+    pub draining: bool,
+}

@@ -1,0 +1,41 @@
+//! The definitions as they are installed: what kube derives, made stricter.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::core::CustomResourceExt;
+use serde_json::Value;
+
+use crate::{ComputeGroup, Department, LakeCluster};
+
+/// All definitions, in the order in which a person meets them.
+///
+/// # Panics
+///
+/// Never for the types of this crate: the tests generate every definition.
+#[must_use]
+pub fn definitions() -> Vec<CustomResourceDefinition> {
+    [Department::crd(), LakeCluster::crd(), ComputeGroup::crd()]
+        .into_iter()
+        .map(without_nulls)
+        .collect()
+}
+
+/// Removes `nullable`, which the derivation adds to every optional field. A field is left out or has a value; a third state would
+/// only make every rule handle it.
+fn without_nulls(definition: CustomResourceDefinition) -> CustomResourceDefinition {
+    let mut value = serde_json::to_value(definition).expect("a definition is plain data");
+    remove_nullable(&mut value);
+    serde_json::from_value(value).expect("removing `nullable` leaves a definition")
+}
+
+fn remove_nullable(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            if fields.get("nullable").is_some_and(Value::is_boolean) {
+                fields.remove("nullable");
+            }
+            fields.values_mut().for_each(remove_nullable);
+        }
+        Value::Array(items) => items.iter_mut().for_each(remove_nullable),
+        _ => {}
+    }
+}
