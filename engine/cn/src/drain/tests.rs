@@ -1,0 +1,63 @@
+use springtide_model::{ClusterId, Epoch, NodeId};
+use springtide_rpc::message::HeartbeatRequest;
+use uuid::Uuid;
+
+use super::{Fenced, Node};
+
+fn cluster(n: u128) -> ClusterId {
+    ClusterId(Uuid::from_u128(n))
+}
+
+fn heartbeat(cluster_id: ClusterId, epoch: u64) -> HeartbeatRequest {
+    HeartbeatRequest { cluster_id, epoch: Epoch(epoch), node_id: NodeId(7), frontend_rpc_url: "http://fe:9020".into() }
+}
+
+#[test]
+fn a_drain_is_observed_only_by_a_heartbeat_after_it() {
+    let node = Node::new(cluster(1));
+    assert_eq!(node.heartbeat(&heartbeat(cluster(1), 1)), Ok(false));
+    node.set_draining(true);
+    assert!(!node.status(0).is_drained(), "the frontend may still send work");
+    assert_eq!(node.heartbeat(&heartbeat(cluster(1), 1)), Ok(true));
+    assert!(node.status(0).is_drained());
+    node.set_draining(true);
+    assert!(node.status(0).is_drained(), "draining again is not a new drain");
+}
+
+#[test]
+fn a_node_with_work_is_not_drained() {
+    let node = Node::new(cluster(1));
+    node.set_draining(true);
+    assert_eq!(node.heartbeat(&heartbeat(cluster(1), 1)), Ok(true));
+    assert!(!node.status(1).is_drained());
+    let load = node.begin_load();
+    assert!(!node.status(0).is_drained());
+    drop(load);
+    assert!(node.status(0).is_drained());
+}
+
+#[test]
+fn a_cancelled_drain_takes_work_again() {
+    let node = Node::new(cluster(1));
+    node.set_draining(true);
+    node.set_draining(false);
+    assert_eq!(node.heartbeat(&heartbeat(cluster(1), 1)), Ok(false));
+    assert!(!node.status(0).is_drained());
+}
+
+#[test]
+fn a_frontend_of_another_cluster_is_refused() {
+    let node = Node::new(cluster(1));
+    let refused = node.heartbeat(&heartbeat(cluster(2), 1));
+    assert_eq!(refused, Err(Fenced::ForeignCluster { ours: cluster(1), theirs: cluster(2) }));
+    assert_eq!(node.frontend(), None);
+}
+
+#[test]
+fn a_frontend_of_an_abandoned_timeline_is_refused() {
+    let node = Node::new(cluster(1));
+    assert_eq!(node.heartbeat(&heartbeat(cluster(1), 2)), Ok(false));
+    let stale = Err(Fenced::StaleEpoch { ours: Epoch(2), theirs: Epoch(1) });
+    assert_eq!(node.check_epoch(Epoch(1)), stale);
+    assert_eq!(node.check_epoch(Epoch(2)), Ok(()));
+}
