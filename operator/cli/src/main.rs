@@ -1,1 +1,122 @@
-fn main() {}
+//! `kubectl springtide`: what runs, why, and what happens next. It reads, and writes nothing.
+
+mod fetch;
+mod preview;
+mod status;
+
+use std::{io::Write, process::ExitCode};
+
+use chrono::{TimeDelta, Utc};
+use clap::{Parser, Subcommand};
+
+/// Shows Springtide's departments, clusters and compute groups on one screen.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl-springtide", bin_name = "kubectl springtide", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// What runs, why, and what to do next.
+    Status {
+        /// Name of a cluster, group or department; all by default.
+        name: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// The floor and ceiling that a group's windows make over the next days.
+    Preview {
+        /// Name of the ComputeGroup.
+        group: String,
+        /// Days to look ahead.
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=366))]
+        days: u16,
+        /// Time zone of the output, for example `Europe/Prague`; that of the group's first window by default.
+        #[arg(long)]
+        time_zone: Option<chrono_tz::Tz>,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Which cluster and namespace are meant, as in kubectl.
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// Namespace; that of the context by default.
+    #[arg(long, short)]
+    namespace: Option<String>,
+    /// Context of the kubeconfig; the current one by default.
+    #[arg(long)]
+    context: Option<String>,
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error("cannot read the kubeconfig; set KUBECONFIG or --context")]
+    Kubeconfig(#[source] kube::config::KubeconfigError),
+    #[error("cannot set up the connection to the API server")]
+    Client(#[source] kube::Error),
+    #[error("cannot read {what}; do you have the right to?")]
+    Read {
+        what: &'static str,
+        #[source]
+        source: kube::Error,
+    },
+    #[error("cannot read {what}: the API server did not answer in time")]
+    Slow { what: &'static str },
+    #[error("there is no ComputeGroup {name:?} in namespace {namespace:?}; `kubectl get computegroups -A` lists all")]
+    NoSuchGroup { namespace: String, name: String },
+    #[error("there is no cluster, group or department {name:?} here; try -n, or leave the name out")]
+    NoSuchName { name: String },
+    #[error(transparent)]
+    Preview(#[from] preview::PreviewError),
+    #[error("cannot write the output")]
+    Output(#[source] std::io::Error),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    // Fails only if a provider is installed already, which is as good.
+    let _already = rustls::crypto::ring::default_provider().install_default();
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut text = format!("error: {error}");
+            let mut cause = std::error::Error::source(&error);
+            while let Some(source) = cause {
+                text.push_str(": ");
+                text.push_str(&source.to_string());
+                cause = source.source();
+            }
+            let _unwritable = writeln!(std::io::stderr(), "{text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), CommandError> {
+    let text = match arguments.command {
+        Command::Status { name, place } => {
+            let found = fetch::everything(&place).await?;
+            let found = match name {
+                Some(name) => found.named(&name).ok_or(CommandError::NoSuchName { name })?,
+                None => found,
+            };
+            status::render(&found, Utc::now())
+        }
+        Command::Preview {
+            group,
+            days,
+            time_zone,
+            place,
+        } => {
+            let group = fetch::group(&place, &group).await?;
+            let now = Utc::now();
+            preview::render(&group, now, now + TimeDelta::days(days.into()), time_zone)?
+        }
+    };
+    std::io::stdout().write_all(text.as_bytes()).map_err(CommandError::Output)
+}

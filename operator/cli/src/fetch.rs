@@ -1,0 +1,131 @@
+//! Reads what the commands show.
+
+use std::{fmt::Debug, future::Future, time::Duration};
+
+use kube::{
+    Api, Client, Config, ResourceExt,
+    api::{ListParams, ObjectList},
+    config::KubeConfigOptions,
+};
+use springtide_crds::{ComputeGroup, Department, LakeCluster};
+
+use crate::{CommandError, Place};
+
+/// Longest time for one request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// Objects of a kind on one screen; past that a person wants `-n` or a name.
+const MOST_OBJECTS: u32 = 500;
+
+/// What `status` shows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Found {
+    /// Empty for those who may not read Departments.
+    pub(crate) departments: Vec<Department>,
+    pub(crate) clusters: Vec<LakeCluster>,
+    pub(crate) groups: Vec<ComputeGroup>,
+}
+
+impl Found {
+    /// What belongs to the department, cluster or group of this name.
+    pub(crate) fn named(self, name: &str) -> Option<Self> {
+        let departments: Vec<Department> = self.departments.into_iter().filter(|department| department.name_any() == name).collect();
+        let owns = |namespace: Option<String>| {
+            departments.iter().flat_map(|department| &department.spec.namespaces).any(|owned| Some(&owned.name) == namespace.as_ref())
+        };
+        let is_group = |group: &ComputeGroup| group.name_any() == name;
+        let cluster_of_group: Vec<(Option<String>, String)> =
+            self.groups.iter().filter(|group| is_group(group)).map(|group| (group.namespace(), group.spec.cluster.clone())).collect();
+        let clusters: Vec<LakeCluster> = self
+            .clusters
+            .into_iter()
+            .filter(|cluster| {
+                cluster.name_any() == name
+                    || owns(cluster.namespace())
+                    || cluster_of_group.contains(&(cluster.namespace(), cluster.name_any()))
+            })
+            .collect();
+        let groups: Vec<ComputeGroup> = self
+            .groups
+            .into_iter()
+            .filter(|group| is_group(group) || group.spec.cluster == name || owns(group.namespace()))
+            .collect();
+        let is_empty = departments.is_empty() && clusters.is_empty() && groups.is_empty();
+        (!is_empty).then_some(Self {
+            departments,
+            clusters,
+            groups,
+        })
+    }
+}
+
+/// Everything in the namespace that is asked for, or in all of them.
+pub(crate) async fn everything(place: &Place) -> Result<Found, CommandError> {
+    let (client, _) = connect(place).await?;
+    let namespace = place.namespace.as_deref();
+    let departments: Api<Department> = Api::all(client.clone());
+    let mut departments = match list("departments", departments.list(&ListParams::default().limit(MOST_OBJECTS))).await {
+        Ok(departments) => departments,
+        // A department's admin may not read Departments, and gets the rest.
+        Err(CommandError::Read { source: kube::Error::Api(status), .. }) if status.is_forbidden() => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    if let Some(namespace) = namespace {
+        departments.retain(|department| department.spec.namespaces.iter().any(|owned| owned.name == namespace));
+    }
+    let page = ListParams::default().limit(MOST_OBJECTS);
+    let clusters: Api<LakeCluster> = api(&client, namespace);
+    let groups: Api<ComputeGroup> = api(&client, namespace);
+    Ok(Found {
+        departments,
+        clusters: list("lakeclusters", clusters.list(&page)).await?,
+        groups: list("computegroups", groups.list(&page)).await?,
+    })
+}
+
+/// One group.
+pub(crate) async fn group(place: &Place, name: &str) -> Result<ComputeGroup, CommandError> {
+    let (client, default_namespace) = connect(place).await?;
+    let namespace = place.namespace.clone().unwrap_or(default_namespace);
+    let groups: Api<ComputeGroup> = Api::namespaced(client, &namespace);
+    let found = limited("the computegroup", groups.get_opt(name)).await?;
+    found.ok_or_else(|| CommandError::NoSuchGroup {
+        namespace,
+        name: name.to_owned(),
+    })
+}
+
+async fn connect(place: &Place) -> Result<(Client, String), CommandError> {
+    let options = KubeConfigOptions {
+        context: place.context.clone(),
+        ..KubeConfigOptions::default()
+    };
+    let mut config = Config::from_kubeconfig(&options).await.map_err(CommandError::Kubeconfig)?;
+    config.connect_timeout = Some(REQUEST_TIMEOUT / 4);
+    let namespace = config.default_namespace.clone();
+    Ok((Client::try_from(config).map_err(CommandError::Client)?, namespace))
+}
+
+fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+async fn list<K: Clone + Debug>(
+    what: &'static str,
+    request: impl Future<Output = Result<ObjectList<K>, kube::Error>>,
+) -> Result<Vec<K>, CommandError> {
+    Ok(limited(what, request).await?.items)
+}
+
+async fn limited<T>(what: &'static str, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CommandError> {
+    match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(source)) => Err(CommandError::Read { what, source }),
+        Err(_) => Err(CommandError::Slow { what }),
+    }
+}

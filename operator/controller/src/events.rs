@@ -1,0 +1,118 @@
+//! Events on our objects: what happened and why, once.
+
+use std::{
+    collections::HashMap,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Client,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+
+/// An Event with the same text is not repeated for this long.
+const QUIET: Duration = Duration::from_secs(3600);
+/// Texts that are remembered; past that all are forgotten, and at worst one Event is repeated.
+const MOST_REMEMBERED: usize = 20_000;
+/// The API server refuses longer notes.
+const LONGEST_NOTE: usize = 1024;
+/// Longest time for writing one Event; Events are never worth waiting for.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Something worth telling people about an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Notice {
+    /// Whether someone should look.
+    pub(crate) is_warning: bool,
+    /// CamelCase reason, one of few.
+    pub(crate) reason: String,
+    /// What the operator was doing.
+    pub(crate) action: &'static str,
+    /// The whole chain of causes.
+    pub(crate) note: String,
+}
+
+/// Publishes notices, each at most once an hour.
+pub(crate) struct Events {
+    recorder: Recorder,
+    told: Mutex<Told>,
+}
+
+/// By object and reason: what was told last, and when.
+type Told = HashMap<(String, String), (String, Instant)>;
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Events").finish_non_exhaustive()
+    }
+}
+
+impl Events {
+    pub(crate) fn new(client: Client, instance: &str) -> Self {
+        let reporter = Reporter {
+            controller: crate::settings::FIELD_MANAGER.to_owned(),
+            instance: Some(instance.to_owned()),
+        };
+        Self {
+            recorder: Recorder::new(client, reporter),
+            told: Mutex::default(),
+        }
+    }
+
+    /// Tells people, unless they were told the same of the same object lately. A failure is logged and nothing else: no
+    /// reconcile may depend on an Event.
+    pub(crate) async fn tell(&self, about: &ObjectReference, notice: Notice) {
+        let Notice { is_warning, reason, action, note } = notice;
+        let note = shortened(note);
+        if !self.is_news(about, &reason, &note, Instant::now()) {
+            return;
+        }
+        let event = Event {
+            type_: if is_warning { EventType::Warning } else { EventType::Normal },
+            reason,
+            note: Some(note),
+            action: action.to_owned(),
+            secondary: None,
+        };
+        match tokio::time::timeout(TIMEOUT, self.recorder.publish(&event, about)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = %error, reason = event.reason, "cannot write an event"),
+            Err(_) => tracing::warn!(reason = event.reason, "cannot write an event in time"),
+        }
+    }
+
+    fn is_news(&self, about: &ObjectReference, reason: &str, note: &str, now: Instant) -> bool {
+        let object = about.uid.clone().unwrap_or_default();
+        let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        is_news(&mut told, (object, reason.to_owned()), note, now)
+    }
+}
+
+fn is_news(told: &mut Told, key: (String, String), note: &str, now: Instant) -> bool {
+    if let Some((last, when)) = told.get(&key)
+        && last == note
+        && now.duration_since(*when) < QUIET
+    {
+        return false;
+    }
+    if told.len() >= MOST_REMEMBERED {
+        told.clear();
+    }
+    told.insert(key, (note.to_owned(), now));
+    true
+}
+
+/// At most [`LONGEST_NOTE`] bytes, cut between characters.
+fn shortened(mut note: String) -> String {
+    if note.len() > LONGEST_NOTE {
+        let end = (0..=LONGEST_NOTE - 3).rev().find(|index| note.is_char_boundary(*index)).unwrap_or(0);
+        note.truncate(end);
+        note.push_str("...");
+    }
+    note
+}
+
+#[cfg(test)]
+mod tests;

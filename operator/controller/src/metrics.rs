@@ -1,0 +1,172 @@
+//! What the operator tells Prometheus. Counts of writes are by kind and verb, so that "an idle operator writes nothing" can be
+//! seen; Leases, Events and status have verbs of their own.
+
+use std::time::Duration;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+/// Labels of a reconcile: which kind, and `ok`, `retry` or `failed`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReconcileLabels {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WriteLabels {
+    kind: String,
+    verb: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StatementLabels {
+    statement: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StatementErrorLabels {
+    statement: &'static str,
+    error: &'static str,
+}
+
+/// A ComputeGroup, by namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GroupLabels {
+    namespace: String,
+    group: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReplicaLabels {
+    namespace: String,
+    group: String,
+    state: &'static str,
+}
+
+const REPLICA_STATES: [&str; 3] = ["wanted", "pods", "serving"];
+
+/// All metrics of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// 1 while this replica leads.
+    pub leader: Gauge,
+    reconciles: Family<ReconcileLabels, Counter>,
+    reconcile_seconds: Family<KindLabels, Histogram>,
+    writes: Family<WriteLabels, Counter>,
+    statements: Family<StatementLabels, Histogram>,
+    statement_errors: Family<StatementErrorLabels, Counter>,
+    replicas: Family<ReplicaLabels, Gauge>,
+    window_lateness: Family<GroupLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let histogram = || Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]);
+        let mut metrics = Self {
+            registry: Registry::with_prefix("springtide"),
+            leader: Gauge::default(),
+            reconciles: Family::default(),
+            reconcile_seconds: Family::new_with_constructor(histogram),
+            writes: Family::default(),
+            statements: Family::new_with_constructor(histogram),
+            statement_errors: Family::default(),
+            replicas: Family::default(),
+            window_lateness: Family::default(),
+        };
+        let Self { registry, leader, reconciles, reconcile_seconds, writes, statements, statement_errors, replicas, window_lateness } =
+            &mut metrics;
+        registry.register("operator_leader", "1 while this replica leads", leader.clone());
+        registry.register("reconciles", "Reconciles by kind and outcome", reconciles.clone());
+        registry.register("reconcile_seconds", "Time a reconcile took", reconcile_seconds.clone());
+        registry.register("kubernetes_writes", "Requests that change something in Kubernetes, by kind and verb", writes.clone());
+        registry.register("sql_seconds", "Time an administrative statement took", statements.clone());
+        registry.register("sql_errors", "Administrative statements that failed", statement_errors.clone());
+        registry.register("group_replicas", "Compute nodes of a group: wanted, with a pod, and serving", replicas.clone());
+        registry.register(
+            "window_lateness_seconds",
+            "From the start of the last window until its compute served; negative is early",
+            window_lateness.clone(),
+        );
+        metrics
+    }
+}
+
+impl Metrics {
+    /// Counts one finished reconcile.
+    pub(crate) fn reconciled(&self, kind: &'static str, outcome: &'static str, took: Duration) {
+        self.reconciles.get_or_create(&ReconcileLabels { kind, outcome }).inc();
+        self.reconcile_seconds.get_or_create(&KindLabels { kind }).observe(took.as_secs_f64());
+    }
+
+    /// Counts one request that may change something in Kubernetes.
+    pub(crate) fn count_write(&self, kind: &str, verb: &'static str) {
+        let kind = kind.to_owned();
+        self.writes.get_or_create(&WriteLabels { kind, verb }).inc();
+    }
+
+    /// Notes one statement that was answered.
+    pub(crate) fn statement(&self, statement: &'static str, took: Duration) {
+        self.statements.get_or_create(&StatementLabels { statement }).observe(took.as_secs_f64());
+    }
+
+    /// Counts one statement that failed; `error` is a kind, not a text.
+    pub(crate) fn statement_failed(&self, statement: &'static str, error: &'static str) {
+        self.statement_errors.get_or_create(&StatementErrorLabels { statement, error }).inc();
+    }
+
+    /// Shows a group's compute nodes.
+    pub(crate) fn group_replicas(&self, namespace: &str, group: &str, counts: [u32; 3]) {
+        for (state, count) in REPLICA_STATES.into_iter().zip(counts) {
+            self.replicas.get_or_create(&replica_labels(namespace, group, state)).set(count.into());
+        }
+    }
+
+    /// Shows by how much the compute of a window was late.
+    pub(crate) fn window_ready(&self, namespace: &str, group: &str, lateness_seconds: f64) {
+        self.window_lateness.get_or_create(&group_labels(namespace, group)).set(lateness_seconds);
+    }
+
+    /// Forgets a group that is gone, so that its last values are not reported for ever.
+    pub(crate) fn forget_group(&self, namespace: &str, group: &str) {
+        for state in REPLICA_STATES {
+            self.replicas.remove(&replica_labels(namespace, group, state));
+        }
+        self.window_lateness.remove(&group_labels(namespace, group));
+    }
+
+    /// The OpenMetrics text.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a String cannot fail");
+        text
+    }
+}
+
+fn group_labels(namespace: &str, group: &str) -> GroupLabels {
+    GroupLabels {
+        namespace: namespace.to_owned(),
+        group: group.to_owned(),
+    }
+}
+
+fn replica_labels(namespace: &str, group: &str, state: &'static str) -> ReplicaLabels {
+    ReplicaLabels {
+        namespace: namespace.to_owned(),
+        group: group.to_owned(),
+        state,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! A real API server, with etcd and the few controllers whose work the operator relies on. No kubelet, no scheduler.
+
+use std::{
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use kube::{Client, Config};
+
+/// The one server of this test binary. It ends when the process ends, because its standard input does.
+pub struct ApiServer {
+    _supervisor: Child,
+    dir: PathBuf,
+    port: u16,
+}
+
+const TOKEN: &str = "administrator-of-a-test";
+
+/// The server, started by the first test that asks.
+pub fn api_server() -> &'static ApiServer {
+    static SERVER: OnceLock<ApiServer> = OnceLock::new();
+    SERVER.get_or_init(ApiServer::start)
+}
+
+impl ApiServer {
+    fn start() -> Self {
+        let binary = binary();
+        let dir = tempfile::Builder::new().prefix("springtide-api-server-").tempdir().unwrap().keep();
+        let [etcd, peer, port] = free_ports();
+        std::fs::write(dir.join("tokens.csv"), format!("{TOKEN},administrator,administrator,system:masters\n")).unwrap();
+        let kubeconfig = format!(
+            "{{apiVersion: v1, kind: Config, current-context: test, \
+             clusters: [{{name: test, cluster: {{server: \"https://127.0.0.1:{port}\", insecure-skip-tls-verify: true}}}}], \
+             users: [{{name: test, user: {{token: {TOKEN}}}}}], contexts: [{{name: test, context: {{cluster: test, user: test}}}}]}}\n"
+        );
+        std::fs::write(dir.join("kubeconfig"), kubeconfig).unwrap();
+        let supervisor = Command::new("sh")
+            .args(["-c", include_str!("api_server.sh"), "api_server"])
+            .arg(&binary)
+            .arg(&dir)
+            .args([etcd, peer, port].map(|port| port.to_string()))
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("sh starts");
+        Self {
+            _supervisor: supervisor,
+            dir,
+            port,
+        }
+    }
+
+    /// A client with all rights, once the server answers. One per test, as a client belongs to the test's runtime.
+    pub async fn client(&self) -> Client {
+        let client = self.client_that_may_fail();
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while ready(&client).await.is_err() {
+            let log = || std::fs::read_to_string(self.dir.join("apiserver.log")).unwrap_or_default();
+            assert!(Instant::now() < deadline, "the API server did not become ready:\n{}", last_lines(&log()));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        client
+    }
+
+    fn client_that_may_fail(&self) -> Client {
+        let _already = rustls::crypto::ring::default_provider().install_default();
+        let mut config = Config::new(format!("https://127.0.0.1:{}", self.port).parse().unwrap());
+        config.accept_invalid_certs = true;
+        config.auth_info.token = Some(TOKEN.to_owned().into());
+        config.connect_timeout = Some(Duration::from_secs(2));
+        Client::try_from(config).unwrap()
+    }
+}
+
+async fn ready(client: &Client) -> Result<(), kube::Error> {
+    let request = http::Request::get("/readyz").body(Vec::new()).unwrap();
+    client.request_text(request).await.map(|_| ())
+}
+
+/// Requests that change something, by the server's own counters: without Leases, Events and status.
+pub async fn writes(client: &Client) -> u64 {
+    let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
+    let text = client.request_text(request).await.unwrap();
+    let counts = text.lines().filter(|line| line.starts_with("apiserver_request_total{")).filter(|line| {
+        let has = |label: &str, values: &[&str]| values.iter().any(|value| line.contains(&format!("{label}=\"{value}\"")));
+        has("verb", &["POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION"])
+            && !has("resource", &["leases", "events", "tokenreviews", "subjectaccessreviews"])
+            && !has("subresource", &["status"])
+            && !line.contains("dry_run=\"All\"")
+    });
+    counts.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
+}
+
+/// Status writes, by the server's own counters.
+pub async fn status_writes(client: &Client) -> u64 {
+    let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
+    let text = client.request_text(request).await.unwrap();
+    let counts = text.lines().filter(|line| {
+        line.starts_with("apiserver_request_total{")
+            && line.contains("subresource=\"status\"")
+            && line.contains("group=\"springtide.dev\"")
+            && !line.contains("verb=\"GET\"")
+    });
+    counts.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
+}
+
+/// Where the Kubernetes binary is: said by the environment, or in the cache of `e2e/kubernetes/build`.
+fn binary() -> PathBuf {
+    if let Ok(path) = std::env::var("SPRINGTIDE_KUBERNETES_BIN") {
+        let path = PathBuf::from(path);
+        assert!(path.is_file(), "SPRINGTIDE_KUBERNETES_BIN names {}, which is not a file", path.display());
+        return path;
+    }
+    let cache = std::env::var("SPRINGTIDE_CACHE").map_or_else(
+        |_| PathBuf::from(std::env::var("HOME").unwrap_or_default()).join(".cache/springtide"),
+        PathBuf::from,
+    );
+    let built = std::fs::read_dir(&cache).into_iter().flatten().flatten();
+    built
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("kubernetes-"))
+        .map(|entry| entry.path().join("bin/kubernetes"))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| {
+            panic!(
+                "these tests need a real API server, and there is no Kubernetes binary in {}: run e2e/kubernetes/build \
+                 (or `make test`), or set SPRINGTIDE_KUBERNETES_BIN to one",
+                cache.display()
+            )
+        })
+}
+
+fn free_ports() -> [u16; 3] {
+    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}

@@ -1,0 +1,223 @@
+//! A frontend that holds nothing but the list of compute nodes, and speaks the real protocol: administrative statements with
+//! StarRocks' grammar and column names.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use springtide_mysql::{
+    Column, ConnectionInfo, Handler, LoginAttempt, MysqlError, OkResult, Parameter, PreparedStatement, ResultWriter,
+    ServerOptions, Value, native_stage2, serve, verify_native,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// What the frontend of one cluster knows and was asked.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    /// Name of the frontend's pod; empty while none runs.
+    pub leader: String,
+    /// The frontend answers; a statement to one that does not waits for ever.
+    pub hangs: bool,
+    /// By `host:port`: the id.
+    pub nodes: BTreeMap<String, u64>,
+    next_id: u64,
+    /// Pods that run, by name: a node whose pod runs is alive.
+    pub running: BTreeSet<String>,
+    /// Nodes that say they drain, by pod name.
+    pub draining: BTreeSet<String>,
+    /// Every statement that changed something, in order.
+    pub changes: Vec<String>,
+    /// The operator's password, as mounted from its Secret.
+    pub password: String,
+}
+
+/// A frontend on a loopback address of its own.
+#[derive(Clone, Debug)]
+pub struct Frontend {
+    pub address: IpAddr,
+    pub catalog: Arc<Mutex<Catalog>>,
+    stop: CancellationToken,
+}
+
+impl Frontend {
+    /// Starts one on the port of a real frontend, at an address that no other test uses.
+    pub async fn start() -> Self {
+        let catalog = Arc::new(Mutex::new(Catalog {
+            next_id: 10_001,
+            ..Catalog::default()
+        }));
+        let stop = CancellationToken::new();
+        let (address, listener) = loop {
+            let address = IpAddr::from([127, rand::random(), rand::random(), rand::random_range(2..250)]);
+            if let Ok(listener) = TcpListener::bind(SocketAddr::new(address, springtide_contract::ports::FE_MYSQL)).await {
+                break (address, listener);
+            }
+        };
+        let shared = Arc::clone(&catalog);
+        let factory = move |_: ConnectionInfo| Session { catalog: Arc::clone(&shared) };
+        tokio::spawn(serve(listener, ServerOptions::default(), factory, stop.clone()));
+        Self { address, catalog, stop }
+    }
+
+    /// Ends it: connections break and nobody listens any more.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// What it was told to change so far.
+    pub fn changes(&self) -> Vec<String> {
+        self.catalog.lock().unwrap().changes.clone()
+    }
+}
+
+struct Session {
+    catalog: Arc<Mutex<Catalog>>,
+}
+
+#[async_trait]
+impl Handler for Session {
+    async fn authenticate(&mut self, attempt: &LoginAttempt<'_>) -> Result<(), MysqlError> {
+        let password = self.catalog.lock().unwrap().password.clone();
+        let is_right = !attempt.proof.is_empty() && verify_native(&native_stage2(password.as_bytes()), &attempt.proof);
+        if is_right { Ok(()) } else { Err(attempt.denied()) }
+    }
+
+    async fn init_db(&mut self, _database: &str) -> Result<(), MysqlError> {
+        Ok(())
+    }
+
+    async fn query(&mut self, sql: &str, out: &mut ResultWriter) -> Result<(), MysqlError> {
+        while self.catalog.lock().unwrap().hangs {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let answer = self.catalog.lock().unwrap().answer(sql)?;
+        let written = match answer {
+            None => out.ok(OkResult::default()).await,
+            Some((columns, rows)) => write(out, &columns, &rows).await,
+        };
+        written.map_err(|error| MysqlError::new(1815, b"HY000", format!("{error:?}")))
+    }
+
+    async fn prepare(&mut self, _id: u32, _sql: &str) -> Result<PreparedStatement, MysqlError> {
+        Err(MysqlError::new(1295, b"HY000", "the operator prepares nothing"))
+    }
+
+    async fn execute(&mut self, _id: u32, _parameters: &[Parameter], _out: &mut ResultWriter) -> Result<(), MysqlError> {
+        Err(MysqlError::new(1295, b"HY000", "the operator prepares nothing"))
+    }
+
+    async fn close_statement(&mut self, _id: u32) {}
+
+    async fn reset(&mut self) -> Result<(), MysqlError> {
+        Ok(())
+    }
+}
+
+async fn write(out: &mut ResultWriter, columns: &[&str], rows: &[Vec<String>]) -> Result<(), springtide_mysql::WriteError> {
+    let columns: Vec<Column> = columns.iter().map(|name| Column::text(*name)).collect();
+    out.result_set(&columns).await?;
+    for row in rows {
+        let values: Vec<Value<'_>> = row.iter().map(|text| Value::Bytes(text.as_bytes().into())).collect();
+        out.row(&values).await?;
+    }
+    out.finish().await
+}
+
+const FRONTEND_COLUMNS: [&str; 17] = [
+    "Id", "Name", "IP", "EditLogPort", "HttpPort", "QueryPort", "RpcPort", "Role", "ClusterId", "Join", "Alive",
+    "ReplayedJournalId", "LastHeartbeat", "IsHelper", "ErrMsg", "StartTime", "Version",
+];
+const NODE_COLUMNS: [&str; 25] = [
+    "ComputeNodeId", "IP", "HeartbeatPort", "BePort", "HttpPort", "BrpcPort", "LastStartTime", "LastHeartbeat", "Alive",
+    "SystemDecommissioned", "ClusterDecommissioned", "ErrMsg", "Version", "CpuCores", "MemLimit", "NumRunningQueries",
+    "MemUsedPct", "CpuUsedPct", "DataCacheMetrics", "HasStoragePath", "StarletPort", "WorkerId", "WarehouseName", "TabletNum",
+    "StatusCode",
+];
+
+type Table = (Vec<&'static str>, Vec<Vec<String>>);
+
+impl Catalog {
+    fn answer(&mut self, sql: &str) -> Result<Option<Table>, MysqlError> {
+        let statement = sql.trim().trim_end_matches(';');
+        let upper = statement.to_uppercase();
+        if upper == "SHOW FRONTENDS" {
+            return Ok(Some((FRONTEND_COLUMNS.to_vec(), self.frontends())));
+        }
+        if upper == "SHOW COMPUTE NODES" {
+            return Ok(Some((NODE_COLUMNS.to_vec(), self.compute_nodes())));
+        }
+        let nodes: Vec<String> = statement.split(['\'', '"']).skip(1).step_by(2).map(str::to_owned).collect();
+        if upper.starts_with("ALTER SYSTEM ADD COMPUTE NODE") {
+            for node in nodes.iter().filter(|node| node.contains(':')) {
+                if self.nodes.contains_key(node) {
+                    return Err(MysqlError::new(1064, b"HY000", format!("Compute node already exists with same host:{node}")));
+                }
+                self.nodes.insert(node.clone(), self.next_id);
+                self.next_id += 1;
+            }
+        } else if upper.starts_with("ALTER SYSTEM DROP COMPUTE NODE") {
+            for node in nodes.iter().filter(|node| node.contains(':')) {
+                if self.nodes.remove(node).is_none() {
+                    return Err(MysqlError::new(1064, b"HY000", format!("compute node does not exists[{node}]")));
+                }
+            }
+        } else {
+            return Err(MysqlError::new(1064, b"42000", format!("a test's frontend does not know: {statement}")));
+        }
+        self.changes.push(statement.to_owned());
+        Ok(None)
+    }
+
+    fn frontends(&self) -> Vec<Vec<String>> {
+        let row = |column: &&str| match *column {
+            "Id" => "1".to_owned(),
+            "Name" => format!("{}_9010_1795369070271", self.leader),
+            "IP" => self.leader.clone(),
+            "EditLogPort" => "9010".to_owned(),
+            "HttpPort" => "8030".to_owned(),
+            "QueryPort" => "9030".to_owned(),
+            "RpcPort" => "9020".to_owned(),
+            "Role" => "LEADER".to_owned(),
+            "Join" | "Alive" | "IsHelper" => "true".to_owned(),
+            "LastHeartbeat" | "StartTime" => "2026-11-22 17:40:08".to_owned(),
+            "ReplayedJournalId" | "ClusterId" => "1293".to_owned(),
+            "Version" => "test".to_owned(),
+            _ => String::new(),
+        };
+        vec![FRONTEND_COLUMNS.iter().map(row).collect()]
+    }
+
+    fn compute_nodes(&self) -> Vec<Vec<String>> {
+        let mut rows = Vec::new();
+        for (node, id) in &self.nodes {
+            let (host, port) = node.rsplit_once(':').unwrap();
+            let pod = host.split('.').next().unwrap();
+            let alive = self.running.contains(pod);
+            let row = |column: &&str| match *column {
+                "ComputeNodeId" | "WorkerId" => id.to_string(),
+                "IP" => host.to_owned(),
+                "HeartbeatPort" => port.to_owned(),
+                "Alive" => alive.to_string(),
+                "SystemDecommissioned" | "ClusterDecommissioned" => self.draining.contains(pod).to_string(),
+                "WarehouseName" => "default_warehouse".to_owned(),
+                "StatusCode" if alive && self.draining.contains(pod) => "SHUTDOWN".to_owned(),
+                "StatusCode" if alive => "OK".to_owned(),
+                "StatusCode" => "DISCONNECTED".to_owned(),
+                "LastStartTime" | "LastHeartbeat" if alive => "2026-11-22 17:40:08".to_owned(),
+                "LastStartTime" | "LastHeartbeat" => "NULL".to_owned(),
+                "BePort" => "9060".to_owned(),
+                "HttpPort" => "8040".to_owned(),
+                "NumRunningQueries" | "CpuCores" | "TabletNum" => "0".to_owned(),
+                "MemUsedPct" | "CpuUsedPct" => "0.00 %".to_owned(),
+                _ => String::new(),
+            };
+            rows.push(NODE_COLUMNS.iter().map(row).collect());
+        }
+        rows
+    }
+}
