@@ -145,7 +145,7 @@ fn default_length(column_type: ColumnType) -> u32 {
         ColumnType::MYSQL_TYPE_YEAR => 4,
         ColumnType::MYSQL_TYPE_DATE | ColumnType::MYSQL_TYPE_NEWDATE => 10,
         ColumnType::MYSQL_TYPE_TIME => 17,
-        ColumnType::MYSQL_TYPE_DATETIME | ColumnType::MYSQL_TYPE_TIMESTAMP => 26,
+        ColumnType::MYSQL_TYPE_DATETIME | ColumnType::MYSQL_TYPE_TIMESTAMP => 19,
         ColumnType::MYSQL_TYPE_NULL => 0,
         ColumnType::MYSQL_TYPE_VAR_STRING | ColumnType::MYSQL_TYPE_VARCHAR => 4 * 65_533,
         ColumnType::MYSQL_TYPE_STRING => 4 * 255,

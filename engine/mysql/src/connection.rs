@@ -46,7 +46,7 @@ impl End {
     fn of_read(error: &ReadError) -> Self {
         match error {
             ReadError::Io(_) | ReadError::Truncated => Self::Silent("the client's connection broke"),
-            ReadError::TooLarge { limit } => Self::Told(MysqlError::packet_too_large(*limit)),
+            ReadError::TooLarge { limit, .. } => Self::Told(MysqlError::packet_too_large(*limit)),
             ReadError::OutOfOrder { .. } => Self::Told(MysqlError::new(
                 codes::PACKETS_OUT_OF_ORDER,
                 b"08S01",

@@ -36,7 +36,12 @@ impl<F: HandlerFactory> Connection<F> {
             let packet = match packet {
                 Ok(Some(packet)) => packet,
                 Ok(None) => return Ok(()),
-                Err(error) => return Err(End::of_read(&error)),
+                Err(error) => {
+                    if let Some(sequence) = error.answer_sequence() {
+                        self.out.packets().set_sequence(sequence);
+                    }
+                    return Err(End::of_read(&error));
+                }
             };
             self.out.packets().set_sequence(packet.next_sequence);
             match Command::parse(&packet.payload) {

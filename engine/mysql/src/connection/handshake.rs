@@ -112,7 +112,10 @@ impl<F: HandlerFactory> Connection<F> {
         let packet = match login {
             Some(packet) => packet,
             // Behind the TLS handshake: number 2, after the greeting and the request for TLS.
-            None => self.login_packet(2).await?,
+            None => {
+                self.out.packets().set_sequence(3);
+                self.login_packet(2).await?
+            }
         };
         self.out.packets().set_sequence(packet.next_sequence);
         let (claimed, login) = login::read_login(&packet.payload)?;

@@ -18,6 +18,17 @@ const READ_STEP_BYTES: usize = 8 * 1024;
 /// While a statement runs, what the client sends ahead is kept up to this size; beyond it TCP holds the client back.
 const READ_AHEAD_BYTES: usize = 64 * 1024;
 
+impl ReadError {
+    /// The sequence number under which the client expects an answer to what could not be read, where it is known.
+    pub(crate) fn answer_sequence(&self) -> Option<u8> {
+        match self {
+            Self::TooLarge { answer_sequence, .. } => Some(*answer_sequence),
+            Self::OutOfOrder { got, .. } => Some(got.wrapping_add(1)),
+            Self::Io(_) | Self::Truncated | Self::Idle(_) | Self::Slow(_) => None,
+        }
+    }
+}
+
 /// A packet and the sequence number of the answer to it.
 #[derive(Debug)]
 pub(crate) struct Packet {
@@ -30,7 +41,7 @@ pub(crate) enum ReadError {
     #[error("reading failed: {0}")]
     Io(#[from] io::Error),
     #[error("a packet is larger than {limit} bytes")]
-    TooLarge { limit: usize },
+    TooLarge { limit: usize, answer_sequence: u8 },
     #[error("packets out of order: expected number {expected}, got {got}")]
     OutOfOrder { expected: u8, got: u8 },
     #[error("the connection ended within a packet")]
@@ -79,7 +90,10 @@ impl PacketReader {
                 .decode(&mut self.buffer, &mut payload, limits.bytes)
                 .map_err(|error| match error {
                     PacketCodecError::Io(error) => ReadError::Io(error),
-                    _ => ReadError::TooLarge { limit: limits.bytes },
+                    _ => ReadError::TooLarge {
+                        limit: limits.bytes,
+                        answer_sequence: expected.wrapping_add(1),
+                    },
                 })?;
             if let Some(chunk) = chunk {
                 let (ChunkInfo::Middle(got) | ChunkInfo::Last(got)) = chunk;
@@ -168,7 +182,10 @@ pub(crate) async fn read_first_packet(
     let [low, middle, high, sequence] = header;
     let length = u32::from_le_bytes([low, middle, high, 0]) as usize;
     if length > limit {
-        return Err(ReadError::TooLarge { limit });
+        return Err(ReadError::TooLarge {
+            limit,
+            answer_sequence: sequence.wrapping_add(1),
+        });
     }
     if sequence != expected_sequence {
         return Err(ReadError::OutOfOrder {
@@ -188,3 +205,6 @@ pub(crate) async fn read_first_packet(
         next_sequence: sequence.wrapping_add(1),
     }))
 }
+
+#[cfg(test)]
+mod tests;
