@@ -17,12 +17,17 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(300);
 
 /// Installs the Debian packages that this machine lacks.
 pub async fn packages(places: &Places, progress: &Progress) -> Result<()> {
-    run(places.e2e("packages"), Duration::from_secs(600)).with(progress).await
+    run(places.e2e("packages"), Duration::from_secs(600))
+        .with(progress)
+        .await
 }
 
 /// Starts a Kubernetes of `nodes` nodes on this machine, or adds what is missing of one that runs.
 pub async fn up(places: &Places, nodes: u8, progress: &Progress) -> Result<()> {
-    run(places.e2e("kubernetes/up"), UP_LIMIT).arg(nodes.to_string()).with(progress).await?;
+    run(places.e2e("kubernetes/up"), UP_LIMIT)
+        .arg(nodes.to_string())
+        .with(progress)
+        .await?;
     progress.say(format!("{nodes} node{}", if nodes == 1 { "" } else { "s" }));
     Ok(())
 }
@@ -35,7 +40,10 @@ pub async fn down(places: &Places, progress: &Progress) -> Result<()> {
 /// Builds the cluster's programs where they are missing, and says where `kubectl` and `helm` are.
 pub async fn programs(places: &Places, progress: &Progress) -> Result<PathBuf> {
     run(places.e2e("kubernetes/build"), UP_LIMIT).with(progress).await?;
-    let folder = run(places.e2e("kubernetes/build"), UP_LIMIT).arg("bin").output().await?;
+    let folder = run(places.e2e("kubernetes/build"), UP_LIMIT)
+        .arg("bin")
+        .output()
+        .await?;
     Ok(folder.trim().into())
 }
 
@@ -69,7 +77,11 @@ pub async fn wait_until<T>(
             Err(_) => {}
         }
         if Instant::now() + LOOK_INTERVAL >= end {
-            return Err(Error::Timeout { what: what.into(), seconds: limit.as_secs(), last });
+            return Err(Error::Timeout {
+                what: what.into(),
+                seconds: limit.as_secs(),
+                last,
+            });
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
@@ -80,7 +92,9 @@ pub async fn get<K>(api: &Api<K>, name: &str) -> Result<Option<K>>
 where
     K: Clone + DeserializeOwned + Debug,
 {
-    api.get_opt(name).await.map_err(Error::kubernetes(format!("get {name}")))
+    api.get_opt(name)
+        .await
+        .map_err(Error::kubernetes(format!("get {name}")))
 }
 
 /// A standard condition of an object: its status and, for people, `reason: message`.
@@ -88,5 +102,8 @@ pub fn condition(object: &DynamicObject, kind: &str) -> Option<(String, String)>
     let conditions = object.data.pointer("/status/conditions")?.as_array()?;
     let condition = conditions.iter().find(|condition| condition["type"] == kind)?;
     let text = |field: &str| condition[field].as_str().unwrap_or_default();
-    Some((text("status").into(), format!("{kind}={} {}: {}", text("status"), text("reason"), text("message"))))
+    Some((
+        text("status").into(),
+        format!("{kind}={} {}: {}", text("status"), text("reason"), text("message")),
+    ))
 }

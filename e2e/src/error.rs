@@ -90,26 +90,39 @@ pub enum Error {
 }
 
 fn last_seen(last: &str) -> String {
-    if last.is_empty() { String::new() } else { format!(" (last seen: {last})") }
+    if last.is_empty() {
+        String::new()
+    } else {
+        format!(" (last seen: {last})")
+    }
 }
 
 impl Error {
     /// For `map_err` on calls of the Kubernetes API.
     pub fn kubernetes(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let doing = doing.into();
-        move |source| Self::Kubernetes { doing, source: Box::new(source) }
+        move |source| Self::Kubernetes {
+            doing,
+            source: Box::new(source),
+        }
     }
 
     /// For `map_err` on calls of an object store.
     pub fn store(doing: impl Into<String>) -> impl FnOnce(object_store::Error) -> Self {
         let doing = doing.into();
-        move |source| Self::Store { doing, source: Box::new(source) }
+        move |source| Self::Store {
+            doing,
+            source: Box::new(source),
+        }
     }
 
     /// For `map_err` on calls of a Parquet writer.
     pub fn parquet(doing: impl Into<String>) -> impl FnOnce(parquet::errors::ParquetError) -> Self {
         let doing = doing.into();
-        move |source| Self::Parquet { doing, source: Box::new(source) }
+        move |source| Self::Parquet {
+            doing,
+            source: Box::new(source),
+        }
     }
 
     /// For `map_err` on calls of the file system.

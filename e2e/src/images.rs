@@ -1,17 +1,20 @@
 //! The four images, and the ways by which they get to a cluster's nodes.
 //!
 //! Names carry no registry host (`springtide.dev/engine:0.1.0`), so that a node takes what was put into it. For a registry the
-//! same images are pushed as `REGISTRY/engine:0.1.0`.
+//! same images are pushed as `REGISTRY/springtide.dev/engine:0.1.0`, as the chart's `imageRegistry` expects.
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::{Error, Result, places::Places, process::{Run, run}, timeline::Progress};
+use crate::{
+    Error, Result,
+    places::Places,
+    process::{Run, run},
+    timeline::Progress,
+};
 
 #[cfg(test)]
 mod tests;
 
-/// The part of an image's name that a registry's address replaces.
-pub const LOCAL_PREFIX: &str = "springtide.dev";
 /// Packing or loading all images; a debug engine is some hundred MB.
 const LIMIT: Duration = Duration::from_secs(900);
 
@@ -35,8 +38,7 @@ impl Image {
 
     /// Its name in a registry.
     pub fn in_registry(&self, registry: &str) -> String {
-        let rest = self.name.strip_prefix(LOCAL_PREFIX).unwrap_or(&self.name);
-        format!("{}{rest}", registry.trim_end_matches('/'))
+        format!("{}/{}", registry.trim_end_matches('/'), self.name)
     }
 }
 
@@ -71,9 +73,13 @@ impl Delivery {
             return Ok(Self::Registry { registry, login });
         }
         if let Some(cluster) = context.strip_prefix("kind-") {
-            Ok(Self::Kind { cluster: cluster.into() })
+            Ok(Self::Kind {
+                cluster: cluster.into(),
+            })
         } else if let Some(cluster) = context.strip_prefix("k3d-") {
-            Ok(Self::K3d { cluster: cluster.into() })
+            Ok(Self::K3d {
+                cluster: cluster.into(),
+            })
         } else {
             Err(Error::Missing(format!(
                 "how do images get to the cluster of context {context}? name a registry that it pulls from with REGISTRY=host/path \
@@ -94,12 +100,19 @@ impl Delivery {
     pub fn command(&self, places: &Places, image: &Image, tools: &std::path::Path) -> Run {
         match self {
             Self::LocalNodes => run(places.e2e("kubernetes/load"), LIMIT).arg(&image.archive),
-            Self::Kind { cluster } => {
-                run("kind", LIMIT).args(["load", "image-archive"]).arg(&image.archive).args(["--name", cluster])
-            }
-            Self::K3d { cluster } => run("k3d", LIMIT).args(["image", "import"]).arg(&image.archive).args(["--cluster", cluster]),
+            Self::Kind { cluster } => run("kind", LIMIT)
+                .args(["load", "image-archive"])
+                .arg(&image.archive)
+                .args(["--name", cluster]),
+            Self::K3d { cluster } => run("k3d", LIMIT)
+                .args(["image", "import"])
+                .arg(&image.archive)
+                .args(["--cluster", cluster]),
             Self::Registry { registry, login } => {
-                let push = run(tools.join("crane"), LIMIT).arg("push").arg(&image.archive).arg(image.in_registry(registry));
+                let push = run(tools.join("crane"), LIMIT)
+                    .arg("push")
+                    .arg(&image.archive)
+                    .arg(image.in_registry(registry));
                 match login.as_ref().and_then(|file| file.parent()) {
                     Some(folder) => push.env("DOCKER_CONFIG", folder),
                     None => push,
@@ -125,7 +138,13 @@ pub async fn pack(places: &Places, progress: &Progress) -> Result<Vec<Image>> {
         .output()
         .await?;
     let images: Vec<Image> = printed.lines().filter_map(parse).collect();
-    progress.say(images.iter().map(|image| format!("{} {}", image.short_name(), image.size)).collect::<Vec<_>>().join(", "));
+    progress.say(
+        images
+            .iter()
+            .map(|image| format!("{} {}", image.short_name(), image.size))
+            .collect::<Vec<_>>()
+            .join(", "),
+    );
     Ok(images)
 }
 
@@ -152,5 +171,9 @@ pub async fn deliver(
 
 fn parse(line: &str) -> Option<Image> {
     let mut words = line.split(' ');
-    Some(Image { archive: words.next()?.into(), name: words.next()?.into(), size: words.next()?.into() })
+    Some(Image {
+        archive: words.next()?.into(),
+        name: words.next()?.into(),
+        size: words.next()?.into(),
+    })
 }

@@ -9,7 +9,6 @@ pub mod cluster;
 pub mod demo;
 pub mod departments;
 pub mod error;
-pub mod harness;
 pub mod images;
 pub mod places;
 pub mod process;

@@ -24,7 +24,12 @@ impl Places {
         let checkout = here
             .ancestors()
             .find(|folder| folder.join("e2e/kubernetes/up").is_file())
-            .ok_or_else(|| Error::Missing(format!("{} is not in a checkout of springtide; change to one", here.display())))?
+            .ok_or_else(|| {
+                Error::Missing(format!(
+                    "{} is not in a checkout of springtide; change to one",
+                    here.display()
+                ))
+            })?
             .to_owned();
         let cache = match folder("SPRINGTIDE_CACHE") {
             Some(cache) => cache,
@@ -67,5 +72,7 @@ impl Places {
 }
 
 fn folder(variable: &str) -> Option<PathBuf> {
-    std::env::var_os(variable).filter(|value| !value.is_empty()).map(|value| Path::new(&value).to_owned())
+    std::env::var_os(variable)
+        .filter(|value| !value.is_empty())
+        .map(|value| Path::new(&value).to_owned())
 }

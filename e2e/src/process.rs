@@ -31,8 +31,17 @@ pub struct Run {
 pub fn run(program: impl AsRef<OsStr>, limit: Duration) -> Run {
     let program = program.as_ref();
     let mut command = Command::new(program);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    Run { command, text: program.to_string_lossy().into_owned(), limit, input: None }
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    Run {
+        command,
+        text: program.to_string_lossy().into_owned(),
+        limit,
+        input: None,
+    }
 }
 
 impl Run {
@@ -50,6 +59,14 @@ impl Run {
     #[must_use]
     pub fn args<A: AsRef<OsStr>>(self, arguments: impl IntoIterator<Item = A>) -> Self {
         arguments.into_iter().fold(self, Self::arg)
+    }
+
+    /// Adds arguments that no message shows.
+    #[must_use]
+    pub fn secret_args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.command.args(arguments);
+        self.text.push_str(" …");
+        self
     }
 
     /// Sets an environment variable. Its value is not part of any message.
@@ -82,8 +99,39 @@ impl Run {
         self.lines(|_| ()).await
     }
 
+    /// Starts it and returns it with the first line that it writes to standard output: for a program that then serves. It is
+    /// ended when the returned child is dropped.
+    pub async fn serve(mut self) -> Result<(tokio::process::Child, String)> {
+        let mut child = self
+            .command
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(Error::io(format!("start `{}`", self.text)))?;
+        let out = child
+            .stdout
+            .take()
+            .ok_or_else(|| Error::Missing(format!("`{}` has no output", self.text)))?;
+        let mut lines = BufReader::new(out).lines();
+        match tokio::time::timeout(self.limit, lines.next_line()).await {
+            Ok(Ok(Some(line))) => {
+                // Its further output is read and forgotten, so that it never waits for a reader.
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                Ok((child, line))
+            }
+            Ok(_) => Err(Error::Missing(format!("`{}` ended at once", self.text))),
+            Err(_) => Err(Error::Timeout {
+                what: format!("`{}` serves", self.text),
+                seconds: self.limit.as_secs(),
+                last: String::new(),
+            }),
+        }
+    }
+
     async fn lines(mut self, mut each: impl FnMut(&str)) -> Result<String> {
-        let mut child = self.command.spawn().map_err(Error::io(format!("start `{}`", self.text)))?;
+        let mut child = self
+            .command
+            .spawn()
+            .map_err(Error::io(format!("start `{}`", self.text)))?;
         let (send, mut receive) = mpsc::channel(LINES_WAITING);
         if let (Some(input), Some(mut pipe)) = (self.input.take(), child.stdin.take()) {
             // A program that does not read its input to the end says by its status whether that was wrong.
@@ -108,15 +156,26 @@ impl Run {
                 }
                 last.push_back(line);
             }
-            let status = child.wait().await.map_err(Error::io(format!("wait for `{}`", self.text)))?;
+            let status = child
+                .wait()
+                .await
+                .map_err(Error::io(format!("wait for `{}`", self.text)))?;
             if status.success() {
                 return Ok(output);
             }
             let output = last.into_iter().collect::<Vec<_>>().join("\n");
-            Err(Error::Command { command: self.text.clone(), status: status.to_string(), output })
+            Err(Error::Command {
+                command: self.text.clone(),
+                status: status.to_string(),
+                output,
+            })
         };
         tokio::time::timeout(self.limit, work).await.unwrap_or_else(|_| {
-            Err(Error::Timeout { what: format!("`{}` ends", self.text), seconds: self.limit.as_secs(), last: String::new() })
+            Err(Error::Timeout {
+                what: format!("`{}` ends", self.text),
+                seconds: self.limit.as_secs(),
+                last: String::new(),
+            })
         })
     }
 }

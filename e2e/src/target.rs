@@ -51,7 +51,12 @@ impl Target {
 
     /// Another Kubernetes, with `kubectl` and `helm` of this machine or, where it has none, of the folder `programs`.
     pub fn context(context: String, delivery: Delivery, programs: PathBuf) -> Self {
-        Self { kubeconfig: None, context: Some(context), delivery, programs }
+        Self {
+            kubeconfig: None,
+            context: Some(context),
+            delivery,
+            programs,
+        }
     }
 
     /// Whether this is the Kubernetes that this program starts and stops.
@@ -63,10 +68,16 @@ impl Target {
     pub async fn client(&self) -> Result<Client> {
         // A process may only choose once; where a test chose before, the choice was the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let options = KubeConfigOptions { context: self.context.clone(), ..Default::default() };
+        let options = KubeConfigOptions {
+            context: self.context.clone(),
+            ..Default::default()
+        };
         let mut config = match &self.kubeconfig {
             Some(path) if !path.is_file() => {
-                return Err(Error::Missing(format!("no cluster: {} does not exist; run `make cluster-up`", path.display())));
+                return Err(Error::Missing(format!(
+                    "no cluster: {} does not exist; run `make cluster-up`",
+                    path.display()
+                )));
             }
             Some(path) => Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?,
             None => Config::from_kubeconfig(&options).await?,
@@ -114,7 +125,11 @@ impl Target {
     /// What a person types first to look at this target.
     pub fn shell_setup(&self) -> String {
         match (&self.kubeconfig, &self.context) {
-            (Some(path), _) => format!("export KUBECONFIG={} PATH={}:$PATH", path.display(), self.programs.display()),
+            (Some(path), _) => format!(
+                "export KUBECONFIG={} PATH={}:$PATH",
+                path.display(),
+                self.programs.display()
+            ),
             (None, Some(context)) => format!("kubectl config use-context {context}"),
             (None, None) => "kubectl config current-context".into(),
         }

@@ -32,7 +32,10 @@ pub struct Timeline {
 
 impl std::fmt::Debug for Timeline {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Timeline").field("started", &self.started).field("live", &self.live).finish_non_exhaustive()
+        f.debug_struct("Timeline")
+            .field("started", &self.started)
+            .field("live", &self.live)
+            .finish_non_exhaustive()
     }
 }
 
@@ -62,7 +65,11 @@ impl Timeline {
 
     fn new(out: Box<dyn Write + Send>, live: bool, before: Duration) -> Self {
         let now = Instant::now();
-        Self { started: now.checked_sub(before).unwrap_or(now), live, out: Arc::new(Mutex::new(out)) }
+        Self {
+            started: now.checked_sub(before).unwrap_or(now),
+            live,
+            out: Arc::new(Mutex::new(out)),
+        }
     }
 
     /// Time since the timeline's start.
@@ -72,7 +79,11 @@ impl Timeline {
 
     /// A title above a group of steps.
     pub fn heading(&self, text: &str) {
-        let line = if self.live { format!("\n\x1b[1m{text}\x1b[0m\n") } else { format!("\n{text}\n") };
+        let line = if self.live {
+            format!("\n\x1b[1m{text}\x1b[0m\n")
+        } else {
+            format!("\n{text}\n")
+        };
         self.write(&line);
     }
 
@@ -112,9 +123,14 @@ impl Timeline {
         let seconds = began.elapsed().as_secs();
         if self.live {
             let since = clock(self.elapsed());
-            self.write(&format!("\r\x1b[2K{since}  \x1b[33m…\x1b[0m {name:NAME_WIDTH$} \x1b[2m{seconds:5} s  {text}\x1b[0m"));
+            self.write(&format!(
+                "\r\x1b[2K{since}  \x1b[33m…\x1b[0m {name:NAME_WIDTH$} \x1b[2m{seconds:5} s  {text}\x1b[0m"
+            ));
         } else if *shown.0 != text {
-            self.write(&format!("{}  … {name:NAME_WIDTH$} {seconds:5} s  {text}\n", clock(self.elapsed())));
+            self.write(&format!(
+                "{}  … {name:NAME_WIDTH$} {seconds:5} s  {text}\n",
+                clock(self.elapsed())
+            ));
             shown.0 = text.into();
         }
     }
@@ -123,7 +139,9 @@ impl Timeline {
         let since = clock(self.elapsed());
         let took = format!("{:7.1} s", took.as_secs_f64());
         let line = match (self.live, ok) {
-            (true, true) => format!("\r\x1b[2K{since}  \x1b[32m✓\x1b[0m {name:NAME_WIDTH$}{took}  \x1b[2m{text}\x1b[0m\n"),
+            (true, true) => {
+                format!("\r\x1b[2K{since}  \x1b[32m✓\x1b[0m {name:NAME_WIDTH$}{took}  \x1b[2m{text}\x1b[0m\n")
+            }
             (true, false) => format!("\r\x1b[2K{since}  \x1b[31m✗ {name:NAME_WIDTH$}{took}  failed\x1b[0m\n"),
             (false, true) => format!("{since}  ✓ {name:NAME_WIDTH$}{took}  {text}\n"),
             (false, false) => format!("{since}  ✗ {name:NAME_WIDTH$}{took}  failed\n"),

@@ -15,7 +15,9 @@ pub mod generate;
 mod tests;
 
 /// The tables, largest first: the order in which they are made and loaded.
-pub const TABLES: [&str; 8] = ["lineitem", "orders", "partsupp", "part", "customer", "supplier", "nation", "region"];
+pub const TABLES: [&str; 8] = [
+    "lineitem", "orders", "partsupp", "part", "customer", "supplier", "nation", "region",
+];
 
 /// How many times the data of scale factor 1 (about 1 GB of text, 6 million rows of `lineitem`).
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
@@ -27,7 +29,9 @@ impl std::str::FromStr for ScaleFactor {
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         match text.parse::<f64>() {
             Ok(factor) if (0.001..=1000.0).contains(&factor) => Ok(Self(factor)),
-            _ => Err(format!("SF must be a number from 0.001 to 1000, such as 0.1, 1 or 10; not '{text}'")),
+            _ => Err(format!(
+                "SF must be a number from 0.001 to 1000, such as 0.1, 1 or 10; not '{text}'"
+            )),
         }
     }
 }
@@ -87,7 +91,9 @@ impl Manifest {
     /// One table.
     pub fn table(&self, name: &str) -> Result<Table> {
         self.tables.get(name).copied().ok_or_else(|| {
-            Error::Missing(format!("the TPC-H manifest has no table {name}; remove the data's folder from the bucket and run again"))
+            Error::Missing(format!(
+                "the TPC-H manifest has no table {name}; remove the data's folder from the bucket and run again"
+            ))
         })
     }
 }

@@ -36,7 +36,10 @@ async fn a_step_that_succeeds_keeps_its_last_progress() {
     let text = written(&page);
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 2, "the same progress is not printed twice: {text}");
-    assert!(lines[0].starts_with("1:02:05  … count") && lines[0].ends_with("half way"), "{text}");
+    assert!(
+        lines[0].starts_with("1:02:05  … count") && lines[0].ends_with("half way"),
+        "{text}"
+    );
     assert!(lines[1].contains("✓ count") && lines[1].ends_with("7 of 7"), "{text}");
     assert!(!text.contains('\x1b'), "no colours outside a terminal");
 }
@@ -45,7 +48,10 @@ async fn a_step_that_succeeds_keeps_its_last_progress() {
 async fn a_step_that_fails_says_so_and_passes_the_error_on() {
     let page = Page::default();
     let timeline = Timeline::new(Box::new(page.clone()), false, Duration::ZERO);
-    let error = timeline.step("break", async |_| Err::<(), _>(Error::Missing("no glue".into()))).await.unwrap_err();
+    let error = timeline
+        .step("break", async |_| Err::<(), _>(Error::Missing("no glue".into())))
+        .await
+        .unwrap_err();
     assert_eq!(error.to_string(), "no glue");
     assert!(written(&page).contains("✗ break"));
 }

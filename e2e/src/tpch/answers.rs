@@ -46,12 +46,20 @@ pub fn expected(sf: ScaleFactor, number: u8) -> Option<Vec<Vec<String>>> {
 /// Compares an answer with the right one, row by row.
 pub fn check(what: &str, expected: &[Vec<String>], found: &[Vec<String>]) -> Result<()> {
     if expected.len() != found.len() {
-        return Err(Error::Wrong { what: what.into(), expected: format!("{} rows", expected.len()), found: format!("{} rows", found.len()) });
+        return Err(Error::Wrong {
+            what: what.into(),
+            expected: format!("{} rows", expected.len()),
+            found: format!("{} rows", found.len()),
+        });
     }
     for (number, (right, row)) in expected.iter().zip(found).enumerate() {
         let same = right.len() == row.len() && right.iter().zip(row).all(|(right, value)| same_value(right, value));
         if !same {
-            return Err(Error::Wrong { what: format!("{what}, row {}", number + 1), expected: right.join(" | "), found: row.join(" | ") });
+            return Err(Error::Wrong {
+                what: format!("{what}, row {}", number + 1),
+                expected: right.join(" | "),
+                found: row.join(" | "),
+            });
         }
     }
     Ok(())

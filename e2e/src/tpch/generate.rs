@@ -11,19 +11,17 @@ use std::{
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::{ObjectStore, ObjectStoreExt, buffered::BufWriter, path::Path};
 use parquet::{
-    arrow::{
-        ArrowSchemaConverter, AsyncArrowWriter,
-        arrow_writer::ArrowWriterOptions,
-    },
+    arrow::{ArrowSchemaConverter, AsyncArrowWriter, arrow_writer::ArrowWriterOptions},
     basic::Compression,
     file::properties::WriterProperties,
 };
 use tpchgen::generators::{
-    CustomerGenerator, LineItemGenerator, NationGenerator, OrderGenerator, PartGenerator, PartSuppGenerator, RegionGenerator,
-    SupplierGenerator,
+    CustomerGenerator, LineItemGenerator, NationGenerator, OrderGenerator, PartGenerator, PartSuppGenerator,
+    RegionGenerator, SupplierGenerator,
 };
 use tpchgen_arrow::{
-    CustomerArrow, LineItemArrow, NationArrow, OrderArrow, PartArrow, PartSuppArrow, RecordBatchIterator, RegionArrow, SupplierArrow,
+    CustomerArrow, LineItemArrow, NationArrow, OrderArrow, PartArrow, PartSuppArrow, RecordBatchIterator, RegionArrow,
+    SupplierArrow,
 };
 
 use super::{Manifest, ScaleFactor, TABLES, Table};
@@ -37,7 +35,12 @@ const FILES_AT_ONCE: usize = 2;
 const ROWS_PER_FILE: f64 = 1_500_000.0;
 
 /// Makes the data of scale factor `sf` in `store`, below `folder`, unless its manifest says that it is there.
-pub async fn generate(store: Arc<dyn ObjectStore>, folder: &str, sf: ScaleFactor, progress: &Progress) -> Result<Manifest> {
+pub async fn generate(
+    store: Arc<dyn ObjectStore>,
+    folder: &str,
+    sf: ScaleFactor,
+    progress: &Progress,
+) -> Result<Manifest> {
     let place = Path::from(format!("{folder}/manifest.json"));
     if let Some(manifest) = read_manifest(store.as_ref(), &place).await? {
         progress.say(format!("already there: {}", summary(&manifest)));
@@ -59,7 +62,11 @@ pub async fn generate(store: Arc<dyn ObjectStore>, folder: &str, sf: ScaleFactor
                 let file = Path::from(format!("{folder}/{table}/{part}.parquet"));
                 write_file(store, file, batches(table, sf, part, parts), |rows| {
                     let done = done.fetch_add(rows, Ordering::Relaxed) + rows;
-                    progress.say(format!("{table}: {:.1} of {:.1} million rows", millions(done), millions(total)));
+                    progress.say(format!(
+                        "{table}: {:.1} of {:.1} million rows",
+                        millions(done),
+                        millions(total)
+                    ));
                 })
                 .await
                 .map(|made| (table, made))
@@ -71,11 +78,22 @@ pub async fn generate(store: Arc<dyn ObjectStore>, folder: &str, sf: ScaleFactor
     let mut tables = BTreeMap::<String, Table>::new();
     for (name, made) in written {
         let table = tables.entry(name.to_owned()).or_default();
-        *table = Table { rows: table.rows + made.rows, files: table.files + made.files, bytes: table.bytes + made.bytes };
+        *table = Table {
+            rows: table.rows + made.rows,
+            files: table.files + made.files,
+            bytes: table.bytes + made.bytes,
+        };
     }
-    let manifest = Manifest { scale_factor: sf.get(), generator: "tpchgen 3".into(), tables };
+    let manifest = Manifest {
+        scale_factor: sf.get(),
+        generator: "tpchgen 3".into(),
+        tables,
+    };
     let bytes = serde_json::to_vec_pretty(&manifest).expect("a manifest has string keys and plain values");
-    store.put(&place, bytes.into()).await.map_err(Error::store(format!("write {place}")))?;
+    store
+        .put(&place, bytes.into())
+        .await
+        .map_err(Error::store(format!("write {place}")))?;
     progress.say(summary(&manifest));
     Ok(manifest)
 }
@@ -100,12 +118,19 @@ async fn write_file(
     let doing = format!("write {file}");
     let schema = batches.schema().clone();
     // No Arrow schema inside: readers find plain Parquet types, as in files of any other program.
-    let parquet_schema = ArrowSchemaConverter::new().convert(&schema).map_err(Error::parquet(&doing))?;
-    let properties =
-        WriterProperties::builder().set_compression(Compression::SNAPPY).set_max_row_group_row_count(Some(ROW_GROUP_ROWS)).build();
-    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true).with_parquet_schema(parquet_schema);
-    let mut writer =
-        AsyncArrowWriter::try_new_with_options(BufWriter::new(store, file), schema, options).map_err(Error::parquet(&doing))?;
+    let parquet_schema = ArrowSchemaConverter::new()
+        .convert(&schema)
+        .map_err(Error::parquet(&doing))?;
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .build();
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties)
+        .with_skip_arrow_metadata(true)
+        .with_parquet_schema(parquet_schema);
+    let mut writer = AsyncArrowWriter::try_new_with_options(BufWriter::new(store, file), schema, options)
+        .map_err(Error::parquet(&doing))?;
     let mut rows = 0;
     for batch in batches {
         let count = batch.num_rows() as u64;
@@ -115,7 +140,11 @@ async fn write_file(
         tokio::task::yield_now().await; // encoding takes milliseconds; the timeline wants to breathe
     }
     writer.finish().await.map_err(Error::parquet(&doing))?;
-    Ok(Table { rows, files: 1, bytes: writer.bytes_written() as u64 })
+    Ok(Table {
+        rows,
+        files: 1,
+        bytes: writer.bytes_written() as u64,
+    })
 }
 
 fn batches(table: &str, sf: ScaleFactor, part: u32, parts: u32) -> Box<dyn RecordBatchIterator> {
@@ -156,7 +185,11 @@ fn file_count(table: &str, sf: ScaleFactor) -> u32 {
 
 fn summary(manifest: &Manifest) -> String {
     let files: u32 = manifest.tables.values().map(|table| table.files).sum();
-    format!("{:.2} million rows, {:.0} MB in {files} files", millions(manifest.rows()), manifest.bytes() as f64 / 1e6)
+    format!(
+        "{:.2} million rows, {:.0} MB in {files} files",
+        millions(manifest.rows()),
+        manifest.bytes() as f64 / 1e6
+    )
 }
 
 fn millions(rows: u64) -> f64 {

@@ -10,52 +10,139 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("springtide-crds", &[]),
     ("springtide-schedule", &[]),
     ("springtide-contract", &[]),
-    ("springtide-plan", &["springtide-crds", "springtide-schedule", "springtide-contract"]),
-    ("springtide-operator", &["springtide-plan", "springtide-crds", "springtide-schedule", "springtide-contract"]),
-    ("springtide-cli", &["springtide-plan", "springtide-crds", "springtide-schedule", "springtide-contract"]),
-    ("springtide-sidecar", &["springtide-contract", "springtide-journal", "springtide-mysql"]),
+    (
+        "springtide-plan",
+        &["springtide-crds", "springtide-schedule", "springtide-contract"],
+    ),
+    (
+        "springtide-controller",
+        &[
+            "springtide-plan",
+            "springtide-crds",
+            "springtide-schedule",
+            "springtide-contract",
+        ],
+    ),
+    (
+        "springtide-cli",
+        &[
+            "springtide-plan",
+            "springtide-crds",
+            "springtide-schedule",
+            "springtide-contract",
+        ],
+    ),
+    ("springtide-sidecar", &["springtide-contract"]),
     ("springtide-model", &[]),
     ("springtide-journal", &[]),
     ("springtide-mysql", &[]),
     ("springtide-cache", &[]),
     ("springtide-format", &["springtide-model"]),
-    ("springtide-catalog", &["springtide-model", "springtide-format"]),
+    ("springtide-catalog", &["springtide-model"]),
     ("springtide-sql", &["springtide-model"]),
-    ("springtide-rpc", &["springtide-model", "springtide-format"]),
+    ("springtide-rpc", &["springtide-model"]),
     ("springtide-tablet", &["springtide-model", "springtide-format"]),
-    ("springtide-query", &["springtide-model", "springtide-format", "springtide-tablet", "springtide-cache"]),
-    ("springtide-fe", &[
-        "springtide-model", "springtide-format", "springtide-journal", "springtide-catalog", "springtide-sql", "springtide-mysql",
-        "springtide-rpc", "springtide-tablet", "springtide-query", "springtide-contract",
-    ]),
-    ("springtide-cn", &[
-        "springtide-model", "springtide-format", "springtide-rpc", "springtide-tablet", "springtide-query", "springtide-cache",
-        "springtide-contract",
-    ]),
-    ("springtide-engine", &["springtide-fe", "springtide-cn", "springtide-contract", "springtide-model", "springtide-rpc", "springtide-query", "springtide-tablet"]),
+    (
+        "springtide-query",
+        &["springtide-model", "springtide-format", "springtide-tablet"],
+    ),
+    (
+        "springtide-fe",
+        &[
+            "springtide-model",
+            "springtide-format",
+            "springtide-journal",
+            "springtide-catalog",
+            "springtide-sql",
+            "springtide-mysql",
+            "springtide-rpc",
+            "springtide-tablet",
+            "springtide-query",
+            "springtide-contract",
+        ],
+    ),
+    (
+        "springtide-cn",
+        &[
+            "springtide-model",
+            "springtide-format",
+            "springtide-rpc",
+            "springtide-tablet",
+            "springtide-query",
+            "springtide-cache",
+            "springtide-contract",
+        ],
+    ),
+    (
+        "springtide-engine",
+        &[
+            "springtide-fe",
+            "springtide-cn",
+            "springtide-contract",
+            "springtide-model",
+            "springtide-rpc",
+            "springtide-query",
+        ],
+    ),
     ("springtide-e2e", &["springtide-crds", "springtide-contract"]),
 ];
 
 /// Crates that decide and never act.
 const PURE: &[&str] = &[
-    "springtide-crds", "springtide-schedule", "springtide-plan", "springtide-contract", "springtide-model", "springtide-format",
-    "springtide-catalog", "springtide-sql",
+    "springtide-crds",
+    "springtide-schedule",
+    "springtide-plan",
+    "springtide-contract",
+    "springtide-model",
+    "springtide-format",
+    "springtide-catalog",
+    "springtide-sql",
 ];
 
 /// What a pure crate does not depend on: runtimes, clients, stores, servers.
-const IMPURE: &[&str] =
-    &["tokio", "hyper", "reqwest", "object_store", "aws-sdk-s3", "axum", "tonic", "mysql_async", "rustls", "futures", "tower"];
+const IMPURE: &[&str] = &[
+    "tokio",
+    "hyper",
+    "reqwest",
+    "object_store",
+    "aws-sdk-s3",
+    "axum",
+    "tonic",
+    "mysql_async",
+    "rustls",
+    "futures",
+    "tower",
+];
 
 /// What operator and sidecar never compile, at whatever depth.
-const HEAVY: &[&str] = &["datafusion", "datafusion-common", "arrow", "arrow-array", "parquet", "datafusion-distributed"];
+const HEAVY: &[&str] = &[
+    "datafusion",
+    "datafusion-common",
+    "arrow",
+    "arrow-array",
+    "parquet",
+    "datafusion-distributed",
+];
 
 fn metadata() -> Metadata {
-    MetadataCommand::new().manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")).exec().expect("cargo metadata")
+    MetadataCommand::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+        .exec()
+        .expect("cargo metadata")
 }
 
 fn direct<'a>(metadata: &'a Metadata, name: &str, kinds: &[DependencyKind]) -> BTreeSet<&'a str> {
-    let package = metadata.workspace_packages().into_iter().find(|package| package.name == name).expect("a crate of the workspace");
-    package.dependencies.iter().filter(|dependency| kinds.contains(&dependency.kind)).map(|dependency| dependency.name.as_str()).collect()
+    let package = metadata
+        .workspace_packages()
+        .into_iter()
+        .find(|package| package.name == name)
+        .expect("a crate of the workspace");
+    package
+        .dependencies
+        .iter()
+        .filter(|dependency| kinds.contains(&dependency.kind))
+        .map(|dependency| dependency.name.as_str())
+        .collect()
 }
 
 #[test]
@@ -68,7 +155,11 @@ fn crates_use_only_what_the_drawing_allows() {
             wrong.push(format!("{} is not in the drawing", package.name));
             continue;
         };
-        for used in direct(&metadata, &package.name, &[DependencyKind::Normal, DependencyKind::Build]) {
+        for used in direct(
+            &metadata,
+            &package.name,
+            &[DependencyKind::Normal, DependencyKind::Build],
+        ) {
             if used.starts_with("springtide-") && !allowed.contains(&used) {
                 wrong.push(format!("{} uses {used}", package.name));
             }
@@ -76,7 +167,13 @@ fn crates_use_only_what_the_drawing_allows() {
     }
     assert!(wrong.is_empty(), "against ARCHITECTURE.md:\n  {}", wrong.join("\n  "));
     for (name, _) in MAY_USE {
-        assert!(metadata.workspace_packages().iter().any(|package| package.name == *name), "{name} is drawn, but does not exist");
+        assert!(
+            metadata
+                .workspace_packages()
+                .iter()
+                .any(|package| package.name == *name),
+            "{name} is drawn, but does not exist"
+        );
     }
 }
 
@@ -91,37 +188,72 @@ fn pure_crates_have_no_runtime_no_client_and_no_store() {
             }
         }
         // kube with its client is a client; its derive macros and types alone are not.
-        let package = metadata.workspace_packages().into_iter().find(|package| package.name == *name).expect("a crate of the workspace");
-        for kube in package.dependencies.iter().filter(|dependency| dependency.name == "kube" && dependency.kind == DependencyKind::Normal) {
-            for feature in kube.features.iter().filter(|feature| ["client", "runtime"].contains(&feature.as_str())) {
+        let package = metadata
+            .workspace_packages()
+            .into_iter()
+            .find(|package| package.name == *name)
+            .expect("a crate of the workspace");
+        for kube in package
+            .dependencies
+            .iter()
+            .filter(|dependency| dependency.name == "kube" && dependency.kind == DependencyKind::Normal)
+        {
+            for feature in kube
+                .features
+                .iter()
+                .filter(|feature| ["client", "runtime"].contains(&feature.as_str()))
+            {
                 wrong.push(format!("{name} uses kube with its feature {feature}"));
             }
         }
     }
-    assert!(wrong.is_empty(), "a pure crate decides; another one acts:\n  {}", wrong.join("\n  "));
+    assert!(
+        wrong.is_empty(),
+        "a pure crate decides; another one acts:\n  {}",
+        wrong.join("\n  ")
+    );
 }
 
 #[test]
 fn operator_and_sidecar_never_compile_the_query_engine() {
     let metadata = metadata();
-    for name in ["springtide-operator", "springtide-cli", "springtide-sidecar", "springtide-plan", "springtide-crds"] {
+    for name in [
+        "springtide-controller",
+        "springtide-cli",
+        "springtide-sidecar",
+        "springtide-plan",
+        "springtide-crds",
+    ] {
         let reached = reached(&metadata, name);
         let heavy: Vec<_> = HEAVY.iter().filter(|heavy| reached.contains(**heavy)).collect();
         assert!(heavy.is_empty(), "{name} reaches {heavy:?}");
-        assert!(reached.contains("serde"), "the walk over {name}'s dependencies went somewhere");
+        assert!(
+            reached.contains("serde"),
+            "the walk over {name}'s dependencies went somewhere"
+        );
     }
-    assert!(reached(&metadata, "springtide-engine").contains("datafusion"), "the engine has the query engine");
+    assert!(
+        reached(&metadata, "springtide-engine").contains("datafusion"),
+        "the engine has the query engine"
+    );
 }
 
 /// Names of all packages that building `name` compiles.
 fn reached(metadata: &Metadata, name: &str) -> BTreeSet<String> {
     let resolve = metadata.resolve.as_ref().expect("cargo metadata resolves");
     let nodes: BTreeMap<&PackageId, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
-    let start = metadata.workspace_packages().into_iter().find(|package| package.name == name).expect("a crate of the workspace");
+    let start = metadata
+        .workspace_packages()
+        .into_iter()
+        .find(|package| package.name == name)
+        .expect("a crate of the workspace");
     let (mut seen, mut open) = (BTreeSet::from([&start.id]), vec![&start.id]);
     while let Some(id) = open.pop() {
         for dependency in &nodes[id].deps {
-            let compiled = dependency.dep_kinds.iter().any(|kind| kind.kind != DependencyKind::Development);
+            let compiled = dependency
+                .dep_kinds
+                .iter()
+                .any(|kind| kind.kind != DependencyKind::Development);
             if compiled && seen.insert(&dependency.pkg) {
                 open.push(&dependency.pkg);
             }

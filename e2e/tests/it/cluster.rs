@@ -1,1 +1,95 @@
 //! The cluster itself: what every other scenario takes for granted.
+
+use std::time::Duration;
+
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use kube::{
+    Api,
+    api::{ListParams, PostParams},
+};
+use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload, path::Path};
+use springtide_e2e::{
+    cluster::{Look, wait_until},
+    timeline::Progress,
+};
+
+use crate::harness::{cluster, with_temp_namespace};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_s3_server_keeps_accounts_apart_and_honours_conditional_writes() {
+    let cluster = cluster().await;
+    let storage = cluster.storage().await;
+    let (one, two) = (
+        storage.account("it-one").await.expect("account"),
+        storage.account("it-two").await.expect("account"),
+    );
+    storage.bucket("it-one", &one).await.expect("bucket");
+    let mine = storage.store("it-one", &one).expect("store");
+    let place = Path::from(format!("object-{}", uuid()));
+    let create = || PutOptions::from(PutMode::Create);
+    mine.put_opts(&place, PutPayload::from_static(b"first"), create())
+        .await
+        .expect("the first create wins");
+    let second = mine
+        .put_opts(&place, PutPayload::from_static(b"second"), create())
+        .await;
+    assert!(
+        matches!(second, Err(object_store::Error::AlreadyExists { .. })),
+        "{second:?}"
+    );
+    let foreign = storage.store("it-one", &two).expect("store");
+    foreign.get(&place).await.expect_err("another account reads nothing");
+    storage.let_read("it-one", &[&two.id]).await.expect("policy");
+    let read = foreign
+        .get(&place)
+        .await
+        .expect("a reader by policy")
+        .bytes()
+        .await
+        .expect("bytes");
+    assert_eq!(&read[..], b"first");
+    foreign
+        .put(&place, PutPayload::from_static(b"third"))
+        .await
+        .expect_err("a reader writes nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_get_volumes_and_run() {
+    let cluster = cluster().await;
+    with_temp_namespace(&cluster, "volumes", async |namespace| {
+        let sets: Api<StatefulSet> = Api::namespaced(cluster.client.clone(), namespace);
+        let set = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "keeper"},
+            "spec": {
+                "serviceName": "keeper", "replicas": 2, "podManagementPolicy": "Parallel",
+                "selector": {"matchLabels": {"app": "keeper"}},
+                "template": {
+                    "metadata": {"labels": {"app": "keeper"}},
+                    "spec": {"containers": [{"name": "pause", "image": "kubernetes.local/pause:1", "imagePullPolicy": "Never",
+                        "volumeMounts": [{"name": "data", "mountPath": "/data"}]}]},
+                },
+                "volumeClaimTemplates": [{"metadata": {"name": "data"},
+                    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}}],
+            },
+        }));
+        sets.create(&PostParams::default(), &set.expect("a StatefulSet")).await.expect("create");
+        let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
+        wait_until("two pods run", Duration::from_secs(60), &Progress::default(), async || {
+            let list = pods.list(&ListParams::default().labels("app=keeper")).await.expect("list pods");
+            let running = list.iter().filter(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")).count();
+            Ok(if running == 2 { Look::Done(()) } else { Look::NotYet(format!("{running} run")) })
+        })
+        .await
+        .expect("two pods");
+    })
+    .await;
+}
+
+/// Names no object twice, whatever ran before on this cluster.
+fn uuid() -> u128 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("a clock after 1970")
+        .as_nanos()
+}

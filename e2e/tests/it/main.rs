@@ -2,3 +2,4 @@
 //! `make test` starts it; without it every test fails and says so.
 
 mod cluster;
+mod harness;

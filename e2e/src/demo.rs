@@ -1,0 +1,219 @@
+//! The demo: a Kubernetes, the operator, two departments, TPC-H on S3, checked answers, and a window that comes and goes.
+
+use std::path::PathBuf;
+
+use kube::ResourceExt;
+use springtide_crds::LakeCluster;
+
+use crate::{
+    Error, Result, cluster,
+    departments::{self, Examples, Login},
+    images::{self, Delivery, Image},
+    places::Places,
+    storage::{self, Keys, Storage},
+    target::Target,
+    timeline::Timeline,
+    tpch::{Manifest, ScaleFactor, generate::generate},
+};
+
+mod load;
+mod removal;
+mod window;
+
+pub use removal::remove;
+
+/// Bucket of the TPC-H files; departments read it.
+pub const DATA_BUCKET: &str = "tpch";
+/// Account that owns it.
+const DATA_ACCOUNT: &str = "lake";
+
+/// What a person may choose.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Scale of the data.
+    pub scale_factor: ScaleFactor,
+    /// Nodes of the local Kubernetes.
+    pub nodes: u8,
+    /// Another Kubernetes, with the way by which images get there.
+    pub context: Option<(String, Delivery)>,
+    /// Only say how images would get there.
+    pub dry_run: bool,
+}
+
+/// Runs the demo from whatever is there already.
+pub async fn run(places: &Places, timeline: &Timeline, options: &Options) -> Result<()> {
+    let (target, tools, images) = prepare(places, timeline, options).await?;
+    if options.dry_run {
+        for image in &images {
+            timeline.note(target.delivery.command(places, image, &tools).line());
+        }
+        return Ok(());
+    }
+    timeline
+        .step("images to the nodes", async |p| {
+            images::deliver(places, &target.delivery, &images, &tools, &p).await
+        })
+        .await?;
+    let server = images.iter().find(|image| image.short_name() == "versitygw");
+    let server = server.ok_or_else(|| Error::Missing("images/build made no versitygw".into()))?;
+    let client = target.client().await?;
+    timeline
+        .step("registry login", async |p| {
+            for namespace in [departments::OPERATOR_NAMESPACE, storage::NAMESPACE] {
+                storage::namespace(&client, namespace).await?;
+                departments::pull_secret(&target, &client, namespace).await?;
+            }
+            p.say(
+                if matches!(target.delivery, Delivery::Registry { login: Some(_), .. }) {
+                    "in a pull secret"
+                } else {
+                    "none needed"
+                },
+            );
+            Ok(())
+        })
+        .await?;
+
+    timeline.heading("Platform");
+    let storage = timeline
+        .step("S3 server (versitygw)", async |p| {
+            let storage = storage::start(&target, places, server, tools.clone(), &p).await?;
+            p.say(format!(
+                "{} in the cluster, {} from here",
+                storage::ENDPOINT,
+                storage.url()
+            ));
+            Ok(storage)
+        })
+        .await?;
+    timeline
+        .step("operator by helm", async |p| {
+            departments::install_operator(&target, places, &p).await
+        })
+        .await?;
+    let examples = Examples::read(&target, places).await?;
+    timeline
+        .step("departments by kubectl apply", async |p| {
+            departments::apply(&target, places, &examples, &storage, &p).await
+        })
+        .await?;
+    let (lakes, manifest, analyst) = both(places, timeline, &target, &examples, &storage, options.scale_factor).await?;
+
+    let mut logins = Vec::new();
+    for (number, lake) in lakes.iter().enumerate() {
+        let department = lake.namespace().unwrap_or_default();
+        timeline.heading(&format!("Department {department}"));
+        let mut login = departments::log_in(&target, &client, lake).await?;
+        load::load_and_query(
+            timeline,
+            &mut login.session,
+            load::part_of(number),
+            &manifest,
+            &analyst,
+            options.scale_factor,
+        )
+        .await?;
+        logins.push((department, login));
+    }
+
+    timeline.heading("A peak, two minutes ahead");
+    let group = examples
+        .groups
+        .last()
+        .ok_or_else(|| Error::Missing("examples/ has no ComputeGroup".into()))?;
+    window::show(timeline, &client, group).await?;
+    farewell(timeline, &target, &logins, options);
+    Ok(())
+}
+
+/// A cluster, and the images as archives.
+async fn prepare(places: &Places, timeline: &Timeline, options: &Options) -> Result<(Target, PathBuf, Vec<Image>)> {
+    timeline.heading("This machine");
+    timeline
+        .step("packages", async |p| cluster::packages(places, &p).await)
+        .await?;
+    let target = match &options.context {
+        None => {
+            timeline
+                .step("Kubernetes", async |p| cluster::up(places, options.nodes, &p).await)
+                .await?;
+            Target::local(places)
+        }
+        Some((context, delivery)) => {
+            let programs = timeline
+                .step("kubectl and helm", async |p| cluster::programs(places, &p).await)
+                .await?;
+            Target::context(context.clone(), delivery.clone(), programs)
+        }
+    };
+    let tools = timeline
+        .step("S3 server and registry client", async |p| {
+            images::tools(places, &p).await
+        })
+        .await?;
+    let images = timeline
+        .step("images", async |p| images::pack(places, &p).await)
+        .await?;
+    Ok((target, tools, images))
+}
+
+/// The clusters start while the data is made: neither waits for the other.
+async fn both(
+    _places: &Places,
+    timeline: &Timeline,
+    target: &Target,
+    examples: &Examples,
+    storage: &Storage,
+    sf: ScaleFactor,
+) -> Result<(Vec<LakeCluster>, Manifest, Keys)> {
+    let client = target.client().await?;
+    let (manifest, analyst) = timeline
+        .step(
+            &format!("TPC-H SF {sf} to s3://{DATA_BUCKET}/{}", sf.folder()),
+            async |p| {
+                let owner = storage.account(DATA_ACCOUNT).await?;
+                storage.bucket(DATA_BUCKET, &owner).await?;
+                let reader = storage.account("analyst").await?;
+                storage.let_read(DATA_BUCKET, &[&reader.id]).await?;
+                let manifest = generate(storage.store(DATA_BUCKET, &owner)?, &sf.folder(), sf, &p).await?;
+                Ok((manifest, reader))
+            },
+        )
+        .await?;
+    let mut lakes = Vec::new();
+    for lake in &examples.lakes {
+        let name = format!("cluster {}/{}", lake.namespace().unwrap_or_default(), lake.name_any());
+        lakes.push(
+            timeline
+                .step(&name, async |p| departments::wait_ready(&client, lake, &p).await)
+                .await?,
+        );
+    }
+    Ok((lakes, manifest, analyst))
+}
+
+fn farewell(timeline: &Timeline, target: &Target, logins: &[(String, Login)], options: &Options) {
+    timeline.heading("What to do next");
+    timeline.note("Connect, as the SQL administrator of a department:");
+    timeline.note(&format!("  {}", target.shell_setup()));
+    for (department, login) in logins {
+        let Login { door, user, secret, .. } = login;
+        let password =
+            format!("kubectl -n {department} get secret {secret} -o jsonpath='{{.data.password}}' | base64 -d");
+        timeline.note(&format!(
+            "  mysql -h {} -P {} -u {user} -p\"$({password})\" tpch",
+            door.host(),
+            door.port()
+        ));
+    }
+    timeline.note("Look at:");
+    timeline.note("  kubectl get departments,lakeclusters,computegroups -A      who has what, where, until when");
+    timeline.note("  kubectl -n retail scale computegroup --all --replicas=2    more compute, in seconds");
+    timeline.note("  kubectl -n retail get events --sort-by=.lastTimestamp      what the operator did, and why");
+    timeline.note("  kubectl explain computegroup.spec.schedules                how a window is written");
+    let removal = match &options.context {
+        None => "make demo-down".to_owned(),
+        Some((context, _)) => format!("make demo-down CONTEXT={context}"),
+    };
+    timeline.note(&format!("Remove all of it:\n  {removal}"));
+}

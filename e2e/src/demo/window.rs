@@ -1,0 +1,220 @@
+//! A pre-scaling window, from before it opens until its compute is gone.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Timelike, Utc};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+use springtide_crds::{ComputeGroup, compute_group::ComputeGroupStatus};
+
+use crate::{
+    Error, Result,
+    cluster::{self, Look, wait_until},
+    timeline::{Progress, Timeline},
+};
+
+/// Who owns the window in the ComputeGroup: a writer of its own, so that taking it back leaves the group as it was.
+const FIELD_MANAGER: &str = "springtide-demo";
+/// Name of the window.
+const NAME: &str = "demo-peak";
+/// Nodes that the peak wants above what the group has.
+const MORE_NODES: i32 = 1;
+/// Time from now to the window's opening, at least: cron counts in whole minutes.
+const AHEAD: TimeDelta = TimeDelta::seconds(120);
+/// How long before the opening the floor is raised.
+const LEAD: TimeDelta = TimeDelta::seconds(60);
+/// How long the window stays open.
+const OPEN: TimeDelta = TimeDelta::seconds(60);
+/// From a decision of the operator to its effect on nodes, a drain among them.
+const EFFECT_LIMIT: Duration = Duration::from_secs(180);
+
+/// Writes the window, waits for its compute, for its end, and takes it back.
+pub(super) async fn show(timeline: &Timeline, client: &Client, group: &ComputeGroup) -> Result<()> {
+    let (namespace, name) = (group.namespace().unwrap_or_default(), group.name_any());
+    let api: Api<ComputeGroup> = Api::namespaced(client.clone(), &namespace);
+    let opens = next_minute(Utc::now() + AHEAD);
+    let closes = opens + OPEN;
+    let before = status(&api, &name).await?.serving_replicas;
+    let peak = before + MORE_NODES;
+    timeline
+        .step(&format!("window for {namespace}/{name}"), async |p| {
+            write_window(&api, &name, Some((opens, peak))).await?;
+            p.say(format!(
+                "{} to {} UTC, at least {peak} nodes, 60 s lead",
+                opens.format("%H:%M"),
+                closes.format("%H:%M")
+            ));
+            Ok(())
+        })
+        .await?;
+    let shown = seen(timeline, &api, &name, (before, peak), (opens, closes)).await;
+    // Taken back on failure too: the next run begins from the group as it is in examples/.
+    let taken = write_window(&api, &name, None).await;
+    shown.and(taken)
+}
+
+async fn seen(
+    timeline: &Timeline,
+    api: &Api<ComputeGroup>,
+    name: &str,
+    (before, peak): (i32, i32),
+    (opens, closes): (DateTime<Utc>, DateTime<Utc>),
+) -> Result<()> {
+    timeline
+        .step(&format!("{peak} nodes serve before it opens"), async |p| {
+            let limit = until(opens) + EFFECT_LIMIT;
+            let at = serving(api, name, peak, limit, &p, |p, serving| {
+                p.say(format!("{serving} serve, {} s to go", until(opens).as_secs()))
+            })
+            .await?;
+            if at > opens {
+                return Err(Error::Wrong {
+                    what: "the window's compute".into(),
+                    expected: format!("serving by {}", opens.format("%T")),
+                    found: format!("serving at {}", at.format("%T")),
+                });
+            }
+            p.say(format!(
+                "{} s before {} UTC",
+                (opens - at).num_seconds(),
+                opens.format("%H:%M")
+            ));
+            Ok(())
+        })
+        .await?;
+    timeline
+        .step("the window closes", async |p| {
+            while Utc::now() < closes {
+                p.say(format!("{} s to go", until(closes).as_secs()));
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                let now = status(api, name).await?.serving_replicas;
+                if now < peak && Utc::now() < closes {
+                    return Err(Error::Wrong {
+                        what: "compute inside the window".into(),
+                        expected: format!("{peak} nodes"),
+                        found: format!("{now}"),
+                    });
+                }
+            }
+            p.say(format!("{} UTC, {peak} nodes all the while", closes.format("%H:%M")));
+            Ok(())
+        })
+        .await?;
+    timeline
+        .step(
+            &format!("back to {before} node{}", if before == 1 { "" } else { "s" }),
+            async |p| {
+                let at = gone(api, name, before, &p).await?;
+                p.say(format!(
+                    "drained and gone {} s after the end",
+                    (at - closes).num_seconds().max(0)
+                ));
+                Ok(())
+            },
+        )
+        .await
+}
+
+/// Applies the group's schedules as this module's own: one window, or none.
+async fn write_window(api: &Api<ComputeGroup>, name: &str, window: Option<(DateTime<Utc>, i32)>) -> Result<()> {
+    let schedules = window.map(|(opens, peak)| {
+        json!([{
+            "name": NAME,
+            "start": format!("{} {} * * *", opens.minute(), opens.hour()),
+            "duration": format!("{}s", OPEN.num_seconds()),
+            "leadTime": format!("{}s", LEAD.num_seconds()),
+            "timeZone": "Etc/UTC",
+            "minReplicas": peak,
+        }])
+    });
+    let mut object =
+        json!({"apiVersion": "springtide.dev/v1alpha1", "kind": "ComputeGroup", "metadata": {"name": name}});
+    if let Some(schedules) = schedules {
+        object["spec"] = json!({ "schedules": schedules });
+    }
+    api.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&object))
+        .await
+        .map(drop)
+        .map_err(Error::kubernetes(format!("write the window of ComputeGroup {name}")))
+}
+
+async fn serving(
+    api: &Api<ComputeGroup>,
+    name: &str,
+    wanted: i32,
+    limit: Duration,
+    progress: &Progress,
+    say: impl Fn(&Progress, i32),
+) -> Result<DateTime<Utc>> {
+    wait_until(
+        &format!("{wanted} nodes of {name} serve"),
+        limit,
+        progress,
+        async || {
+            let now = status(api, name).await?.serving_replicas;
+            if now >= wanted {
+                return Ok(Look::Done(Utc::now()));
+            }
+            say(progress, now);
+            Ok(Look::NotYet(progress.text()))
+        },
+    )
+    .await
+}
+
+async fn gone(api: &Api<ComputeGroup>, name: &str, wanted: i32, progress: &Progress) -> Result<DateTime<Utc>> {
+    wait_until(
+        &format!("{name} is back to {wanted} nodes"),
+        EFFECT_LIMIT,
+        progress,
+        async || {
+            let ComputeGroupStatus {
+                replicas,
+                serving_replicas,
+                ..
+            } = status(api, name).await?;
+            if replicas == wanted && serving_replicas == wanted {
+                return Ok(Look::Done(Utc::now()));
+            }
+            Ok(Look::NotYet(format!("{replicas} pods, {serving_replicas} serve")))
+        },
+    )
+    .await
+}
+
+async fn status(api: &Api<ComputeGroup>, name: &str) -> Result<ComputeGroupStatus> {
+    let group = cluster::get(api, name)
+        .await?
+        .ok_or_else(|| Error::Missing(format!("ComputeGroup {name} is gone")))?;
+    Ok(group.status.unwrap_or_default())
+}
+
+/// The first whole minute at or after a time.
+fn next_minute(time: DateTime<Utc>) -> DateTime<Utc> {
+    let whole = time.trunc_subsecs(0) - TimeDelta::seconds(i64::from(time.second()));
+    if whole < time {
+        whole + TimeDelta::minutes(1)
+    } else {
+        whole
+    }
+}
+
+fn until(time: DateTime<Utc>) -> Duration {
+    (time - Utc::now()).to_std().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_opens_at_a_whole_minute_not_before_the_time_asked_for() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        assert_eq!(next_minute(at("2026-03-01T08:59:00Z")), at("2026-03-01T08:59:00Z"));
+        assert_eq!(next_minute(at("2026-03-01T08:59:00.001Z")), at("2026-03-01T09:00:00Z"));
+        assert_eq!(next_minute(at("2026-12-31T23:59:59Z")), at("2027-01-01T00:00:00Z"));
+    }
+}

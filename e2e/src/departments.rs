@@ -1,0 +1,342 @@
+//! Departments as a platform team sets them up: the charts, the objects in `examples/`, and an analyst's login.
+
+use std::time::Duration;
+
+use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Condition};
+use kube::{Api, Client, ResourceExt};
+use serde::Deserialize;
+use springtide_contract::ports;
+use springtide_crds::{ComputeGroup, ConditionType, Department, LakeCluster};
+
+use crate::{
+    Error, Result,
+    cluster::{self, Look, wait_until},
+    images::{Delivery, Image},
+    places::Places,
+    sql::{Door, Session},
+    storage::{self, PULL_SECRET, Storage},
+    target::{KUBECTL_LIMIT, Target},
+    timeline::Progress,
+};
+
+/// Namespace and release name of the operator.
+pub const OPERATOR_NAMESPACE: &str = "springtide-system";
+/// `helm upgrade --install --wait`.
+const INSTALL_LIMIT: Duration = Duration::from_secs(240);
+/// From an applied Department to its namespaces.
+const NAMESPACE_LIMIT: Duration = Duration::from_secs(120);
+/// From an applied LakeCluster to its first answer, with volumes and a new catalog.
+const READY_LIMIT: Duration = Duration::from_secs(300);
+
+/// Installs or upgrades the charts of the CRDs and of the operator.
+pub async fn install_operator(target: &Target, places: &Places, progress: &Progress) -> Result<()> {
+    let charts = places.checkout.join("charts");
+    let client = target.client().await?;
+    storage::namespace(&client, OPERATOR_NAMESPACE).await?;
+    progress.say("helm upgrade --install springtide-crds");
+    let release = |name: &str, wait: bool| {
+        let run = target
+            .helm(INSTALL_LIMIT)
+            .args(["upgrade", "--install", name, "--namespace", OPERATOR_NAMESPACE])
+            .args(["--timeout", &format!("{}s", INSTALL_LIMIT.as_secs())])
+            .arg(charts.join(name));
+        if wait { run.arg("--wait") } else { run }
+    };
+    release("springtide-crds", false).output().await?;
+    progress.say("helm upgrade --install springtide");
+    let mut operator = release("springtide", true);
+    // The digest makes a new pod when the image of the same version was built anew.
+    if let Ok(digest) = std::fs::read_to_string(places.images().join("operator.tar.digest")) {
+        operator = operator.args([
+            "--set-string",
+            &format!("podAnnotations.springtide\\.dev/build={}", digest.trim()),
+        ]);
+    }
+    if let Delivery::Registry { registry, login } = &target.delivery {
+        operator = operator.args(["--set", &format!("imageRegistry={}", registry.trim_end_matches('/'))]);
+        if login.is_some() {
+            operator = operator.args(["--set", &format!("imagePullSecrets[0].name={PULL_SECRET}")]);
+        }
+    }
+    operator.output().await?;
+    let version = client
+        .apiserver_version()
+        .await
+        .map_err(Error::kubernetes("ask for its version"))?;
+    progress.say(format!(
+        "{OPERATOR_NAMESPACE}/springtide on Kubernetes {}",
+        version.git_version
+    ));
+    Ok(())
+}
+
+/// Writes the registry's login as a pull secret into a namespace, where images come from a registry that wants one.
+pub async fn pull_secret(target: &Target, client: &Client, namespace: &str) -> Result<()> {
+    let Delivery::Registry { login: Some(login), .. } = &target.delivery else {
+        return Ok(());
+    };
+    let config = std::fs::read(login).map_err(Error::io(format!("read {}", login.display())))?;
+    let data = [(".dockerconfigjson".to_owned(), ByteString(config))].into();
+    storage::write_secret(client, namespace, PULL_SECRET, "kubernetes.io/dockerconfigjson", data).await
+}
+
+/// What the objects in a folder are, by kind.
+#[derive(Clone, Debug, Default)]
+pub struct Examples {
+    /// Departments.
+    pub departments: Vec<Department>,
+    /// Their clusters.
+    pub lakes: Vec<LakeCluster>,
+    /// The pools of compute nodes.
+    pub groups: Vec<ComputeGroup>,
+}
+
+impl Examples {
+    /// Reads the folder by `kubectl`, which fills in what the API server needs not be asked for.
+    pub async fn read(target: &Target, places: &Places) -> Result<Self> {
+        let printed = target
+            .kubectl(KUBECTL_LIMIT)
+            .args([
+                "create",
+                "--dry-run=client",
+                "--validate=false",
+                "--recursive",
+                "--output",
+                "json",
+                "--filename",
+            ])
+            .arg(places.checkout.join("examples"))
+            .output()
+            .await?;
+        let mut examples = Self::default();
+        // One object, a list, or several documents one after the other, as kubectl sees fit.
+        for document in serde_json::Deserializer::from_str(&printed).into_iter::<serde_json::Value>() {
+            let document = document.map_err(|error| Error::Missing(format!("kubectl's JSON of examples/: {error}")))?;
+            match document["items"].as_array() {
+                Some(items) => items.iter().try_for_each(|item| examples.add(item))?,
+                None => examples.add(&document)?,
+            }
+        }
+        if examples.lakes.is_empty() || examples.groups.is_empty() {
+            return Err(Error::Missing(
+                "examples/ holds no LakeCluster, or no ComputeGroup".into(),
+            ));
+        }
+        Ok(examples)
+    }
+
+    fn add(&mut self, item: &serde_json::Value) -> Result<()> {
+        match item["kind"].as_str() {
+            Some("Department") => self.departments.push(object(item)?),
+            Some("LakeCluster") => self.lakes.push(object(item)?),
+            Some("ComputeGroup") => self.groups.push(object(item)?),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The namespaces of the departments.
+    pub fn namespaces(&self) -> Vec<String> {
+        self.departments
+            .iter()
+            .flat_map(|department| &department.spec.namespaces)
+            .map(|namespace| namespace.name.clone())
+            .collect()
+    }
+
+    /// The groups of a cluster.
+    pub fn groups_of<'a>(&'a self, lake: &'a LakeCluster) -> impl Iterator<Item = &'a ComputeGroup> {
+        self.groups
+            .iter()
+            .filter(|group| group.namespace() == lake.namespace() && group.spec.cluster == lake.name_any())
+    }
+}
+
+fn object<T: for<'a> Deserialize<'a>>(item: &serde_json::Value) -> Result<T> {
+    serde_json::from_value(item.clone()).map_err(|error| {
+        Error::Missing(format!(
+            "examples/: {} {}: {error}",
+            item["kind"], item["metadata"]["name"]
+        ))
+    })
+}
+
+/// `kubectl apply -f examples/`, again until the operator has made the departments' namespaces.
+pub async fn apply(
+    target: &Target,
+    places: &Places,
+    examples: &Examples,
+    storage: &Storage,
+    progress: &Progress,
+) -> Result<()> {
+    let client = target.client().await?;
+    let folder = places.checkout.join("examples");
+    let mut namespaces = examples.namespaces();
+    let mut provided = Vec::new();
+    wait_until(
+        "kubectl apply -f examples/ succeeds",
+        NAMESPACE_LIMIT,
+        progress,
+        async || {
+            let apply = target
+                .kubectl(KUBECTL_LIMIT)
+                .args(["apply", "--server-side", "--recursive", "--filename"])
+                .arg(&folder)
+                .output()
+                .await;
+            provided.extend(provide(target, &client, storage, examples, &mut namespaces).await?);
+            match apply {
+                Ok(_) if namespaces.is_empty() => Ok(Look::Done(())),
+                Ok(_) => Ok(Look::NotYet(format!(
+                    "namespaces {} are not there yet",
+                    namespaces.join(", ")
+                ))),
+                Err(Error::Command { output, .. }) if output.contains("not found") => {
+                    Ok(Look::NotYet(output.lines().last().unwrap_or_default().to_owned()))
+                }
+                Err(error) => Err(error),
+            }
+        },
+    )
+    .await?;
+    progress.say(format!(
+        "{} departments, {} clusters, {} compute groups",
+        examples.departments.len(),
+        examples.lakes.len(),
+        examples.groups.len()
+    ));
+    Ok(())
+}
+
+/// What the platform team puts into a department's namespace as soon as it is there: the keys of its bucket, and the login of
+/// the registry. Takes the namespaces that it served off the list.
+async fn provide(
+    target: &Target,
+    client: &Client,
+    storage: &Storage,
+    examples: &Examples,
+    namespaces: &mut Vec<String>,
+) -> Result<Vec<String>> {
+    let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
+    let mut served = Vec::new();
+    for namespace in namespaces.iter() {
+        if cluster::get(&api, namespace).await?.is_none() {
+            continue;
+        }
+        pull_secret(target, client, namespace).await?;
+        for lake in examples
+            .lakes
+            .iter()
+            .filter(|lake| lake.namespace().as_ref() == Some(namespace))
+        {
+            let keys = storage.account(namespace).await?;
+            storage.bucket(&lake.spec.storage.bucket, &keys).await?;
+            if let Some(secret) = &lake.spec.storage.credentials.secret_ref {
+                storage::write_secret(client, namespace, &secret.name, "Opaque", keys.data()).await?;
+            }
+        }
+        served.push(namespace.clone());
+    }
+    namespaces.retain(|namespace| !served.contains(namespace));
+    Ok(served)
+}
+
+/// Waits until a cluster answers queries and all its compute serves.
+pub async fn wait_ready(client: &Client, lake: &LakeCluster, progress: &Progress) -> Result<LakeCluster> {
+    let (namespace, name) = (lake.namespace().unwrap_or_default(), lake.name_any());
+    let api: Api<LakeCluster> = Api::namespaced(client.clone(), &namespace);
+    wait_until(
+        &format!("LakeCluster {namespace}/{name} is ready"),
+        READY_LIMIT,
+        progress,
+        async || {
+            let Some(lake) = cluster::get(&api, &name).await? else {
+                return Ok(Look::NotYet("it does not exist".into()));
+            };
+            let conditions = lake
+                .status
+                .as_ref()
+                .map(|status| status.conditions.as_slice())
+                .unwrap_or_default();
+            for kind in [ConditionType::Accepted, ConditionType::Available, ConditionType::Ready] {
+                match conditions.iter().find(|condition| condition.type_ == kind.as_str()) {
+                    Some(condition) if condition.status == "True" => {}
+                    Some(condition) => return Ok(Look::NotYet(said(condition))),
+                    None => return Ok(Look::NotYet(format!("the operator has not said {} yet", kind.as_str()))),
+                }
+            }
+            let alive = lake
+                .status
+                .as_ref()
+                .and_then(|status| status.compute_nodes_alive)
+                .unwrap_or_default();
+            progress.say(format!(
+                "{alive} compute node{} alive",
+                if alive == 1 { "" } else { "s" }
+            ));
+            Ok(Look::Done(lake))
+        },
+    )
+    .await
+}
+
+fn said(condition: &Condition) -> String {
+    format!(
+        "{}={} {}: {}",
+        condition.type_, condition.status, condition.reason, condition.message
+    )
+}
+
+/// An analyst's session, as the department's SQL administrator, with how it was reached.
+#[derive(Debug)]
+pub struct Login {
+    /// The open session.
+    pub session: Session,
+    /// The way to it, open as long as this is.
+    pub door: Door,
+    /// User name.
+    pub user: String,
+    /// The Secret with the password.
+    pub secret: String,
+}
+
+/// Logs in to a cluster by what its status says.
+pub async fn log_in(target: &Target, client: &Client, lake: &LakeCluster) -> Result<Login> {
+    let (namespace, name) = (lake.namespace().unwrap_or_default(), lake.name_any());
+    let missing = |what: &str| {
+        Error::Missing(format!(
+            "LakeCluster {namespace}/{name} has no status.{what}; is its operator running?"
+        ))
+    };
+    let status = lake.status.as_ref().ok_or_else(|| missing("conditions"))?;
+    let endpoint = status.endpoint.as_deref().ok_or_else(|| missing("endpoint"))?;
+    let secret_name = status.admin_secret.clone().ok_or_else(|| missing("adminSecret"))?;
+    let (host, port) = endpoint.rsplit_once(':').unwrap_or((endpoint, ""));
+    let service = host.split('.').next().unwrap_or(host);
+    let door = Door::open(
+        target,
+        client,
+        &namespace,
+        service,
+        port.parse().unwrap_or(ports::FE_MYSQL),
+    )
+    .await?;
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+    let data = cluster::get(&secrets, &secret_name)
+        .await?
+        .and_then(|secret| secret.data)
+        .unwrap_or_default();
+    let text = |key: &str| {
+        data.get(key)
+            .and_then(|value| String::from_utf8(value.0.clone()).ok())
+            .ok_or_else(|| Error::Missing(format!("Secret {namespace}/{secret_name} has no key {key}")))
+    };
+    let (user, password) = (text("username")?, text("password")?);
+    let session = Session::open(&door, &user, &password).await?;
+    Ok(Login {
+        session,
+        door,
+        user,
+        secret: secret_name,
+    })
+}
