@@ -1,0 +1,116 @@
+use super::{Parameter, SessionValues, bind, functions, rewrite};
+use crate::{SqlError, Statement, output_names, parse, referenced_tables, resolve_names};
+
+struct Session;
+
+impl SessionValues for Session {
+    fn variable(&self, _global: bool, name: &str) -> Result<Parameter, SqlError> {
+        match name {
+            "autocommit" => Ok(Parameter::Int(1)),
+            "version_comment" => Ok(Parameter::Text("Springtide".into())),
+            _ => Err(SqlError::invalid(format!("Unknown system variable '{name}'"))),
+        }
+    }
+
+    fn user_variable(&self, _name: &str) -> Parameter {
+        Parameter::Null
+    }
+
+    fn function(&self, name: &str) -> Option<Parameter> {
+        matches!(name, "database" | "current_user").then(|| Parameter::Text("it's".into()))
+    }
+}
+
+fn check(sql: &str, expected: &str) {
+    let Statement::Query(mut query) = parse(sql).unwrap().remove(0).statement else {
+        panic!("{sql}")
+    };
+    rewrite(&mut query, &Session).unwrap();
+    assert_eq!(query.to_string(), expected, "{sql}");
+}
+
+#[test]
+fn every_template_parses() {
+    let (parsed, all) = functions::template_counts();
+    assert_eq!(parsed, all);
+}
+
+#[test]
+fn session_values_become_constants() {
+    check("SELECT @@autocommit", "SELECT 1");
+    check("SELECT @@session.autocommit, @x", "SELECT 1, NULL");
+    check("SELECT DATABASE(), CURRENT_USER", "SELECT 'it''s', 'it''s'");
+    let Statement::Query(mut query) = parse("SELECT @@nosuch").unwrap().remove(0).statement else {
+        panic!()
+    };
+    assert!(rewrite(&mut query, &Session).unwrap_err().to_string().contains("nosuch"));
+}
+
+#[test]
+fn functions_and_operators() {
+    check("SELECT IF(a > 1, 'x', 'y')", "SELECT (CASE WHEN (a > 1) THEN 'x' ELSE 'y' END)");
+    check("SELECT a / b, a / 2", "SELECT a / nullif(b, 0), a / 2");
+    check(
+        "SELECT 7 DIV b",
+        "SELECT (CAST(trunc(CAST(7 AS DOUBLE) / nullif(b, 0)) AS BIGINT))",
+    );
+    check(
+        "SELECT DATE_ADD(d, INTERVAL 1 DAY)",
+        "SELECT (d + INTERVAL 1 DAY)",
+    );
+    check(
+        "SELECT DATE_FORMAT(d, '%Y-%m-%d %H:%i')",
+        "SELECT to_char(TRY_CAST(d AS TIMESTAMP), '%Y-%m-%d %H:%M')",
+    );
+    check("SELECT a REGEXP 'x'", "SELECT a ~ 'x'");
+    check("SELECT CAST(a AS SIGNED)", "SELECT TRY_CAST(a AS BIGINT)");
+    check("SELECT GROUP_CONCAT(a SEPARATOR ';') FROM t", "SELECT string_agg(a, ';') FROM t");
+    check("SELECT a FROM t ORDER BY a, b DESC", "SELECT a FROM t ORDER BY a NULLS FIRST, b DESC NULLS LAST");
+    check("SELECT 1 FROM DUAL", "SELECT 1");
+}
+
+#[test]
+fn parameters_are_values_and_never_text() {
+    let Statement::Query(mut query) = parse("SELECT ?, ? FROM t WHERE a = ? LIMIT ?").unwrap().remove(0).statement else {
+        panic!()
+    };
+    bind(&mut query, &[
+        Parameter::Text("x' OR '1'='1".into()),
+        Parameter::Int(-5),
+        Parameter::Null,
+        Parameter::Int(3),
+    ])
+    .unwrap();
+    assert_eq!(query.to_string(), "SELECT 'x'' OR ''1''=''1', (-5) FROM t WHERE a = NULL LIMIT 3");
+    let Statement::Query(mut query) = parse("SELECT ?").unwrap().remove(0).statement else {
+        panic!()
+    };
+    assert!(bind(&mut query, &[]).is_err());
+}
+
+#[test]
+fn names_have_one_spelling() {
+    let resolve = |sql: &str| {
+        let Statement::Query(mut query) = parse(sql).unwrap().remove(0).statement else {
+            panic!()
+        };
+        let tables: Vec<String> = referenced_tables(&query).iter().map(ToString::to_string).collect();
+        let names = output_names(&mut query);
+        resolve_names(&mut query, ["UserId", "Name"]);
+        (tables.join(","), names, query.to_string())
+    };
+    let (tables, names, sql) = resolve("SELECT userid, U.NAME AS Total FROM D.Users U ORDER BY total");
+    assert_eq!(tables, "D.Users");
+    assert_eq!(names.unwrap(), ["userid", "Total"]);
+    assert_eq!(sql, "SELECT `UserId`, `U`.`Name` AS `Total` FROM `D`.`Users` `U` ORDER BY `Total`");
+
+    let (tables, names, sql) = resolve("WITH X AS (SELECT 1 AS a) SELECT x.A, other FROM x");
+    assert_eq!(tables, "");
+    assert_eq!(names.unwrap(), ["A", "other"]);
+    assert_eq!(sql, "WITH `X` AS (SELECT 1 AS `a`) SELECT `X`.`a`, other FROM `X`");
+
+    let (_, names, sql) = resolve("SELECT 1, 1, count(*) FROM t");
+    assert_eq!(names.unwrap(), ["1", "1", "count(*)"]);
+    assert_eq!(sql, "SELECT 1 AS `1`, 1 AS `1\u{1}1`, count(*) AS `count(*)` FROM `t`");
+    assert_eq!(resolve("SELECT *, 1 FROM t").1, None);
+}
