@@ -154,4 +154,12 @@ pub enum RefusalReason {
     MetadataTooNew,
     /// A mounted secret is missing or empty.
     SecretMissing,
+    /// The data prefix is this cluster's, and there is no local metadata, or metadata of an older timeline.
+    MetadataLost,
+    /// Another process holds the metadata volume.
+    MetadataInUse,
+    /// The metadata volume cannot be read or written.
+    MetadataUnavailable,
+    /// The metadata says that the data prefix was claimed, and the `CLUSTER` object is not there.
+    DataLost,
 }
