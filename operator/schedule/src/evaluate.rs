@@ -1,0 +1,254 @@
+//! What all windows together ask for at one instant, and when that changes next.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+use crate::occurrence::{Occurrence, WindowState};
+use crate::window::Window;
+
+#[cfg(test)]
+mod tests;
+
+/// Edges that [`evaluate`] walks in search of the next change of floor or ceiling; past them it reports none.
+pub const MAX_TRANSITION_STEPS: u32 = 512;
+/// How far it walks through edges that change neither, before it reports none.
+pub const TRANSITION_HORIZON_DAYS: u32 = 400;
+
+/// What the windows ask for at one instant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Evaluation {
+    /// Replicas at least: the largest active minimum.
+    pub floor: Option<u32>,
+    /// Replicas at most: the smallest active maximum.
+    pub ceiling: Option<u32>,
+    /// The floor is above the ceiling; the floor wins.
+    pub conflict: Option<Conflict>,
+    /// Windows that are raised or open, in the order in which they were given.
+    pub active: Vec<ActiveWindow>,
+    /// The next change of floor or ceiling. `None` when there is none within [`crate::NEXT_START_HORIZON_DAYS`], or none within
+    /// [`TRANSITION_HORIZON_DAYS`] and [`MAX_TRANSITION_STEPS`] of edges that change neither.
+    pub next_transition: Option<Transition>,
+    /// The evaluation holds, `active` included, until this instant: evaluate again then. `None` when no window has another edge.
+    pub next_edge: Option<DateTime<Utc>>,
+}
+
+/// A floor above a ceiling, and the windows that asked for them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Conflict {
+    /// Window with the largest active minimum.
+    pub floor_window: String,
+    /// Window with the smallest active maximum.
+    pub ceiling_window: String,
+}
+
+/// What a window is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Phase {
+    /// Nothing.
+    Closed,
+    /// Its lead time runs: the minimum holds, the maximum does not yet.
+    Raised,
+    /// It is open: minimum and maximum hold.
+    Open,
+}
+
+/// A window that has an effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActiveWindow {
+    /// Name of the window.
+    pub name: String,
+    /// [`Phase::Raised`] or [`Phase::Open`].
+    pub phase: Phase,
+    /// Start of the occurrence that is active; in the future while raised. Of several that are open, the one that closes last.
+    pub opens_at: DateTime<Utc>,
+    /// From when the minimum holds: the start less the lead time.
+    pub raised_at: DateTime<Utc>,
+    /// End of that occurrence.
+    pub closes_at: DateTime<Utc>,
+    /// The minimum that the window asks for.
+    pub min_replicas: Option<u32>,
+    /// The maximum that the window allows once it is open.
+    pub max_replicas: Option<u32>,
+}
+
+/// An instant at which floor or ceiling changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Transition {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The floor from then on.
+    pub floor: Option<u32>,
+    /// The ceiling from then on.
+    pub ceiling: Option<u32>,
+    /// The windows whose phase changes then.
+    pub edges: Vec<TransitionEdge>,
+}
+
+/// A window whose phase changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TransitionEdge {
+    /// Name of the window.
+    pub window: String,
+    /// Its phase from then on.
+    pub phase: Phase,
+}
+
+/// What the windows ask for at `now`: a function of its two arguments and nothing else.
+#[must_use]
+pub fn evaluate(windows: &[Window], now: DateTime<Utc>) -> Evaluation {
+    let mut timeline = Timeline::at(windows, now);
+    let (floor, ceiling) = (timeline.floor(), timeline.ceiling());
+    let conflict = match (floor, ceiling) {
+        (Some((floor, floor_window)), Some((ceiling, ceiling_window))) if floor > ceiling => Some(Conflict {
+            floor_window: floor_window.name.clone(),
+            ceiling_window: ceiling_window.name.clone(),
+        }),
+        _ => None,
+    };
+    Evaluation {
+        floor: floor.map(|(replicas, _)| replicas),
+        ceiling: ceiling.map(|(replicas, _)| replicas),
+        conflict,
+        active: timeline
+            .active()
+            .map(|(window, occurrence, phase)| ActiveWindow::of(window, &occurrence, phase))
+            .collect(),
+        next_edge: timeline.states.iter().filter_map(|state| state.next_edge).min(),
+        next_transition: next_transition(&mut timeline, now),
+    }
+}
+
+/// The replicas that are wanted: at most the ceiling, and at least the floor whatever the ceiling says.
+#[must_use]
+pub fn clamp(replicas: u32, evaluation: &Evaluation) -> u32 {
+    replicas
+        .min(evaluation.ceiling.unwrap_or(u32::MAX))
+        .max(evaluation.floor.unwrap_or(0))
+}
+
+impl ActiveWindow {
+    fn of(window: &Window, occurrence: &Occurrence, phase: Phase) -> Self {
+        Self {
+            name: window.name.clone(),
+            phase,
+            opens_at: occurrence.opens_at,
+            raised_at: window.raised_at(occurrence),
+            closes_at: occurrence.closes_at,
+            min_replicas: window.min_replicas,
+            max_replicas: window.max_replicas,
+        }
+    }
+}
+
+/// Walks to the first instant at which floor or ceiling differ from what they are now.
+fn next_transition(timeline: &mut Timeline<'_>, now: DateTime<Utc>) -> Option<Transition> {
+    let replicas = |limit: Option<(u32, &Window)>| limit.map(|(replicas, _)| replicas);
+    let before = (replicas(timeline.floor()), replicas(timeline.ceiling()));
+    for _ in 0..MAX_TRANSITION_STEPS {
+        let phases: Vec<Phase> = timeline.states.iter().map(WindowState::phase).collect();
+        let at = timeline.advance()?;
+        let (floor, ceiling) = (replicas(timeline.floor()), replicas(timeline.ceiling()));
+        if (floor, ceiling) == before {
+            if at - now > TimeDelta::days(TRANSITION_HORIZON_DAYS.into()) {
+                return None;
+            }
+            continue;
+        }
+        let edges = timeline
+            .windows
+            .iter()
+            .zip(&timeline.states)
+            .zip(phases)
+            .filter(|((_, state), phase)| state.phase() != *phase)
+            .map(|((window, state), _)| TransitionEdge {
+                window: window.name.clone(),
+                phase: state.phase(),
+            })
+            .collect();
+        return Some(Transition {
+            at,
+            floor,
+            ceiling,
+            edges,
+        });
+    }
+    None
+}
+
+impl WindowState {
+    pub(crate) fn phase(&self) -> Phase {
+        match (self.open, self.raised) {
+            (Some(_), _) => Phase::Open,
+            (None, Some(_)) => Phase::Raised,
+            (None, None) => Phase::Closed,
+        }
+    }
+}
+
+/// The states of all windows, moved from edge to edge.
+pub(crate) struct Timeline<'windows> {
+    windows: &'windows [Window],
+    states: Vec<WindowState>,
+}
+
+impl<'windows> Timeline<'windows> {
+    pub(crate) fn at(windows: &'windows [Window], instant: DateTime<Utc>) -> Self {
+        Self {
+            windows,
+            states: windows.iter().map(|window| window.state_at(instant)).collect(),
+        }
+    }
+
+    /// The first instant at which a window may ask for something else.
+    pub(crate) fn steady_until(&self) -> Option<DateTime<Utc>> {
+        self.states.iter().filter_map(|state| state.steady_until).min()
+    }
+
+    /// Moves to [`Self::steady_until`]; only windows that may change there are looked at again.
+    pub(crate) fn advance(&mut self) -> Option<DateTime<Utc>> {
+        let edge = self.steady_until()?;
+        for (window, state) in self.windows.iter().zip(&mut self.states) {
+            if state.steady_until == Some(edge) {
+                *state = window.state_at(edge);
+            }
+        }
+        Some(edge)
+    }
+
+    /// The largest minimum of the windows that are raised or open; of equal ones, the first.
+    pub(crate) fn floor(&self) -> Option<(u32, &'windows Window)> {
+        let minimums = self
+            .windows
+            .iter()
+            .zip(&self.states)
+            .filter(|(_, state)| state.phase() != Phase::Closed);
+        minimums
+            .filter_map(|(window, _)| Some((window.min_replicas?, window)))
+            .reduce(|one, other| if other.0 > one.0 { other } else { one })
+    }
+
+    /// The smallest maximum of the windows that are open; of equal ones, the first.
+    pub(crate) fn ceiling(&self) -> Option<(u32, &'windows Window)> {
+        let maximums = self
+            .windows
+            .iter()
+            .zip(&self.states)
+            .filter(|(_, state)| state.phase() == Phase::Open);
+        maximums
+            .filter_map(|(window, _)| Some((window.max_replicas?, window)))
+            .reduce(|one, other| if other.0 < one.0 { other } else { one })
+    }
+
+    /// Windows that are raised or open, with the occurrence that makes them so.
+    pub(crate) fn active(&self) -> impl Iterator<Item = (&'windows Window, Occurrence, Phase)> {
+        self.windows.iter().zip(&self.states).filter_map(|(window, state)| {
+            let occurrence = state.open.or(state.raised)?;
+            Some((window, occurrence, state.phase()))
+        })
+    }
+}

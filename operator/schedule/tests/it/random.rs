@@ -1,0 +1,109 @@
+//! Random expressions around the days on which clocks change, against the minute-by-minute watch.
+
+use chrono::NaiveDate;
+use chrono_tz::TZ_VARIANTS;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
+
+use crate::oracle::{Case, Clock, End};
+
+const SEED: [u8; 32] = *b"springtide: a tide by the clock.";
+const CASES: u32 = 160;
+/// Days watched before and after the change: the longest window and lead time below, and some days to compare.
+const MARGIN_DAYS: i64 = 4;
+const COMPARED_DAYS: i64 = 6;
+
+fn field(low: u32, high: u32) -> impl Strategy<Value = String> {
+    let value = low..=high;
+    let item = prop_oneof![
+        value.clone().prop_map(|value| value.to_string()),
+        (value.clone(), value).prop_map(|(one, other)| format!("{}-{}", one.min(other), one.max(other))),
+        (low..=high, low..=high, 1..=high.max(2)).prop_map(move |(one, other, step)| {
+            format!("{}-{}/{}", one.min(other), one.max(other), step.min(high))
+        }),
+        (1..=high.max(1)).prop_map(|step| format!("*/{step}")),
+    ];
+    prop_oneof![2 => Just("*".to_owned()), 3 => proptest::collection::vec(item, 1..3).prop_map(|items| items.join(","))]
+}
+
+/// Days are seldom restricted, or little would start in the compared days.
+fn day_field(low: u32, high: u32) -> impl Strategy<Value = String> {
+    prop_oneof![4 => Just("*".to_owned()), 1 => field(low, high)]
+}
+
+/// Hours in which clocks change, mostly.
+fn hour_field() -> impl Strategy<Value = String> {
+    prop_oneof![field(0, 23), field(0, 3), Just("*".to_owned())]
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let cron = (field(0, 59), hour_field(), day_field(1, 28), day_field(0, 7)).prop_map(
+        |(minute, hour, day_of_month, day_of_week)| format!("{minute} {hour} {day_of_month} * {day_of_week}"),
+    );
+    let end = prop_oneof![
+        (1..300_i64).prop_map(End::Minutes),
+        (1..2_880_i64).prop_map(End::Minutes),
+        (0..240_i64).prop_map(End::Until),
+        (0..1_440_i64).prop_map(End::Until),
+    ];
+    let lead_minutes = prop_oneof![Just(0_i64), 1..120_i64, 1..=1_440_i64];
+    (cron, end, lead_minutes).prop_map(|(cron, end, lead_minutes)| Case {
+        cron,
+        end,
+        lead_minutes,
+    })
+}
+
+/// The days around one of the year's changes of the clock, or around its middle where there is none.
+fn days_of_change(zone: chrono_tz::Tz, year: i32, which: usize) -> NaiveDate {
+    let new_year = NaiveDate::from_ymd_opt(year, 1, 1).unwrap();
+    let days: Vec<NaiveDate> = new_year.iter_days().take(365).collect();
+    let offset = |date: NaiveDate| {
+        use chrono::{Offset, TimeZone};
+        zone.offset_from_utc_datetime(&date.and_time(chrono::NaiveTime::MIN))
+            .fix()
+    };
+    let changes: Vec<NaiveDate> = days
+        .windows(2)
+        .filter(|pair| offset(pair[0]) != offset(pair[1]))
+        .map(|pair| pair[0])
+        .collect();
+    if changes.is_empty() {
+        days[180]
+    } else {
+        changes[which % changes.len()]
+    }
+}
+
+#[test]
+fn random_expressions_equal_a_minute_by_minute_watch() {
+    let config = Config {
+        cases: CASES,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &SEED));
+    let input = (
+        case(),
+        0..TZ_VARIANTS.len(),
+        2000..2037_i32,
+        0..8_usize,
+        proptest::collection::vec(0..14 * 1440_usize, 6),
+    );
+    let outcome = runner.run(&input, |(case, zone, year, which, instants)| {
+        let zone = TZ_VARIANTS[zone];
+        let around = days_of_change(zone, year, which);
+        let first = around - chrono::TimeDelta::days(MARGIN_DAYS + COMPARED_DAYS / 2);
+        let clock = Clock::watch(zone, first, COMPARED_DAYS + 2 * MARGIN_DAYS);
+        case.check(&clock, MARGIN_DAYS as usize, &instants)
+            .map_err(|difference| TestCaseError::fail(format!("{first}: {difference}")))
+    });
+    match outcome {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, input)) => panic!(
+            "seed {:?}: {reason}; smallest input {input:?}",
+            String::from_utf8_lossy(&SEED)
+        ),
+        Err(TestError::Abort(reason)) => panic!("gave up: {reason}"),
+    }
+}

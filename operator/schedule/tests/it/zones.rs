@@ -1,0 +1,138 @@
+//! A sample of zones, years and expressions against the minute-by-minute watch. The full product of all zones and ten years is the
+//! same function with other numbers: `SPRINGTIDE_SCHEDULE_ZONES` and `SPRINGTIDE_SCHEDULE_YEARS` set them.
+
+use chrono::NaiveDate;
+use chrono_tz::{TZ_VARIANTS, Tz};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+
+use crate::oracle::{Case, Clock, End};
+
+const SEED: u64 = 20_260_329;
+/// Zones and years in which clocks do something that a program might not expect.
+const HARD: [(&str, i32); 10] = [
+    ("Europe/Prague", 2026),
+    ("America/New_York", 2027),
+    ("Australia/Lord_Howe", 2026), // half an hour
+    ("America/Santiago", 2026),    // at midnight
+    ("America/St_Johns", 2010),    // at one minute past midnight
+    ("Pacific/Apia", 2011),        // a day that never was
+    ("Antarctica/Troll", 2026),    // two hours
+    ("Africa/Casablanca", 2027),   // summer time stops for Ramadan
+    ("Asia/Pyongyang", 2015),      // half an hour, once
+    ("Asia/Kathmandu", 2026),      // +05:45
+];
+/// Days watched on either side of the compared year: the longest window and the longest lead time of a case.
+const MARGIN_DAYS: usize = 8;
+
+/// Windows with fixed hours: few edges, so a whole year is compared.
+fn fixed_cases() -> Vec<(&'static str, End)> {
+    vec![
+        ("30 2 * * *", End::Minutes(330)),
+        ("30 2 * * *", until(8, 0)),
+        ("30 2 * * *", until(2, 15)),
+        ("30 2 * * *", until(2, 45)),
+        ("15,45 2 * * *", until(2, 30)),
+        ("30 6 * * 1-5", until(22, 10)),
+        ("0 8 * * MON-FRI", until(18, 0)),
+        ("45 23 * * SUN", until(1, 0)),
+        ("0 0 * * *", until(0, 0)),
+        ("@daily", hours(26)),
+        ("0 0 1 * *", hours(7 * 24)),
+        ("0 12 13 * FRI", hours(1)),
+        ("0 2 */2 * MON", until(3, 0)),
+        ("59 23 31 12 *", End::Minutes(3)),
+    ]
+}
+
+/// Windows with many edges a day: compared around the days on which clocks change.
+fn dense_cases() -> Vec<(&'static str, End)> {
+    vec![
+        ("0,30 0-3 * * *", End::Minutes(20)),
+        ("* 1,2 * * *", End::Minutes(1)),
+        ("* * * * *", End::Minutes(1)),
+        ("*/20 * * * *", End::Minutes(10)),
+        ("0 */2 * * *", End::Minutes(90)),
+        ("0 */2 * * *", hours(2)),
+        ("15 */3 * * *", until(2, 30)),
+        ("*/30 * * * *", until(2, 15)),
+        ("0 */12 * * *", until(23, 30)),
+        ("@hourly", hours(1)),
+        ("40 * * * 0,6", End::Minutes(45)),
+    ]
+}
+
+fn hours(hours: i64) -> End {
+    End::Minutes(hours * 60)
+}
+
+fn until(hour: i64, minute: i64) -> End {
+    End::Until(hour * 60 + minute)
+}
+
+fn number_from_environment(name: &str, default: usize) -> usize {
+    std::env::var(name).map_or(default, |text| {
+        text.parse().unwrap_or_else(|_| panic!("{name} must be a number"))
+    })
+}
+
+fn check_year(zone: Tz, year: i32, random: &mut StdRng) {
+    let margin = chrono::TimeDelta::days(MARGIN_DAYS as i64);
+    let from = NaiveDate::from_ymd_opt(year, 1, 1).unwrap() - margin;
+    let whole_year = Clock::watch(zone, from, 365 + 2 * MARGIN_DAYS as i64);
+    let changes = whole_year.changes();
+    let mut instants: Vec<usize> = (0..6).map(|_| random.random_range(0..365 * 1440)).collect();
+    for change in &changes {
+        instants.extend((0..6).map(|_| (change + random.random_range(0..600)).saturating_sub(300)));
+    }
+    check_cases(&whole_year, fixed_cases(), &instants, random);
+    for change in &changes {
+        let first = from + chrono::TimeDelta::days((change / 1440) as i64) - margin - chrono::TimeDelta::days(2);
+        let around_change = Clock::watch(zone, first, 4 + 2 * MARGIN_DAYS as i64);
+        let instants: Vec<usize> = (0..10)
+            .map(|_| (MARGIN_DAYS + 1) * 1440 + random.random_range(0..2 * 1440))
+            .collect();
+        check_cases(&around_change, dense_cases(), &instants, random);
+    }
+}
+
+fn check_cases(clock: &Clock, cases: Vec<(&str, End)>, instants: &[usize], random: &mut StdRng) {
+    for (cron, end) in cases {
+        let lead_minutes = *[0, 10, 45, 90, 1_440].choose(random).expect("the list is not empty");
+        let case = Case {
+            cron: cron.into(),
+            end,
+            lead_minutes,
+        };
+        if let Err(difference) = case.check(clock, MARGIN_DAYS, instants) {
+            panic!("seed {SEED}: {difference}");
+        }
+    }
+}
+
+#[test]
+fn hard_zones_equal_a_minute_by_minute_watch() {
+    let mut random = StdRng::seed_from_u64(SEED);
+    for (zone, year) in HARD {
+        check_year(zone.parse().unwrap(), year, &mut random);
+    }
+}
+
+#[test]
+fn sampled_zones_equal_a_minute_by_minute_watch() {
+    println!("seed {SEED}");
+    let zones = number_from_environment("SPRINGTIDE_SCHEDULE_ZONES", 3).min(TZ_VARIANTS.len());
+    let years = number_from_environment("SPRINGTIDE_SCHEDULE_YEARS", 1);
+    let mut random = StdRng::seed_from_u64(SEED);
+    for zone in TZ_VARIANTS.choose_multiple(&mut random.clone(), zones) {
+        let first_year = if years == 1 {
+            random.random_range(2020..2037)
+        } else {
+            2026
+        };
+        for year in first_year..first_year + years as i32 {
+            check_year(*zone, year, &mut random);
+        }
+    }
+}
