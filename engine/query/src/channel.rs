@@ -1,0 +1,271 @@
+//! Connections to workers: the cluster token, timeouts, keep-alive, and errors that name the worker.
+
+use std::{
+    collections::HashMap,
+    error::Error as _,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use datafusion::{
+    common::{DataFusionError, Result, exec_datafusion_err},
+    execution::TaskContext,
+    physical_plan::metrics::ExecutionPlanMetricsSet,
+};
+use datafusion_distributed::{
+    ChannelResolver, CoordinatorToWorkerMsg, ExecuteTaskRequest, GetWorkerInfoRequest, GetWorkerInfoResponse,
+    SetPlanRequest, WorkerChannel, WorkerToCoordinatorMsg,
+    grpc::{BoxCloneSyncChannel, create_worker_client},
+};
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use tonic::{
+    Code, Status,
+    transport::{Endpoint, Error as TransportError},
+};
+use url::Url;
+
+use crate::error::{mark_lost, mark_refused};
+
+/// The value of the `authorization` header between processes of a cluster. Never shown.
+#[derive(Clone)]
+pub struct WorkerToken(HeaderValue);
+
+impl WorkerToken {
+    /// Takes the whole header value, such as `Bearer …`. `None` when it is empty or no header can carry it.
+    #[must_use]
+    pub fn new(header: &str) -> Option<Self> {
+        let mut value = HeaderValue::from_str(header).ok()?;
+        value.set_sensitive(true);
+        (!value.is_empty()).then_some(Self(value))
+    }
+
+    /// Whether a request carries this token; takes the same time wherever a wrong one differs.
+    pub(crate) fn accepts(&self, given: Option<&[u8]>) -> bool {
+        let ours = self.0.as_bytes();
+        let Some(given) = given else {
+            return false;
+        };
+        let difference = given.iter().zip(ours).fold(0_u8, |sum, (a, b)| sum | (a ^ b));
+        given.len() == ours.len() && difference == 0
+    }
+}
+
+impl fmt::Debug for WorkerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WorkerToken(***)")
+    }
+}
+
+/// Times and windows of connections to workers.
+#[derive(Clone, Debug)]
+pub struct ChannelOptions {
+    /// Time to open a connection.
+    pub connect_timeout: Duration,
+    /// Time between pings on a connection: a hung worker is noticed after this plus [`Self::keep_alive_timeout`].
+    pub keep_alive_interval: Duration,
+    /// Time within which a worker must answer a ping. Too short, and a busy worker counts as dead.
+    pub keep_alive_timeout: Duration,
+}
+
+impl Default for ChannelOptions {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(2),
+            keep_alive_interval: Duration::from_secs(5),
+            keep_alive_timeout: Duration::from_secs(15),
+        }
+    }
+}
+
+const STREAM_WINDOW_BYTES: u32 = 4 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// Connections that are kept; beyond, all are opened anew.
+const MOST_CHANNELS: usize = 1024;
+
+/// Keeps one connection per worker.
+#[derive(Debug)]
+pub(crate) struct Channels {
+    token: WorkerToken,
+    options: ChannelOptions,
+    /// Where connections do their work; the current runtime when `None`.
+    runtime: Option<tokio::runtime::Handle>,
+    open: Mutex<HashMap<Url, ChannelEntry>>,
+}
+
+struct ChannelEntry(BoxCloneSyncChannel);
+
+impl fmt::Debug for ChannelEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Channel")
+    }
+}
+
+#[derive(Clone)]
+struct OnRuntime(tokio::runtime::Handle);
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for OnRuntime {
+    fn execute(&self, task: F) {
+        self.0.spawn(task);
+    }
+}
+
+impl Channels {
+    pub(crate) fn new(token: WorkerToken, options: ChannelOptions, runtime: Option<tokio::runtime::Handle>) -> Self {
+        Self {
+            token,
+            options,
+            runtime,
+            open: Mutex::default(),
+        }
+    }
+
+    fn get(&self, url: &Url) -> Result<BoxCloneSyncChannel> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = open.get(url) {
+            return Ok(entry.0.clone());
+        }
+        let channel = self
+            .connect(url)
+            .map_err(|error| exec_datafusion_err!("{url} is no address of a worker: {error}"))?;
+        if open.len() >= MOST_CHANNELS {
+            open.clear();
+        }
+        open.insert(url.clone(), ChannelEntry(channel.clone()));
+        Ok(channel)
+    }
+
+    /// Does not wait: the connection opens with the first call, and again after it broke.
+    fn connect(&self, url: &Url) -> Result<BoxCloneSyncChannel, TransportError> {
+        let mut endpoint = Endpoint::from_shared(url.to_string())?
+            .connect_timeout(self.options.connect_timeout)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(self.options.keep_alive_interval)
+            .keep_alive_timeout(self.options.keep_alive_timeout)
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+        if let Some(runtime) = &self.runtime {
+            endpoint = endpoint.executor(OnRuntime(runtime.clone()));
+        }
+        let token = self.token.0.clone();
+        let service = tower::ServiceBuilder::new()
+            .map_request(move |mut request: http::Request<tonic::body::Body>| {
+                request.headers_mut().insert(AUTHORIZATION, token.clone());
+                request
+            })
+            .service(endpoint.connect_lazy());
+        Ok(BoxCloneSyncChannel::new(service))
+    }
+}
+
+/// Gives DataFusion's coordinator and workers our connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolver(pub(crate) Arc<Channels>);
+
+#[async_trait]
+impl ChannelResolver for Resolver {
+    async fn get_worker_client_for_url(&self, url: &Url) -> Result<Box<dyn WorkerChannel>> {
+        Ok(Box::new(NamedChannel {
+            inner: create_worker_client(self.0.get(url)?),
+            url: url.clone(),
+        }))
+    }
+}
+
+/// A connection whose errors say which worker it was.
+struct NamedChannel {
+    inner: Box<dyn WorkerChannel>,
+    url: Url,
+}
+
+impl NamedChannel {
+    fn named(&self) -> impl Fn(DataFusionError) -> DataFusionError + Send + Clone + 'static {
+        let url = self.url.to_string();
+        move |error| match connection_fault(&error) {
+            Some(Fault::Refused) => mark_refused(&url, error),
+            Some(Fault::Lost) => mark_lost(&url, error),
+            None => error,
+        }
+    }
+}
+
+enum Fault {
+    Lost,
+    Refused,
+}
+
+/// Errors of the worker's own arrive as decoded `DataFusionError`s; a bare status is the connection's, or a refusal.
+fn connection_fault(error: &DataFusionError) -> Option<Fault> {
+    let status = match error {
+        DataFusionError::External(inner) => status_of(inner.as_ref())?,
+        _ => return None,
+    };
+    match status.code() {
+        Code::Unauthenticated | Code::PermissionDenied => Some(Fault::Refused),
+        Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded | Code::Aborted => {
+            Some(Fault::Lost)
+        }
+        // Made here, by the HTTP/2 layer, when it has a source; sent by the worker when it has none.
+        _ if status.source().is_some() => Some(Fault::Lost),
+        _ => None,
+    }
+}
+
+fn status_of<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Status> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(status) = error.downcast_ref::<Status>() {
+            return Some(status);
+        }
+        next = error.source();
+    }
+    None
+}
+
+#[async_trait]
+impl WorkerChannel for NamedChannel {
+    async fn coordinator_channel(
+        &mut self,
+        headers: HeaderMap,
+        request: SetPlanRequest,
+        messages: BoxStream<'static, CoordinatorToWorkerMsg>,
+        metrics: ExecutionPlanMetricsSet,
+        context: &Arc<TaskContext>,
+    ) -> Result<BoxStream<'static, Result<WorkerToCoordinatorMsg>>> {
+        let named = self.named();
+        let answers = self
+            .inner
+            .coordinator_channel(headers, request, messages, metrics, context)
+            .await
+            .map_err(&named)?;
+        Ok(answers.map_err(named).boxed())
+    }
+
+    async fn execute_task(
+        &mut self,
+        headers: HeaderMap,
+        request: ExecuteTaskRequest,
+        metrics: ExecutionPlanMetricsSet,
+        context: &Arc<TaskContext>,
+    ) -> Result<Vec<BoxStream<'static, Result<RecordBatch>>>> {
+        let named = self.named();
+        let streams = self
+            .inner
+            .execute_task(headers, request, metrics, context)
+            .await
+            .map_err(&named)?;
+        Ok(streams
+            .into_iter()
+            .map(|stream| stream.map_err(named.clone()).boxed())
+            .collect())
+    }
+
+    async fn get_worker_info(&mut self, request: GetWorkerInfoRequest) -> Result<GetWorkerInfoResponse> {
+        let named = self.named();
+        self.inner.get_worker_info(request).await.map_err(named)
+    }
+}

@@ -1,0 +1,194 @@
+//! What lies between the network and the worker: the token, the compute threads, the count of fragments.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::runtime::Handle;
+use tonic::{Status, body::Body};
+use tower::{Layer, Service};
+
+use crate::channel::WorkerToken;
+
+/// End of the path of calls that run a fragment.
+const EXECUTE_TASK: &str = "/ExecuteTask";
+
+type Answer<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
+
+/// Refuses calls without the cluster token.
+#[derive(Clone, Debug)]
+pub(super) struct TokenLayer(WorkerToken);
+
+impl TokenLayer {
+    pub(super) fn new(token: WorkerToken) -> Self {
+        Self(token)
+    }
+}
+
+impl<S> Layer<S> for TokenLayer {
+    type Service = TokenService<S>;
+
+    fn layer(&self, inner: S) -> TokenService<S> {
+        TokenService {
+            inner,
+            token: self.0.clone(),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct TokenService<S> {
+    inner: S,
+    token: WorkerToken,
+}
+
+impl<S> Service<Request<Body>> for TokenService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Answer<S::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if self
+            .token
+            .accepts(request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes))
+        {
+            return Box::pin(self.inner.call(request));
+        }
+        let refusal = Status::unauthenticated("the cluster token is missing or wrong").into_http();
+        Box::pin(std::future::ready(Ok(refusal)))
+    }
+}
+
+/// Runs calls on the compute threads, and counts fragments from their call until their answer is fetched or given up.
+#[derive(Clone, Debug)]
+pub(super) struct ComputeLayer {
+    compute: Handle,
+    fragments: Arc<AtomicU64>,
+}
+
+impl ComputeLayer {
+    pub(super) fn new(compute: Handle, fragments: Arc<AtomicU64>) -> Self {
+        Self { compute, fragments }
+    }
+}
+
+impl<S> Layer<S> for ComputeLayer {
+    type Service = ComputeService<S>;
+
+    fn layer(&self, inner: S) -> ComputeService<S> {
+        ComputeService {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct ComputeService<S> {
+    inner: S,
+    layer: ComputeLayer,
+}
+
+impl<S> Service<Request<Body>> for ComputeService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Answer<S::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let fragment = request
+            .uri()
+            .path()
+            .ends_with(EXECUTE_TASK)
+            .then(|| Fragment::begin(&self.layer.fragments));
+        let mut running = AbortOnDrop(self.layer.compute.spawn(self.inner.call(request)));
+        Box::pin(async move {
+            match (&mut running.0).await {
+                Ok(answer) => {
+                    let (head, body) = answer?.into_parts();
+                    let body = Body::new(CountedBody {
+                        inner: body,
+                        _fragment: fragment,
+                    });
+                    Ok(Response::from_parts(head, body))
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a call failed on the compute threads");
+                    Ok(Status::internal("the worker failed while it handled the call").into_http())
+                }
+            }
+        })
+    }
+}
+
+/// A call whose caller is gone must not go on.
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct Fragment(Arc<AtomicU64>);
+
+impl Fragment {
+    fn begin(fragments: &Arc<AtomicU64>) -> Self {
+        fragments.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(fragments))
+    }
+}
+
+impl Drop for Fragment {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+struct CountedBody {
+    inner: Body,
+    _fragment: Option<Fragment>,
+}
+
+impl HttpBody for CountedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.inner).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
