@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::core::Rule;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -126,14 +125,15 @@ fn default_cache_size() -> Quantity {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("has(self.duration) != has(self.until)", "a window ends in one way: write either duration (8h, elapsed time) or until (18:00, local time), not both and not neither"))]
-#[x_kube(validation = ("has(self.minReplicas) != has(self.maxReplicas)", "a window is a floor or a ceiling: write either minReplicas or maxReplicas. For both, write two windows"))]
+#[x_kube(validation = ("has(self.minReplicas) || has(self.maxReplicas)", "a window is a floor, a ceiling or both: write minReplicas, maxReplicas or both"))]
+#[x_kube(validation = ("!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas", "minReplicas is above maxReplicas: lower minReplicas or raise maxReplicas"))]
 #[x_kube(validation = ("!has(self.leadTime) || has(self.minReplicas)", "leadTime is how long before its start a floor is raised: write it only with minReplicas"))]
 pub struct Schedule {
     /// Name of the window. Required: it is the key of the list.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// When the window opens, as five fields of cron (minute, hour, day of month, month, day of week): `0 8 * * MON-FRI`. Required: a window without a start never opens.
-    #[schemars(length(min = 9, max = 128), regex(pattern = r"^\S+( +\S+){4}$"))]
+    #[schemars(length(min = 6, max = 128), regex(pattern = r"^(@[a-z]+|[^ ]+( +[^ ]+){4})$"))]
     pub start: String,
     /// How long the window stays open, in elapsed time: `8h`. Unset: `until` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -147,11 +147,11 @@ pub struct Schedule {
     #[serde(default = "default_time_zone")]
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z][A-Za-z0-9_+/-]*$"))]
     pub time_zone: String,
-    /// Nodes that are wanted at least while the window is open. Unset: `maxReplicas` is set.
+    /// Nodes that are wanted at least, from `leadTime` before the start until the end. Unset: no floor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub min_replicas: Option<i32>,
-    /// Nodes that are wanted at most while the window is open. Unset: `minReplicas` is set.
+    /// Nodes that are wanted at most while the window is open. Unset: no ceiling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub max_replicas: Option<i32>,

@@ -1,0 +1,45 @@
+//! What the operator would do, as a value.
+//!
+//! ```text
+//! observed (API server, SQL answers), now ──► validate ──► desired objects, members ──► Plan { actions, status, wait, … }
+//! ```
+//!
+//! - An *observation* ([`ObservedDepartment`], [`ObservedLakeCluster`], [`ObservedComputeGroup`]) is everything that was read.
+//! - A [`Plan`] is everything that is to be done about it: [`Action`]s in order, the status to write, and what is waited for.
+//! - A [`Flavour`] is what differs between the engines, as values.
+//!
+//! Everything is a function of the observation and the time. Nothing here opens a connection, reads a clock or makes up a
+//! password. The same observation gives the same plan, and an observation in which all is as it should be gives an empty one.
+
+pub mod action;
+pub mod compare;
+pub mod compute_group;
+mod condition;
+pub mod department;
+mod finish;
+pub mod flavour;
+pub mod lake_cluster;
+pub mod names;
+pub mod object;
+pub mod observed;
+mod pod;
+pub mod settings;
+pub mod sql;
+mod trouble;
+pub mod units;
+
+#[cfg(test)]
+mod fixture;
+
+pub use crate::action::{Action, EventNote, Plan, SecretField, SecretToCreate, Severity, Wait};
+pub use crate::compare::needs_apply;
+pub use crate::compute_group::{plan_compute_group, schedule::ScheduleError, schedule::window};
+pub use crate::department::plan_department;
+pub use crate::flavour::{Capabilities, Flavour, flavour};
+pub use crate::lake_cluster::plan_lake_cluster;
+pub use crate::object::{DesiredObject, ObjectKey, ObjectKind};
+pub use crate::observed::{
+    Live, ObservedComputeGroup, ObservedDepartment, ObservedLakeCluster, ObservedNamespace, SecretFacts, SqlAnswer,
+};
+pub use crate::settings::Settings;
+pub use crate::sql::{AdminStatement, ComputeNodeRow, FrontendRow, SqlText};

@@ -1,0 +1,101 @@
+//! What is to be done, in order.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use springtide_crds::Reason;
+
+use crate::object::{DesiredObject, ObjectKey};
+use crate::sql::AdminStatement;
+
+/// Everything that is to be done about one custom resource, given what was observed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Plan<Status> {
+    /// What to do, in this order; the rest is left for the next time as soon as one fails. Empty when all is as it should be.
+    pub actions: Vec<Action>,
+    /// The whole status to write by server-side apply or replacement; `None` when the object already has it.
+    pub status: Option<Status>,
+    /// What is waited for, if anything is.
+    pub wait: Option<Wait>,
+    /// Look again after this, even if nothing happens.
+    pub requeue_after: Duration,
+    /// What to tell as Events about the custom resource.
+    pub events: Vec<EventNote>,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Action {
+    /// Write the object by server-side apply, with force, as the operator's field manager.
+    Apply(Box<DesiredObject>),
+    /// Make a Secret with new random values, create-only: where it exists already, nothing is done and that is no error.
+    CreateSecretOnce(SecretToCreate),
+    /// Delete the object, if it still has this `uid`; one that is gone already is no error.
+    Delete {
+        /// Which object.
+        object: ObjectKey,
+        /// The precondition.
+        uid: Option<String>,
+    },
+    /// Run the statement on the cluster's leading frontend, as the operator.
+    Sql(AdminStatement),
+    /// Add the operator's finalizer to the custom resource.
+    AddFinalizer,
+    /// Remove the operator's finalizer from the custom resource; always the last action.
+    RemoveFinalizer,
+}
+
+/// A Secret that is made once and never changed by the operator.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SecretToCreate {
+    /// Namespace of the Secret.
+    pub namespace: String,
+    /// Name of the Secret.
+    pub name: String,
+    /// Labels of the Secret.
+    pub labels: BTreeMap<String, String>,
+    /// Its keys.
+    pub fields: BTreeMap<String, SecretField>,
+}
+
+/// The value of one key of a new Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum SecretField {
+    /// This text, which is no secret.
+    Text(String),
+    /// New random letters and digits with at least 128 bits.
+    Random,
+}
+
+/// What is waited for. Not being ready is data, not an error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Wait {
+    /// What is missing, for people.
+    pub why: String,
+    /// When the operator stops waiting and does without; `None`: as long as it takes.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// How loud an Event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Severity {
+    /// As asked for.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+/// An Event about a custom resource.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EventNote {
+    /// How loud.
+    pub severity: Severity,
+    /// Why, in one word.
+    pub reason: Reason,
+    /// What the operator did or saw, in one word: `Accept`, `Reconcile`.
+    pub action: String,
+    /// Why, for people, with the chain of causes.
+    pub note: String,
+}

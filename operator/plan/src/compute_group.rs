@@ -1,0 +1,331 @@
+//! What is to be done about a ComputeGroup.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use springtide_crds::{ComputeGroupSpec, ComputeGroupStatus, ConditionType, Reason};
+use springtide_schedule::{Evaluation, evaluate};
+
+use crate::action::{Action, Plan, Wait};
+use crate::condition::{self, Finding};
+use crate::finish::{self, Rejection};
+use crate::flavour::flavour;
+use crate::lake_cluster::ClusterShape;
+use crate::names::{self, Owner};
+use crate::object::{DesiredObject, ObjectKey, ObjectKind};
+use crate::observed::{ObservedComputeGroup, SqlAnswer};
+
+mod config_map;
+mod disruption_budget;
+mod health;
+mod limits;
+pub mod members;
+pub mod schedule;
+mod service;
+mod shape;
+mod stateful_set;
+mod status;
+
+pub use shape::{ComputeShape, GroupShape};
+
+#[cfg(test)]
+mod tests;
+
+/// A group that is deleted waits so long for an engine that does not answer; what it still knows then is dropped with the cluster.
+const DELETION_PATIENCE: TimeDelta = TimeDelta::minutes(10);
+
+/// What is to be done about the group.
+#[must_use]
+pub fn plan_compute_group(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Plan<ComputeGroupStatus> {
+    let metadata = &observed.group.metadata;
+    if metadata.deletion_timestamp.is_some() {
+        return plan_deletion(observed, now);
+    }
+    let mut actions = Vec::new();
+    if !has_finalizer(observed) {
+        actions.push(Action::AddFinalizer);
+    }
+    let in_force = InForce::decide(observed);
+    let scale = Scale::now(in_force.group.as_ref(), observed, now);
+    let blocked = in_force
+        .group
+        .as_ref()
+        .map(|group| ready_to_build(observed, group, &scale));
+    match &blocked {
+        Some(Ok(compute)) => {
+            actions.extend(finish::writes(desired(observed, compute, &scale), &observed.live, metadata.uid.as_deref()));
+            actions.extend(members::statements(observed, &compute.cluster, &compute.warehouse, scale.wanted));
+        }
+        // Without its cluster a group is nothing: what is left of it goes.
+        Some(Err(finding)) if finding.reason == Reason::ClusterNotFound => {
+            actions.extend(finish::writes(Vec::new(), &observed.live, metadata.uid.as_deref()));
+        }
+        Some(Err(_)) | None => {}
+    }
+    let obstacle = match blocked {
+        None => Some(Finding::fails(Reason::InvalidField, "see condition Accepted")),
+        Some(Err(finding)) => Some(finding),
+        Some(Ok(_)) => None,
+    };
+    report(observed, in_force, &scale, obstacle, actions, now)
+}
+
+/// Which values are in force: those that are written, or the last that were accepted.
+pub(crate) struct InForce {
+    pub(crate) group: Option<GroupShape>,
+    pub(crate) spec: Option<Box<ComputeGroupSpec>>,
+    pub(crate) rejection: Option<Rejection>,
+}
+
+impl InForce {
+    fn decide(observed: &ObservedComputeGroup) -> Self {
+        let group = &observed.group;
+        let written = GroupShape::new(observed, &group.spec).and_then(|shape| {
+            limits::check(observed, &shape)?;
+            Ok(shape)
+        });
+        match written {
+            Ok(shape) => Self {
+                group: Some(shape),
+                spec: Some(Box::new(group.spec.clone())),
+                rejection: None,
+            },
+            Err(rejection) => {
+                let accepted = group.status.as_ref().and_then(|status| status.accepted_spec.clone());
+                Self {
+                    group: accepted.as_ref().and_then(|spec| GroupShape::new(observed, spec).ok()),
+                    spec: accepted,
+                    rejection: Some(rejection),
+                }
+            }
+        }
+    }
+
+    fn finding(&self) -> Finding {
+        match &self.rejection {
+            None => Finding::holds(Reason::Valid, "the written values are in force"),
+            Some(rejection) => {
+                let kept = if self.spec.is_some() {
+                    "; the last accepted values stay in force"
+                } else {
+                    ""
+                };
+                Finding::fails(rejection.reason, format!("{}{kept}", rejection.message))
+            }
+        }
+    }
+}
+
+/// How many nodes are wanted now, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Scale {
+    pub(crate) wanted: u32,
+    pub(crate) evaluation: Evaluation,
+    pub(crate) suspended: bool,
+}
+
+impl Scale {
+    fn now(group: Option<&GroupShape>, observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Self {
+        let evaluation = evaluate(group.map_or(&[], |group| &group.windows), now);
+        // Suspending is an emergency brake: it counts as written, whatever else about the cluster is not accepted.
+        let suspended = observed.cluster.as_ref().is_some_and(|cluster| cluster.spec.suspend);
+        let wanted = match group {
+            Some(group) if !suspended => wanted(group.replicas, &evaluation, group.max_replicas),
+            _ => 0,
+        };
+        Self {
+            wanted,
+            evaluation,
+            suspended,
+        }
+    }
+}
+
+/// `replicas` within floor and ceiling, where the floor wins over the ceiling and the department's limit over both.
+#[must_use]
+pub fn wanted(replicas: u32, evaluation: &Evaluation, limit: u32) -> u32 {
+    let below_ceiling = evaluation.ceiling.map_or(replicas, |ceiling| replicas.min(ceiling));
+    let above_floor = evaluation.floor.map_or(below_ceiling, |floor| below_ceiling.max(floor));
+    above_floor.min(limit)
+}
+
+/// Everything that is needed to build objects, or what is missing.
+fn ready_to_build(
+    observed: &ObservedComputeGroup,
+    group: &GroupShape,
+    scale: &Scale,
+) -> Result<ComputeShape, Finding> {
+    let name = &observed.group.spec.cluster;
+    let Some(cluster) = &observed.cluster else {
+        return Err(Finding::fails(
+            Reason::ClusterNotFound,
+            format!("there is no LakeCluster {name} in this namespace; create it, or make a group for one that exists"),
+        ));
+    };
+    if cluster.metadata.deletion_timestamp.is_some() {
+        return Err(Finding::fails(Reason::ClusterNotReady, format!("LakeCluster {name} is being deleted")));
+    }
+    let not_ready = |why: &str| Finding::fails(Reason::ClusterNotReady, format!("LakeCluster {name} {why}"));
+    let accepted = cluster.status.as_ref().and_then(|status| status.accepted_spec.as_deref());
+    let shape = accepted
+        .and_then(|spec| ClusterShape::new(cluster, spec, &observed.settings).ok())
+        .ok_or_else(|| not_ready("is not accepted yet; see its condition Accepted"))?;
+    let drain_key = observed
+        .drain_key
+        .clone()
+        .ok_or_else(|| not_ready("has no internal token yet"))?;
+    // Frontends come first. What exists already is looked after even while the frontend is away for a moment.
+    if scale.wanted > 0 && !has_stateful_set(observed) && !has_leader(&observed.sql) {
+        return Err(not_ready("has no frontend that leads and answers yet; compute starts after it"));
+    }
+    Ok(ComputeShape::new(group, shape, drain_key, &observed.settings))
+}
+
+fn has_stateful_set(observed: &ObservedComputeGroup) -> bool {
+    stateful_set_of(observed).is_some()
+}
+
+fn stateful_set_of(observed: &ObservedComputeGroup) -> Option<k8s_openapi::api::apps::v1::StatefulSet> {
+    let (namespace, name) = identity(observed);
+    observed
+        .live
+        .typed(ObjectKind::StatefulSet, namespace, &names::compute(name))
+}
+
+/// Namespace and name of the group.
+pub(crate) fn identity(observed: &ObservedComputeGroup) -> (&str, &str) {
+    let metadata = &observed.group.metadata;
+    (
+        metadata.namespace.as_deref().unwrap_or_default(),
+        metadata.name.as_deref().unwrap_or_default(),
+    )
+}
+
+fn has_leader(sql: &SqlAnswer) -> bool {
+    matches!(sql, SqlAnswer::Answered { frontends, .. } if frontends.iter().any(|row| row.is_leader && row.alive))
+}
+
+/// Everything that the group is made of.
+fn desired(observed: &ObservedComputeGroup, compute: &ComputeShape, scale: &Scale) -> Vec<DesiredObject> {
+    let owner = Owner::of_group(&observed.group);
+    let flavour = flavour(compute.cluster.engine);
+    let files = flavour.compute_files(compute);
+    let mut objects = vec![
+        DesiredObject::new(ObjectKind::ConfigMap, &config_map::build(&owner, compute, files.clone())),
+        DesiredObject::new(ObjectKind::Service, &service::build(&owner, compute)),
+    ];
+    // A budget over one pod would keep its node of Kubernetes from ever being emptied; over none it says nothing.
+    if scale.wanted > 1 {
+        objects.push(DesiredObject::new(
+            ObjectKind::PodDisruptionBudget,
+            &disruption_budget::build(&owner, compute),
+        ));
+    }
+    let stateful_set = stateful_set::build(&owner, compute, flavour, &files, scale.wanted, observed);
+    objects.push(DesiredObject::new(ObjectKind::StatefulSet, &stateful_set));
+    objects
+}
+
+/// First the pods go, each after its drain; then the engine forgets the nodes; then the group may go.
+fn plan_deletion(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Plan<ComputeGroupStatus> {
+    let mut plan = Plan {
+        actions: Vec::new(),
+        status: None,
+        wait: None,
+        requeue_after: finish::CONVERGING,
+        events: Vec::new(),
+    };
+    if !has_finalizer(observed) {
+        return plan;
+    }
+    let (namespace, name) = identity(observed);
+    let key = ObjectKey::namespaced(ObjectKind::StatefulSet, namespace, &names::compute(name));
+    if let Some(live) = observed.live.get(&key) {
+        if live.pointer("/metadata/deletionTimestamp").is_none_or(serde_json::Value::is_null) {
+            plan.actions.push(Action::Delete {
+                uid: finish::uid(live),
+                object: key,
+            });
+        }
+        plan.wait = Some(waiting("the StatefulSet is being deleted"));
+        return plan;
+    }
+    if !observed.pods.is_empty() {
+        plan.wait = Some(waiting(&format!("{} pods are draining and stopping", observed.pods.len())));
+        return plan;
+    }
+    let cluster_leaves = observed
+        .cluster
+        .as_ref()
+        .is_none_or(|cluster| cluster.metadata.deletion_timestamp.is_some());
+    let gave_up_at = observed.group.metadata.deletion_timestamp.as_ref().and_then(|time| {
+        DateTime::from_timestamp(time.0.as_second(), 0).map(|deleted| deleted + DELETION_PATIENCE)
+    });
+    let gave_up = gave_up_at.is_some_and(|until| now >= until);
+    if !cluster_leaves && !gave_up {
+        if !matches!(observed.sql, SqlAnswer::Answered { .. }) {
+            plan.wait = Some(Wait {
+                why: "the engine must forget the group's nodes, and no frontend answers".to_owned(),
+                until: gave_up_at,
+            });
+            return plan;
+        }
+        plan.actions.extend(members::drop_all(observed));
+    }
+    plan.actions.push(Action::RemoveFinalizer);
+    plan
+}
+
+fn waiting(why: &str) -> Wait {
+    Wait {
+        why: why.to_owned(),
+        until: None,
+    }
+}
+
+fn has_finalizer(observed: &ObservedComputeGroup) -> bool {
+    let finalizers = observed.group.metadata.finalizers.as_deref().unwrap_or_default();
+    finalizers.iter().any(|finalizer| finalizer == names::FINALIZER)
+}
+
+fn report(
+    observed: &ObservedComputeGroup,
+    in_force: InForce,
+    scale: &Scale,
+    obstacle: Option<Finding>,
+    actions: Vec<Action>,
+    now: DateTime<Utc>,
+) -> Plan<ComputeGroupStatus> {
+    let group = &observed.group;
+    let before = group.status.clone().unwrap_or_default();
+    let health = health::assess(observed, scale, obstacle, now);
+    let findings = vec![
+        (ConditionType::Accepted, in_force.finding()),
+        (ConditionType::Available, health.available),
+        (ConditionType::Ready, health.ready.clone()),
+    ];
+    let (conditions, events) = condition::update(&before.conditions, group.metadata.generation, now, findings);
+    let status = status::build(observed, in_force, scale, conditions);
+    let ready = health.ready.holds == Some(true);
+    Plan {
+        wait: (!ready && actions.is_empty()).then(|| waiting(&health.ready.message)),
+        requeue_after: requeue_after(&health.ready, scale, now),
+        status: (group.status.as_ref() != Some(&status)).then_some(status),
+        actions,
+        events,
+    }
+}
+
+/// Soon while nodes come or go, at the next edge of a window, and now and then anyway.
+fn requeue_after(ready: &Finding, scale: &Scale, now: DateTime<Utc>) -> std::time::Duration {
+    let converging = ready.holds != Some(true)
+        && matches!(
+            ready.reason,
+            Reason::ComputeStarting | Reason::ComputeLeaving | Reason::NoComputeAlive | Reason::ClusterNotReady
+        );
+    let at_most = if converging { finish::CONVERGING } else { finish::STEADY };
+    let to_edge = scale
+        .evaluation
+        .next_edge
+        // A little late rather than early: an early look would only have to look again.
+        .and_then(|edge| (edge - now + TimeDelta::milliseconds(20)).to_std().ok());
+    to_edge.map_or(at_most, |to_edge| to_edge.min(at_most))
+}

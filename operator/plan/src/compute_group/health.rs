@@ -1,0 +1,129 @@
+//! Whether a group does what it is for, and if not, why.
+
+use chrono::{DateTime, Utc};
+use springtide_crds::Reason;
+
+use super::{Scale, members};
+use crate::condition::Finding;
+use crate::lake_cluster::is_rolling;
+use crate::observed::{ObservedComputeGroup, SqlAnswer};
+use crate::trouble::{self, Evidence};
+
+pub(super) struct Health {
+    pub(super) available: Finding,
+    pub(super) ready: Finding,
+}
+
+pub(super) fn assess(
+    observed: &ObservedComputeGroup,
+    scale: &Scale,
+    obstacle: Option<Finding>,
+    now: DateTime<Utc>,
+) -> Health {
+    let serving = serving(observed);
+    if let Some(obstacle) = obstacle {
+        let available = if serving > 0 { available(observed, scale, serving, None) } else { obstacle.clone() };
+        return Health {
+            available,
+            ready: obstacle,
+        };
+    }
+    let trouble = trouble::find(Evidence {
+        pods: &observed.pods,
+        volume_claims: &[],
+        events: &observed.events,
+        pods_wanted: scale.wanted,
+        now,
+    });
+    Health {
+        available: available(observed, scale, serving, trouble.as_ref()),
+        ready: ready(observed, scale, serving, trouble),
+    }
+}
+
+/// Nodes that take queries.
+pub(super) fn serving(observed: &ObservedComputeGroup) -> u32 {
+    let pods = members::existing_pods(observed);
+    let count = members::members(observed)
+        .iter()
+        .filter(|member| member.row.alive && !member.row.draining && pods.contains(member.pod.as_str()))
+        .count();
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn available(observed: &ObservedComputeGroup, scale: &Scale, serving: u32, trouble: Option<&Finding>) -> Finding {
+    let wanted = scale.wanted;
+    if serving > 0 {
+        let reason = if serving < wanted { Reason::PartlyServing } else { Reason::Serving };
+        return Finding::holds(reason, format!("{serving} nodes serve, {wanted} are wanted"));
+    }
+    if scale.suspended {
+        return Finding::fails(
+            Reason::Suspended,
+            "the LakeCluster is suspended; set its spec.suspend to false to have compute again",
+        );
+    }
+    if wanted == 0 {
+        return Finding::fails(
+            Reason::ScaledToZero,
+            "no nodes are wanted; raise spec.replicas, for example by kubectl scale, to have compute again",
+        );
+    }
+    if let Some(trouble) = trouble {
+        return trouble.clone();
+    }
+    match &observed.sql {
+        SqlAnswer::Answered { .. } if observed.pods.iter().all(trouble::is_ready) && !observed.pods.is_empty() => {
+            Finding::fails(Reason::NoComputeAlive, no_heartbeats(observed))
+        }
+        SqlAnswer::Unreachable { message } | SqlAnswer::LoginRefused { message } => {
+            Finding::fails(Reason::FrontendNotAnswering, format!("the frontend cannot be asked: {message}"))
+        }
+        _ => Finding::fails(Reason::ComputeStarting, format!("0 of {wanted} nodes serve; they are starting")),
+    }
+}
+
+/// Pods run, and the frontend has no heartbeat of any.
+fn no_heartbeats(observed: &ObservedComputeGroup) -> String {
+    let errors: Vec<String> = members::members(observed)
+        .iter()
+        .filter(|member| !member.row.error.is_empty())
+        .map(|member| format!("{}: {}", member.pod, member.row.error))
+        .take(3)
+        .collect();
+    if errors.is_empty() {
+        "pods are ready, but the frontend has no heartbeat of them yet".to_owned()
+    } else {
+        format!("pods are ready, but their heartbeats fail: {}", errors.join("; "))
+    }
+}
+
+fn ready(observed: &ObservedComputeGroup, scale: &Scale, serving: u32, trouble: Option<Finding>) -> Finding {
+    let wanted = scale.wanted;
+    let pods = u32::try_from(observed.pods.len()).unwrap_or(u32::MAX);
+    let known = members::members(observed).len();
+    if serving < wanted {
+        if let Some(trouble) = trouble {
+            return trouble;
+        }
+        return Finding::fails(Reason::ComputeStarting, format!("{serving} of {wanted} nodes serve"));
+    }
+    if pods > wanted || known > wanted as usize {
+        let leaving = pods.max(u32::try_from(known).unwrap_or(u32::MAX)).saturating_sub(wanted);
+        return Finding::fails(
+            Reason::ComputeLeaving,
+            format!("{leaving} nodes finish what they have and leave; {wanted} stay"),
+        );
+    }
+    if is_rolling(super::stateful_set_of(observed).as_ref(), wanted) {
+        return Finding::fails(Reason::ComputeStarting, "nodes are being replaced by those of a new revision");
+    }
+    let (reason, message) = if scale.suspended {
+        (Reason::Suspended, "the LakeCluster is suspended: no nodes are wanted".to_owned())
+    } else if wanted == 0 {
+        (Reason::ScaledToZero, "no nodes are wanted".to_owned())
+    } else {
+        (Reason::AllReady, format!("{serving} of {wanted} nodes serve"))
+    };
+    Finding::holds(reason, message)
+}

@@ -1,0 +1,136 @@
+//! Whether a group fits into what its department may use. Said when it is written, not when the window opens.
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
+use springtide_crds::{Quantity, Reason};
+
+use super::GroupShape;
+use crate::finish::Rejection;
+use crate::observed::ObservedComputeGroup;
+use crate::units;
+
+/// What a compute pod reserves beside the engine: CPU in thousandths of a core, memory in bytes.
+const SIDECAR_CPU_MILLI: u64 = 10;
+const SIDECAR_MEMORY_BYTES: u64 = 32 << 20;
+
+pub(super) fn check(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<(), Rejection> {
+    check_replicas(observed, group)?;
+    check_resources(observed, group)?;
+    check_quota(observed, group)
+}
+
+fn check_replicas(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<(), Rejection> {
+    let limit = group.max_replicas;
+    let beyond = |field: String, value: u32| {
+        Rejection::new(
+            Reason::DepartmentLimitExceeded,
+            format!(
+                "{field}: {value} is more than the department's limits.maxReplicasPerGroup {limit}; write {limit} or less, or have the limit raised"
+            ),
+        )
+    };
+    if group.replicas > limit {
+        return Err(beyond("replicas".to_owned(), group.replicas));
+    }
+    for schedule in &observed.group.spec.schedules {
+        let floor = schedule.min_replicas.and_then(|floor| u32::try_from(floor).ok()).unwrap_or_default();
+        if floor > limit {
+            return Err(beyond(format!("schedules[{}].minReplicas", schedule.name), floor));
+        }
+    }
+    Ok(())
+}
+
+fn check_resources(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<(), Rejection> {
+    let Some(limit) = observed
+        .department
+        .as_ref()
+        .and_then(|department| department.spec.limits.max_compute_resources.as_ref())
+    else {
+        return Ok(());
+    };
+    for (field, asked, most) in [
+        ("cpu", &group.resources.cpu, &limit.cpu),
+        ("memory", &group.resources.memory, &limit.memory),
+    ] {
+        // A limit that cannot be read limits nothing; the amount that is asked for was read before.
+        let milli = |amount: &Quantity| units::amount_milli(&amount.0).ok();
+        if milli(most).is_some() && milli(asked) > milli(most) {
+            return Err(Rejection::new(
+                Reason::DepartmentLimitExceeded,
+                format!(
+                    "resources.{field}: {asked} is more than the department's limits.maxComputeResources.{field} {most}; write {most} or less, or have the limit raised"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Every minimum must fit into what the quotas of the namespace leave beside what others use.
+fn check_quota(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<(), Rejection> {
+    if group.highest_floor == 0 {
+        return Ok(());
+    }
+    let own_pods = observed.pods.len() as u64;
+    for (resource, per_pod_milli) in per_pod(group) {
+        let Some(room) = room_milli(observed, resource, per_pod_milli * own_pods) else { continue };
+        let needed = per_pod_milli * u64::from(group.highest_floor);
+        if needed > room {
+            let fits = room / per_pod_milli.max(1);
+            return Err(Rejection::new(
+                Reason::QuotaExceeded,
+                format!(
+                    "schedules: minReplicas {} needs {} of {resource}, but the namespace's quota leaves {} beside what others use, enough for {fits}; write {fits} or less, choose smaller resources, or have the quota raised",
+                    group.highest_floor,
+                    text(resource, needed),
+                    text(resource, room),
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What one pod takes of each resource that a quota may limit, in thousandths.
+fn per_pod(group: &GroupShape) -> [(&'static str, u64); 6] {
+    let cpu = units::cpu_milli(&group.resources.cpu).unwrap_or_default() + SIDECAR_CPU_MILLI;
+    let memory = units::bytes(&group.resources.memory)
+        .unwrap_or_default()
+        .saturating_add(SIDECAR_MEMORY_BYTES)
+        .saturating_mul(1000);
+    [
+        ("requests.cpu", cpu),
+        ("cpu", cpu),
+        ("requests.memory", memory),
+        ("memory", memory),
+        ("pods", 1000),
+        ("count/pods", 1000),
+    ]
+}
+
+/// The least that the quotas leave of a resource, counting what the group itself uses as free. `None`: no quota limits it.
+fn room_milli(observed: &ObservedComputeGroup, resource: &str, own: u64) -> Option<u64> {
+    observed
+        .quotas
+        .iter()
+        .filter_map(|quota| {
+            let amount = |amounts: Option<&std::collections::BTreeMap<String, ApiQuantity>>| {
+                units::amount_milli(&amounts?.get(resource)?.0).ok()
+            };
+            let hard = amount(quota.spec.as_ref().and_then(|spec| spec.hard.as_ref()))?;
+            let used = amount(quota.status.as_ref().and_then(|status| status.used.as_ref())).unwrap_or_default();
+            Some(hard.saturating_sub(used.saturating_sub(own)))
+        })
+        .min()
+}
+
+/// An amount for people.
+fn text(resource: &str, milli: u64) -> String {
+    if resource.contains("memory") {
+        format!("{}Mi", (milli / 1000) >> 20)
+    } else if milli % 1000 == 0 {
+        (milli / 1000).to_string()
+    } else {
+        Quantity::new(format!("{milli}m")).to_string()
+    }
+}

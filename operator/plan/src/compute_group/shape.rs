@@ -1,0 +1,172 @@
+//! A ComputeGroup that makes sense: from here on nothing can fail.
+
+use std::collections::BTreeMap;
+use std::time::Duration as StdDuration;
+
+use springtide_crds::compute_group::Placement;
+use springtide_crds::lake_cluster::EngineKind;
+use springtide_crds::pod::PodResources;
+use springtide_crds::{ComputeGroupSpec, Quantity, Reason};
+use springtide_schedule::Window;
+
+use super::schedule;
+use crate::finish::Rejection;
+use crate::flavour::{DEFAULT_WAREHOUSE, flavour};
+use crate::lake_cluster::ClusterShape;
+use crate::observed::ObservedComputeGroup;
+use crate::settings::Settings;
+use crate::units;
+
+/// Longest drain; the API says the same.
+const MAX_DRAIN: StdDuration = StdDuration::from_secs(24 * 3600);
+
+/// A validated ComputeGroup, as far as it stands alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupShape {
+    pub name: String,
+    pub namespace: String,
+    pub warehouse: String,
+    /// What is written in `spec.replicas`.
+    pub replicas: u32,
+    /// The department's limit.
+    pub max_replicas: u32,
+    pub resources: PodResources,
+    pub cache_size: Quantity,
+    pub windows: Vec<Window>,
+    /// The largest minimum of all windows that are not suspended.
+    pub highest_floor: u32,
+    pub drain_timeout: StdDuration,
+    pub placement: Placement,
+    pub labels: BTreeMap<String, String>,
+}
+
+impl GroupShape {
+    /// Checks `spec`, which is the written or the last accepted spec of the group.
+    pub(crate) fn new(observed: &ObservedComputeGroup, spec: &ComputeGroupSpec) -> Result<Self, Rejection> {
+        let ComputeGroupSpec {
+            cluster: _,
+            warehouse,
+            replicas,
+            resources,
+            cache_size,
+            schedules,
+            drain,
+            placement,
+            labels,
+        } = spec;
+        let (namespace, name) = super::identity(observed);
+        let resources = resolve_resources(observed, resources.as_ref());
+        crate::lake_cluster::check_resources("resources", &resources)?;
+        crate::lake_cluster::positive("cacheSize", cache_size)?;
+        let drain_timeout =
+            units::duration(&drain.timeout).map_err(|error| Rejection::field("drain.timeout", error))?;
+        if drain_timeout.is_zero() || drain_timeout > MAX_DRAIN {
+            return Err(Rejection::field(
+                "drain.timeout",
+                format!("{} is not between 1s and 24h; write for example 10m", drain.timeout),
+            ));
+        }
+        let highest_floor = schedules
+            .iter()
+            .filter(|schedule| !schedule.suspend)
+            .filter_map(|schedule| u32::try_from(schedule.min_replicas?).ok())
+            .max();
+        Ok(Self {
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            warehouse: warehouse_of(observed, warehouse.as_deref(), name)?,
+            replicas: u32::try_from(*replicas)
+                .map_err(|_| Rejection::field("replicas", format!("{replicas} is negative; write 0 or more")))?,
+            max_replicas: max_replicas(observed),
+            resources,
+            cache_size: cache_size.clone(),
+            windows: schedule::windows(schedules)?,
+            highest_floor: highest_floor.unwrap_or_default(),
+            drain_timeout,
+            placement: placement.clone(),
+            labels: labels.clone(),
+        })
+    }
+}
+
+/// The department's limit, and without a department what the API allows at most.
+pub(super) fn max_replicas(observed: &ObservedComputeGroup) -> u32 {
+    let limit = observed
+        .department
+        .as_ref()
+        .map(|department| department.spec.limits.max_replicas_per_group);
+    limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(1000)
+}
+
+/// The group's own, or the department's default, or the cluster's, or a small node.
+fn resolve_resources(observed: &ObservedComputeGroup, own: Option<&PodResources>) -> PodResources {
+    let department = observed
+        .department
+        .as_ref()
+        .and_then(|department| department.spec.defaults.compute_resources.as_ref());
+    let cluster = observed
+        .cluster
+        .as_ref()
+        .map(|cluster| {
+            let accepted = cluster.status.as_ref().and_then(|status| status.accepted_spec.as_deref());
+            accepted.unwrap_or(&cluster.spec)
+        })
+        .and_then(|spec| spec.compute_template.resources.as_ref());
+    own.or(department).or(cluster).cloned().unwrap_or_else(|| PodResources {
+        cpu: Quantity::new("1"),
+        memory: Quantity::new("2Gi"),
+    })
+}
+
+fn warehouse_of(observed: &ObservedComputeGroup, warehouse: Option<&str>, name: &str) -> Result<String, Rejection> {
+    let engine = observed.cluster.as_ref().map_or(EngineKind::Bundled, |cluster| cluster.spec.engine.kind);
+    if flavour(engine).capabilities().warehouses {
+        return Ok(warehouse.unwrap_or(name).to_owned());
+    }
+    match warehouse {
+        None | Some(DEFAULT_WAREHOUSE) => Ok(DEFAULT_WAREHOUSE.to_owned()),
+        Some(other) => Err(Rejection::new(
+            Reason::NotSupportedByEngine,
+            format!(
+                "warehouse: {engine:?} knows only {DEFAULT_WAREHOUSE}, not {other}; create the group again without the field"
+            ),
+        )),
+    }
+}
+
+/// The compute nodes of a group of a cluster: all that is needed to build their objects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ComputeShape {
+    pub name: String,
+    pub namespace: String,
+    pub warehouse: String,
+    pub image: String,
+    pub sidecar_image: String,
+    pub resources: PodResources,
+    pub cache_size: Quantity,
+    pub drain_timeout: StdDuration,
+    /// The path component that the drain sidecar answers to.
+    pub drain_key: String,
+    pub placement: Placement,
+    pub labels: BTreeMap<String, String>,
+    pub cluster: ClusterShape,
+}
+
+impl ComputeShape {
+    pub(crate) fn new(group: &GroupShape, cluster: ClusterShape, drain_key: String, settings: &Settings) -> Self {
+        Self {
+            name: group.name.clone(),
+            namespace: group.namespace.clone(),
+            warehouse: group.warehouse.clone(),
+            image: cluster.compute_image.clone(),
+            sidecar_image: settings.sidecar_image.clone(),
+            resources: group.resources.clone(),
+            cache_size: group.cache_size.clone(),
+            drain_timeout: group.drain_timeout,
+            drain_key,
+            placement: group.placement.clone(),
+            labels: group.labels.clone(),
+            cluster,
+        }
+    }
+}

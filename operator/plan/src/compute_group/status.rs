@@ -1,0 +1,107 @@
+//! The status of a group.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use springtide_contract::ports;
+use springtide_crds::ComputeGroupStatus;
+use springtide_crds::compute_group::{ActiveWindow, NextTransition, NodeStatus};
+use springtide_schedule::Evaluation;
+
+use super::{GroupShape, InForce, Scale, health, members, stateful_set, wanted};
+use crate::condition::instant_text;
+use crate::names;
+use crate::observed::ObservedComputeGroup;
+use crate::trouble;
+
+pub(super) fn build(
+    observed: &ObservedComputeGroup,
+    in_force: InForce,
+    scale: &Scale,
+    conditions: Vec<Condition>,
+) -> ComputeGroupStatus {
+    let (namespace, name) = super::identity(observed);
+    let selector = stateful_set::selector(&observed.group.spec.cluster, name);
+    let selector: Vec<String> = selector.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let cluster_exists = observed.cluster.is_some();
+    let endpoint = cluster_exists.then(|| {
+        let service = names::client_service(&observed.group.spec.cluster);
+        let domain = &observed.settings.cluster_domain;
+        format!("{service}.{namespace}.svc.{domain}:{}", ports::FE_MYSQL)
+    });
+    ComputeGroupStatus {
+        conditions,
+        observed_generation: observed.group.metadata.generation,
+        replicas: number(observed.pods.iter().filter(|pod| !trouble::is_leaving(pod)).count()),
+        selector: Some(selector.join(",")),
+        ready_replicas: number(observed.pods.iter().filter(|pod| trouble::is_ready(pod)).count()),
+        serving_replicas: replicas(health::serving(observed)),
+        wanted_replicas: in_force.group.as_ref().map(|_| replicas(scale.wanted)),
+        floor: scale.evaluation.floor.map(replicas),
+        ceiling: scale.evaluation.ceiling.map(replicas),
+        endpoint,
+        warehouse: in_force.group.as_ref().map(|group| group.warehouse.clone()),
+        active_windows: active_windows(&scale.evaluation),
+        next_transition: next_transition(scale, in_force.group.as_ref()),
+        nodes: nodes(observed),
+        accepted_spec: in_force.spec,
+    }
+}
+
+fn active_windows(evaluation: &Evaluation) -> Vec<ActiveWindow> {
+    evaluation
+        .active
+        .iter()
+        .map(|window| ActiveWindow {
+            name: window.name.clone(),
+            opens_at: instant_text(window.opens_at),
+            raised_at: instant_text(window.raised_at),
+            closes_at: instant_text(window.closes_at),
+            min_replicas: window.min_replicas.map(replicas),
+            max_replicas: window.max_replicas.map(replicas),
+        })
+        .collect()
+}
+
+fn next_transition(scale: &Scale, group: Option<&GroupShape>) -> Option<NextTransition> {
+    let transition = scale.evaluation.next_transition.as_ref()?;
+    let mut then = scale.evaluation.clone();
+    then.floor = transition.floor;
+    then.ceiling = transition.ceiling;
+    let wanted_then = match group {
+        Some(group) if !scale.suspended => wanted(group.replicas, &then, group.max_replicas),
+        _ => 0,
+    };
+    let mut windows: Vec<String> = transition.edges.iter().map(|edge| edge.window.clone()).collect();
+    // The list is a set, and a window that closes and opens at one instant has two edges.
+    windows.sort();
+    windows.dedup();
+    Some(NextTransition {
+        at: instant_text(transition.at),
+        floor: transition.floor.map(replicas),
+        ceiling: transition.ceiling.map(replicas),
+        wanted_replicas: replicas(wanted_then),
+        windows,
+    })
+}
+
+fn nodes(observed: &ObservedComputeGroup) -> Vec<NodeStatus> {
+    let mut nodes: Vec<NodeStatus> = members::members(observed)
+        .iter()
+        .map(|member| NodeStatus {
+            name: member.pod.clone(),
+            node_id: member.row.id.clone(),
+            alive: member.row.alive,
+            draining: member.row.draining,
+        })
+        .collect();
+    // The list is keyed by name; the engine could know one host by two ports.
+    nodes.dedup_by(|right, left| right.name == left.name);
+    nodes
+}
+
+fn number(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+fn replicas(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,130 @@
+//! Conditions of a custom resource: what was said before, what is true now, and the Events about the difference.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use springtide_crds::{ConditionType, Reason};
+
+use crate::action::{EventNote, Severity};
+
+/// Longest message; the rest is cut. The schema allows a little more.
+const MESSAGE_MAX_CHARACTERS: usize = 1900;
+
+/// Whether something is so, why, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// `None` while it cannot be known.
+    pub(crate) holds: Option<bool>,
+    pub(crate) reason: Reason,
+    pub(crate) message: String,
+}
+
+impl Finding {
+    pub(crate) fn holds(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            holds: Some(true),
+            reason,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn fails(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            holds: Some(false),
+            reason,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn unknown(message: impl Into<String>) -> Self {
+        Self {
+            holds: None,
+            reason: Reason::Unknown,
+            message: message.into(),
+        }
+    }
+}
+
+/// The conditions to write, and the Events to tell.
+pub(crate) fn update(
+    previous: &[Condition],
+    generation: Option<i64>,
+    now: DateTime<Utc>,
+    findings: Vec<(ConditionType, Finding)>,
+) -> (Vec<Condition>, Vec<EventNote>) {
+    let mut conditions = Vec::with_capacity(findings.len());
+    let mut events = Vec::new();
+    for (type_, finding) in findings {
+        let before = previous.iter().find(|condition| condition.type_ == type_.as_str());
+        let next = condition(type_, &finding, before, generation, now);
+        let changed = before.is_none_or(|before| before.status != next.status || before.reason != next.reason);
+        // That something is unknown at first is no news.
+        if changed && !(before.is_none() && finding.holds.is_none()) {
+            events.push(EventNote {
+                severity: severity(&finding),
+                reason: finding.reason,
+                action: type_.as_str().to_owned(),
+                note: next.message.clone(),
+            });
+        }
+        conditions.push(next);
+    }
+    (conditions, events)
+}
+
+fn condition(
+    type_: ConditionType,
+    finding: &Finding,
+    before: Option<&Condition>,
+    generation: Option<i64>,
+    now: DateTime<Utc>,
+) -> Condition {
+    let status = match finding.holds {
+        Some(true) => "True",
+        Some(false) => "False",
+        None => "Unknown",
+    };
+    let last_transition_time = before
+        .filter(|before| before.status == status)
+        .map_or_else(|| time(now), |before| before.last_transition_time.clone());
+    Condition {
+        last_transition_time,
+        message: finding.message.chars().take(MESSAGE_MAX_CHARACTERS).collect(),
+        observed_generation: generation,
+        reason: finding.reason.as_str().to_owned(),
+        status: status.to_owned(),
+        type_: type_.as_str().to_owned(),
+    }
+}
+
+/// Starting, leaving and being scaled to zero are what somebody asked for; the rest of what fails needs somebody to look.
+fn severity(finding: &Finding) -> Severity {
+    let expected = matches!(
+        finding.reason,
+        Reason::FrontendStarting
+            | Reason::ComputeStarting
+            | Reason::ComputeLeaving
+            | Reason::ScaledToZero
+            | Reason::Suspended
+            | Reason::ClusterNotReady
+            | Reason::NamespaceNotReady
+            | Reason::Deleting
+    );
+    if finding.holds == Some(true) || finding.holds.is_none() || expected {
+        Severity::Normal
+    } else {
+        Severity::Warning
+    }
+}
+
+/// An instant as Kubernetes writes it, in whole seconds.
+fn time(instant: DateTime<Utc>) -> Time {
+    serde_json::from_value(instant_text(instant).into()).expect("RFC 3339 is the text of a Time")
+}
+
+/// An instant as text, in whole seconds of UTC.
+pub(crate) fn instant_text(instant: DateTime<Utc>) -> String {
+    instant.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! From desired objects to the writes that are still needed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::action::Action;
+use crate::compare::needs_apply;
+use crate::object::{DesiredObject, ObjectKey, ObjectKind};
+use crate::observed::Live;
+
+/// How soon to look again while something is awaited that no watch reports.
+pub(crate) const CONVERGING: Duration = Duration::from_secs(1);
+/// How soon to look again when all is well.
+pub(crate) const STEADY: Duration = Duration::from_secs(60);
+
+/// Why a written value is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rejection {
+    pub(crate) reason: springtide_crds::Reason,
+    /// Begins with the field and says what to write instead.
+    pub(crate) message: String,
+}
+
+impl Rejection {
+    pub(crate) fn new(reason: springtide_crds::Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+
+    /// A field with a malformed value.
+    pub(crate) fn field(field: &str, cause: impl std::fmt::Display) -> Self {
+        Self::new(springtide_crds::Reason::InvalidField, format!("{field}: {cause}"))
+    }
+}
+
+/// What is pruned when it is no longer wanted. What holds data or an account is in no list: it is never deleted for having
+/// dropped out of a plan.
+const PRUNED: &[ObjectKind] = &[
+    ObjectKind::ServiceAccount,
+    ObjectKind::ConfigMap,
+    ObjectKind::Service,
+    ObjectKind::ResourceQuota,
+    ObjectKind::LimitRange,
+    ObjectKind::RoleBinding,
+    ObjectKind::NetworkPolicy,
+    ObjectKind::PodDisruptionBudget,
+    ObjectKind::StatefulSet,
+];
+
+/// Applies for what differs, deletes for what is ours and no longer wanted.
+pub(crate) fn writes(desired: Vec<DesiredObject>, live: &Live, owner_uid: Option<&str>) -> Vec<Action> {
+    let wanted: BTreeSet<ObjectKey> = desired.iter().map(|object| object.key.clone()).collect();
+    let applies = desired
+        .into_iter()
+        .filter(|object| live.get(&object.key).is_none_or(|live| needs_apply(&object.body, live)))
+        .map(|object| Action::Apply(Box::new(object)));
+    let deletes = live
+        .iter()
+        .filter(|(key, body)| {
+            PRUNED.contains(&key.kind) && !wanted.contains(key) && is_owned(body, owner_uid) && !is_leaving(body)
+        })
+        .map(|(key, body)| Action::Delete {
+            object: key.clone(),
+            uid: uid(body),
+        });
+    applies.chain(deletes).collect()
+}
+
+/// The label that found the object says whose it is; the owner reference proves it, since anyone may set a label.
+fn is_owned(body: &Value, owner_uid: Option<&str>) -> bool {
+    let references = body.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    references.is_some_and(|references| {
+        references
+            .iter()
+            .any(|reference| owner_uid.is_some() && reference.get("uid").and_then(Value::as_str) == owner_uid)
+    })
+}
+
+fn is_leaving(body: &Value) -> bool {
+    body.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null())
+}
+
+/// The identity of an object, as a precondition of its deletion.
+pub(crate) fn uid(body: &Value) -> Option<String> {
+    body.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned)
+}

@@ -1,0 +1,234 @@
+//! The hinge between the engines: what differs between them, as values.
+//!
+//! Everything above this trait is the same for both; `match` on the engine's kind stands in [`flavour`] and nowhere else.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use k8s_openapi::api::core::v1::{
+    Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, ObjectFieldSelector, Probe, Volume,
+};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde::Serialize;
+use springtide_crds::lake_cluster::EngineKind;
+use thiserror::Error;
+
+use crate::compute_group::ComputeShape;
+use crate::lake_cluster::ClusterShape;
+use crate::settings::Settings;
+use crate::sql::AdminStatement;
+
+mod bundled;
+mod starrocks;
+
+pub use bundled::Bundled;
+pub use starrocks::StarRocks;
+
+/// The warehouse of nodes that were added without naming one.
+pub const DEFAULT_WAREHOUSE: &str = "default_warehouse";
+
+/// What differs between the engines.
+pub trait Flavour: Debug + Sync {
+    /// What the engine can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The order in which an upgrade rolls through the components.
+    fn upgrade_order(&self) -> &'static [UpgradeStep];
+
+    /// Image of a frontend in this version, for clusters that name none.
+    fn frontend_image(&self, version: &str, settings: &Settings) -> String;
+
+    /// Image of a compute node in this version, for clusters that name none.
+    fn compute_image(&self, version: &str, settings: &Settings) -> String;
+
+    /// Checks settings that are written by the engine's own names.
+    ///
+    /// # Errors
+    /// A setting is not known, is malformed, or belongs to the operator.
+    fn check_config(
+        &self,
+        frontends: &BTreeMap<String, String>,
+        compute: &BTreeMap<String, String>,
+    ) -> Result<(), ConfigError>;
+
+    /// Files that frontends read, by name.
+    fn frontend_files(&self, cluster: &ClusterShape) -> BTreeMap<String, String>;
+
+    /// Files that the compute nodes of a group read, by name.
+    fn compute_files(&self, compute: &ComputeShape) -> BTreeMap<String, String>;
+
+    /// The pod of a frontend, as far as the engine decides it.
+    fn frontend_pod(&self, cluster: &ClusterShape) -> PodShape;
+
+    /// The pod of a compute node, as far as the engine decides it.
+    fn compute_pod(&self, compute: &ComputeShape) -> PodShape;
+
+    /// Makes a node known. `warehouse_exists` says whether a node serves that warehouse already.
+    fn add_compute_node(&self, host: &str, warehouse: &str, warehouse_exists: bool) -> Vec<AdminStatement>;
+
+    /// Makes the operator's account; empty where the engine reads it from a mounted Secret.
+    fn create_operator_account(&self, secret: &str) -> Vec<AdminStatement>;
+}
+
+/// The flavour of an engine.
+#[must_use]
+pub fn flavour(kind: EngineKind) -> &'static dyn Flavour {
+    match kind {
+        EngineKind::Bundled => &Bundled,
+        EngineKind::StarRocks => &StarRocks,
+    }
+}
+
+/// What an engine can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Capabilities {
+    /// Nodes can be put into warehouses other than [`DEFAULT_WAREHOUSE`].
+    pub warehouses: bool,
+    /// More than one frontend can run.
+    pub followers: bool,
+    /// How a node is kept from getting new work.
+    pub cordon: Cordon,
+    /// The operator's account is read from a mounted Secret at each login, and stands in no catalog.
+    pub mounted_operator_account: bool,
+}
+
+/// How a node is kept from getting new work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Cordon {
+    /// The node reports itself draining, and the frontend stops routing to it. It can be taken back.
+    EngineState,
+    /// SIGTERM is the only way, and there is no way back.
+    ShutdownSignal,
+}
+
+/// A step of an upgrade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum UpgradeStep {
+    /// All compute nodes.
+    Compute,
+    /// Every frontend but the leader.
+    FrontendFollowers,
+    /// The leading frontend.
+    FrontendLeader,
+}
+
+/// Why a setting is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// The engine has no such setting.
+    #[error("{field}: the engine has no setting {name:?}; it has {known}")]
+    Unknown {
+        /// Path of the map.
+        field: &'static str,
+        /// The setting.
+        name: String,
+        /// Those that it has.
+        known: String,
+    },
+    /// The value is not a number.
+    #[error("{field}.{name}: {value:?} is not a whole number of at least 0")]
+    NotANumber {
+        /// Path of the map.
+        field: &'static str,
+        /// The setting.
+        name: String,
+        /// The value.
+        value: String,
+    },
+    /// The operator writes this setting itself.
+    #[error("{field}: {name} is written by the operator; write {instead}")]
+    Reserved {
+        /// Path of the map.
+        field: &'static str,
+        /// The setting.
+        name: String,
+        /// Where the same is said in the API.
+        instead: &'static str,
+    },
+    /// The text would end the line of a configuration file.
+    #[error("{field}: setting {name:?} has a line break or another control character; write it on one line")]
+    LineBreak {
+        /// Path of the map.
+        field: &'static str,
+        /// The setting.
+        name: String,
+    },
+}
+
+/// A pod, as far as the engine decides it. What all pods have in common is added where the StatefulSet is built.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PodShape {
+    /// The engine's container.
+    pub engine: Container,
+    /// Containers that start before it and end after it.
+    pub sidecars: Vec<Container>,
+    /// Volumes, but for the metadata volume of frontends.
+    pub volumes: Vec<Volume>,
+    /// User and group that everything runs as.
+    pub user: i64,
+    /// Whether the image works on a root file system that cannot be written.
+    pub read_only_root: bool,
+}
+
+/// A path for a probe over HTTP.
+fn http_get(path: &str, port: u16) -> HTTPGetAction {
+    HTTPGetAction {
+        path: Some(path.to_owned()),
+        port: IntOrString::Int(i32::from(port)),
+        ..HTTPGetAction::default()
+    }
+}
+
+/// A probe of `path` every `period_s` seconds that gives up after `failures`.
+fn probe(path: &str, port: u16, period_s: i32, failures: i32) -> Probe {
+    Probe {
+        http_get: Some(http_get(path, port)),
+        period_seconds: Some(period_s),
+        failure_threshold: Some(failures),
+        timeout_seconds: Some(5),
+        ..Probe::default()
+    }
+}
+
+fn port(name: &str, port: u16) -> ContainerPort {
+    ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: i32::from(port),
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
+    }
+}
+
+fn env(name: &str, value: impl Into<String>) -> EnvVar {
+    EnvVar {
+        name: name.to_owned(),
+        value: Some(value.into()),
+        ..EnvVar::default()
+    }
+}
+
+fn env_from_field(name: &str, path: &str) -> EnvVar {
+    EnvVar {
+        name: name.to_owned(),
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector {
+                api_version: Some("v1".to_owned()),
+                field_path: path.to_owned(),
+            }),
+            ..EnvVarSource::default()
+        }),
+        ..EnvVar::default()
+    }
+}
+
+/// `repository:old` with another tag. A colon before the last slash belongs to the registry's port.
+fn with_tag(image: &str, tag: &str) -> String {
+    let repository = match image.rsplit_once(':') {
+        Some((repository, old)) if !old.contains('/') => repository,
+        _ => image,
+    };
+    format!("{repository}:{tag}")
+}
+
+#[cfg(test)]
+mod tests;

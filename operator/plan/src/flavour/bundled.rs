@@ -1,0 +1,369 @@
+//! Springtide's own engine.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, KeyToPath, Lifecycle, LifecycleHandler,
+    ResourceRequirements, SecretVolumeSource, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde_json::{Map, Value};
+use springtide_contract::config::{
+    Bootstrap, ComputeConfig, EngineConfig, FORMAT_VERSION, FrontendConfig, StorageConfig,
+};
+use springtide_contract::{paths, ports};
+
+use super::{
+    Capabilities, ConfigError, Cordon, Flavour, PodShape, UpgradeStep, env, env_from_field, http_get, port, probe, with_tag,
+};
+use crate::compute_group::ComputeShape;
+use crate::lake_cluster::ClusterShape;
+use crate::names;
+use crate::settings::Settings;
+use crate::sql::AdminStatement;
+
+/// User and group of the image.
+const USER: i64 = 10001;
+/// The engine's configuration in its ConfigMap.
+const CONFIG_FILE: &str = "engine.json";
+/// Seconds that a starting process may take; replaying a long journal takes most.
+const STARTUP_S: i32 = 600;
+/// Settings of [`ComputeConfig`] that the operator derives from the ComputeGroup.
+const RESERVED_COMPUTE: &[(&str, &str)] = &[
+    ("drainTimeoutS", "drain.timeout of the ComputeGroup"),
+    ("localLimitBytes", "cacheSize of the ComputeGroup"),
+];
+
+/// Springtide's own engine.
+#[derive(Clone, Copy, Debug)]
+pub struct Bundled;
+
+impl Flavour for Bundled {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            warehouses: true,
+            followers: false,
+            cordon: Cordon::EngineState,
+            mounted_operator_account: true,
+        }
+    }
+
+    fn upgrade_order(&self) -> &'static [UpgradeStep] {
+        &[UpgradeStep::Compute, UpgradeStep::FrontendLeader]
+    }
+
+    fn frontend_image(&self, version: &str, settings: &Settings) -> String {
+        with_tag(&settings.engine_image, version)
+    }
+
+    fn compute_image(&self, version: &str, settings: &Settings) -> String {
+        with_tag(&settings.engine_image, version)
+    }
+
+    fn check_config(
+        &self,
+        frontends: &BTreeMap<String, String>,
+        compute: &BTreeMap<String, String>,
+    ) -> Result<(), ConfigError> {
+        numbers("frontends.config", frontends, &FrontendConfig::default(), &[])?;
+        numbers("computeTemplate.config", compute, &ComputeConfig::default(), RESERVED_COMPUTE)?;
+        Ok(())
+    }
+
+    fn frontend_files(&self, cluster: &ClusterShape) -> BTreeMap<String, String> {
+        files(&engine_config(cluster))
+    }
+
+    fn compute_files(&self, compute: &ComputeShape) -> BTreeMap<String, String> {
+        let mut config = engine_config(&compute.cluster);
+        config.compute.drain_timeout_s = compute.drain_timeout.as_secs();
+        files(&config)
+    }
+
+    fn frontend_pod(&self, cluster: &ClusterShape) -> PodShape {
+        let health = "/api/health";
+        let (mut volumes, mut mounts) = common_volumes(cluster, &names::config_map(&cluster.name));
+        for (name, secret, directory) in [
+            ("admin", names::admin_secret(&cluster.name), paths::ADMIN_ACCOUNT),
+            ("operator", names::operator_secret(&cluster.name), paths::OPERATOR_ACCOUNT),
+        ] {
+            volumes.push(secret_volume(name, &secret, &[]));
+            mounts.push(read_only(name, directory));
+        }
+        mounts.push(VolumeMount {
+            name: names::METADATA_VOLUME.to_owned(),
+            mount_path: paths::FE_META.to_owned(),
+            ..VolumeMount::default()
+        });
+        let engine = Container {
+            name: names::ENGINE_CONTAINER.to_owned(),
+            image: Some(cluster.frontend_image.clone()),
+            args: Some(vec!["fe".to_owned()]),
+            env: Some(identity(&names::frontends_headless(&cluster.name))),
+            ports: Some(vec![
+                port("mysql", ports::FE_MYSQL),
+                port("http", ports::FE_HTTP),
+                port("rpc", ports::FE_RPC),
+                port("edit-log", ports::FE_EDIT_LOG),
+            ]),
+            startup_probe: Some(probe(health, ports::FE_HTTP, 1, STARTUP_S)),
+            readiness_probe: Some(probe(health, ports::FE_HTTP, 2, 2)),
+            liveness_probe: Some(probe(health, ports::FE_HTTP, 10, 6)),
+            volume_mounts: Some(mounts),
+            ..Container::default()
+        };
+        PodShape {
+            engine,
+            sidecars: Vec::new(),
+            volumes,
+            user: USER,
+            read_only_root: true,
+        }
+    }
+
+    fn compute_pod(&self, compute: &ComputeShape) -> PodShape {
+        let health = "/api/health";
+        let cluster = &compute.cluster;
+        let (mut volumes, mut mounts) = common_volumes(cluster, &names::compute(&compute.name));
+        volumes.push(Volume {
+            name: "local".to_owned(),
+            empty_dir: Some(EmptyDirVolumeSource {
+                size_limit: Some(Quantity(compute.cache_size.0.clone())),
+                ..EmptyDirVolumeSource::default()
+            }),
+            ..Volume::default()
+        });
+        mounts.push(VolumeMount {
+            name: "local".to_owned(),
+            mount_path: paths::CN_LOCAL.to_owned(),
+            ..VolumeMount::default()
+        });
+        let engine = Container {
+            name: names::ENGINE_CONTAINER.to_owned(),
+            image: Some(compute.image.clone()),
+            args: Some(vec!["cn".to_owned()]),
+            env: Some(identity(&names::compute(&compute.name))),
+            ports: Some(vec![
+                port("http", ports::CN_HTTP),
+                port("heartbeat", ports::CN_HEARTBEAT),
+                port("worker", ports::CN_WORKER),
+            ]),
+            startup_probe: Some(probe(health, ports::CN_HTTP, 1, STARTUP_S)),
+            readiness_probe: Some(probe(health, ports::CN_HTTP, 2, 2)),
+            liveness_probe: Some(probe(health, ports::CN_HTTP, 10, 6)),
+            lifecycle: Some(Lifecycle {
+                pre_stop: Some(LifecycleHandler {
+                    http_get: Some(http_get(&format!("/drain/{}", compute.drain_key), ports::SIDECAR_DRAIN)),
+                    ..LifecycleHandler::default()
+                }),
+                ..Lifecycle::default()
+            }),
+            volume_mounts: Some(mounts),
+            ..Container::default()
+        };
+        PodShape {
+            engine,
+            sidecars: vec![drain_sidecar(compute)],
+            volumes,
+            user: USER,
+            read_only_root: true,
+        }
+    }
+
+    fn add_compute_node(&self, host: &str, warehouse: &str, warehouse_exists: bool) -> Vec<AdminStatement> {
+        let create = (!warehouse_exists && warehouse != super::DEFAULT_WAREHOUSE).then(|| AdminStatement::CreateWarehouse {
+            warehouse: warehouse.to_owned(),
+        });
+        let add = AdminStatement::AddComputeNode {
+            host: host.to_owned(),
+            port: ports::CN_HEARTBEAT,
+            warehouse: warehouse.to_owned(),
+        };
+        create.into_iter().chain([add]).collect()
+    }
+
+    fn create_operator_account(&self, _: &str) -> Vec<AdminStatement> {
+        Vec::new()
+    }
+}
+
+/// The engine's configuration for a cluster, with the defaults of its compute nodes.
+fn engine_config(cluster: &ClusterShape) -> EngineConfig {
+    EngineConfig {
+        format_version: FORMAT_VERSION,
+        cluster_name: format!("{}/{}", cluster.namespace, cluster.name),
+        cluster_id: cluster.cluster_id.clone(),
+        bootstrap: Bootstrap {
+            adopt: cluster.adopt.clone(),
+        },
+        storage: StorageConfig::S3 {
+            bucket: cluster.storage.bucket.clone(),
+            prefix: cluster.storage.prefix.clone(),
+            endpoint: cluster.storage.endpoint.clone(),
+            region: cluster.storage.region.clone(),
+            path_style: cluster.storage.path_style,
+        },
+        // Unknown names and texts that are no numbers were refused by `check_config`.
+        frontend: numbers("frontends.config", &cluster.frontend_config, &FrontendConfig::default(), &[]).unwrap_or_default(),
+        compute: numbers("computeTemplate.config", &cluster.compute_config, &ComputeConfig::default(), &[])
+            .unwrap_or_default(),
+        tls: cluster.tls_secret.is_some(),
+    }
+}
+
+fn files(config: &EngineConfig) -> BTreeMap<String, String> {
+    let text = serde_json::to_string_pretty(config).expect("the configuration is plain data");
+    BTreeMap::from([(CONFIG_FILE.to_owned(), text + "\n")])
+}
+
+/// Writes `settings` over `defaults`, whose fields are all whole numbers.
+fn numbers<T: serde::Serialize + serde::de::DeserializeOwned>(
+    field: &'static str,
+    settings: &BTreeMap<String, String>,
+    defaults: &T,
+    reserved: &[(&str, &'static str)],
+) -> Result<T, ConfigError> {
+    let mut fields: Map<String, Value> = match serde_json::to_value(defaults) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    for (name, value) in settings {
+        if let Some((_, instead)) = reserved.iter().find(|(reserved, _)| reserved == name) {
+            return Err(ConfigError::Reserved {
+                field,
+                name: name.clone(),
+                instead,
+            });
+        }
+        if !fields.contains_key(name) {
+            let known: Vec<&str> = fields.keys().map(String::as_str).collect();
+            return Err(ConfigError::Unknown {
+                field,
+                name: name.clone(),
+                known: known.join(", "),
+            });
+        }
+        let not_a_number = || ConfigError::NotANumber {
+            field,
+            name: name.clone(),
+            value: value.clone(),
+        };
+        let number: u64 = value.parse().map_err(|_| not_a_number())?;
+        fields.insert(name.clone(), Value::from(number));
+        // A number that is too large for its field shows here.
+        serde_json::from_value::<T>(Value::Object(fields.clone())).map_err(|_| not_a_number())?;
+    }
+    Ok(serde_json::from_value(Value::Object(fields)).expect("every field was tried when it was set"))
+}
+
+/// Who the process is: its host name is what it registers under.
+fn identity(service: &str) -> Vec<EnvVar> {
+    vec![
+        env_from_field("POD_NAME", "metadata.name"),
+        env_from_field("POD_NAMESPACE", "metadata.namespace"),
+        env("SPRINGTIDE_HOST", format!("$(POD_NAME).{service}.$(POD_NAMESPACE).svc")),
+    ]
+}
+
+/// What frontends and compute nodes read alike.
+fn common_volumes(cluster: &ClusterShape, config_map: &str) -> (Vec<Volume>, Vec<VolumeMount>) {
+    let directory = paths::ENGINE_CONFIG.rsplit_once('/').map_or("/", |(directory, _)| directory);
+    let mut volumes = vec![
+        Volume {
+            name: "config".to_owned(),
+            config_map: Some(ConfigMapVolumeSource {
+                name: config_map.to_owned(),
+                ..ConfigMapVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+        secret_volume("internal", &names::internal_secret(&cluster.name), &[]),
+        Volume {
+            name: "tmp".to_owned(),
+            empty_dir: Some(EmptyDirVolumeSource {
+                size_limit: Some(Quantity("64Mi".to_owned())),
+                ..EmptyDirVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+    ];
+    let mut mounts = vec![
+        read_only("config", directory),
+        read_only("internal", paths::INTERNAL),
+        VolumeMount {
+            name: "tmp".to_owned(),
+            mount_path: "/tmp".to_owned(),
+            ..VolumeMount::default()
+        },
+    ];
+    if let Some(secret) = &cluster.storage_secret {
+        let items = [
+            (secret.access_key_id_key.as_str(), paths::ACCESS_KEY_ID_FILE),
+            (secret.secret_access_key_key.as_str(), paths::SECRET_ACCESS_KEY_FILE),
+        ];
+        volumes.push(secret_volume("storage", &secret.name, &items));
+        mounts.push(read_only("storage", paths::STORAGE_CREDENTIALS));
+    }
+    if let Some(secret) = &cluster.tls_secret {
+        volumes.push(secret_volume("tls", secret, &[]));
+        mounts.push(read_only("tls", paths::TLS));
+    }
+    (volumes, mounts)
+}
+
+/// A Secret as files that only the owner and the group can read; `items` renames keys.
+fn secret_volume(name: &str, secret: &str, items: &[(&str, &str)]) -> Volume {
+    let items: Vec<KeyToPath> = items
+        .iter()
+        .map(|(key, path)| KeyToPath {
+            key: (*key).to_owned(),
+            path: (*path).to_owned(),
+            mode: None,
+        })
+        .collect();
+    Volume {
+        name: name.to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(secret.to_owned()),
+            default_mode: Some(0o440),
+            items: (!items.is_empty()).then_some(items),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
+}
+
+fn read_only(name: &str, directory: &str) -> VolumeMount {
+    VolumeMount {
+        name: name.to_owned(),
+        mount_path: directory.to_owned(),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    }
+}
+
+/// Answers the engine's `preStop`. A native sidecar: it ends after the engine, so it can hold the hook to the end.
+fn drain_sidecar(compute: &ComputeShape) -> Container {
+    Container {
+        name: names::DRAIN_CONTAINER.to_owned(),
+        image: Some(compute.sidecar_image.clone()),
+        args: Some(vec!["drain".to_owned()]),
+        restart_policy: Some("Always".to_owned()),
+        env: Some(vec![env("SPRINGTIDE_DRAIN_TIMEOUT_S", compute.drain_timeout.as_secs().to_string())]),
+        ports: Some(vec![port("drain", ports::SIDECAR_DRAIN)]),
+        resources: Some(ResourceRequirements {
+            requests: Some(amounts(&[("cpu", "10m"), ("memory", "32Mi")])),
+            limits: Some(amounts(&[("memory", "64Mi")])),
+            ..ResourceRequirements::default()
+        }),
+        volume_mounts: Some(vec![read_only("internal", paths::INTERNAL)]),
+        ..Container::default()
+    }
+}
+
+fn amounts(amounts: &[(&str, &str)]) -> BTreeMap<String, Quantity> {
+    amounts
+        .iter()
+        .map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned())))
+        .collect()
+}

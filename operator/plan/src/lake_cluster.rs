@@ -1,0 +1,281 @@
+//! What is to be done about a LakeCluster.
+
+use chrono::{DateTime, Utc};
+use springtide_crds::{ConditionType, LakeClusterSpec, LakeClusterStatus, Reason};
+
+use crate::action::{Action, Plan, SecretField, SecretToCreate, Wait};
+use crate::condition::{self, Finding};
+use crate::finish::{self, Rejection};
+use crate::flavour::flavour;
+use crate::names::{self, Owner};
+use crate::object::{DesiredObject, ObjectKey, ObjectKind};
+use crate::observed::{ObservedLakeCluster, SqlAnswer};
+
+mod config_map;
+mod disruption_budget;
+mod health;
+mod members;
+mod network_policies;
+mod service_account;
+mod services;
+mod shape;
+mod stateful_set;
+
+pub(crate) use health::is_rolling;
+pub(crate) use services::service_port;
+pub(crate) use shape::{check_resources, positive};
+pub use shape::{ClusterShape, StorageShape};
+pub(crate) use stateful_set::{CREDENTIALS_HASH_ANNOTATION, credentials_hash, hash};
+
+#[cfg(test)]
+mod tests;
+
+/// Names of the Secrets that a cluster makes or names: what [`ObservedLakeCluster::secrets`] is to hold, where they exist.
+#[must_use]
+pub fn secrets(name: &str, spec: &LakeClusterSpec) -> Vec<String> {
+    let mut secrets = vec![
+        names::internal_secret(name),
+        names::admin_secret(name),
+        names::operator_secret(name),
+    ];
+    secrets.extend(spec.storage.credentials.secret_ref.as_ref().map(|secret| secret.name.clone()));
+    secrets.extend(spec.tls.as_ref().map(|tls| tls.secret_name.clone()));
+    secrets
+}
+
+/// What is to be done about the cluster.
+#[must_use]
+pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> Plan<LakeClusterStatus> {
+    let metadata = &observed.cluster.metadata;
+    if metadata.deletion_timestamp.is_some() {
+        return plan_deletion(observed);
+    }
+    let mut actions = Vec::new();
+    if !has_finalizer(metadata.finalizers.as_deref()) {
+        actions.push(Action::AddFinalizer);
+    }
+    let in_force = InForce::decide(observed);
+    let trouble = match &in_force.shape {
+        Some(shape) => {
+            actions.extend(missing_secrets(observed, shape));
+            actions.extend(finish::writes(
+                desired(observed, shape),
+                &observed.live,
+                metadata.uid.as_deref(),
+            ));
+            actions.extend(members::statements(observed, shape));
+            health::assess(observed, shape, now)
+        }
+        None => health::Health::not_accepted(),
+    };
+    report(observed, in_force, trouble, actions, now)
+}
+
+/// Which values are in force: those that are written, or the last that were accepted.
+struct InForce {
+    shape: Option<ClusterShape>,
+    spec: Option<Box<LakeClusterSpec>>,
+    rejection: Option<Rejection>,
+}
+
+impl InForce {
+    fn decide(observed: &ObservedLakeCluster) -> Self {
+        let cluster = &observed.cluster;
+        let written = ClusterShape::new(cluster, &cluster.spec, &observed.settings).and_then(|shape| {
+            shape::check_secrets(&shape, &observed.secrets)?;
+            Ok(shape)
+        });
+        match written {
+            Ok(shape) => Self {
+                shape: Some(shape),
+                spec: Some(Box::new(cluster.spec.clone())),
+                rejection: None,
+            },
+            Err(rejection) => {
+                let accepted = cluster.status.as_ref().and_then(|status| status.accepted_spec.clone());
+                Self {
+                    shape: accepted
+                        .as_ref()
+                        .and_then(|spec| ClusterShape::new(cluster, spec, &observed.settings).ok()),
+                    spec: accepted,
+                    rejection: Some(rejection),
+                }
+            }
+        }
+    }
+
+    fn finding(&self) -> Finding {
+        match &self.rejection {
+            None => Finding::holds(Reason::Valid, "the written values are in force"),
+            Some(rejection) => {
+                let kept = if self.spec.is_some() {
+                    "; the last accepted values stay in force"
+                } else {
+                    ""
+                };
+                Finding::fails(rejection.reason, format!("{}{kept}", rejection.message))
+            }
+        }
+    }
+}
+
+/// Everything that the cluster is made of.
+fn desired(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Vec<DesiredObject> {
+    let owner = Owner::of_cluster(&observed.cluster);
+    let flavour = flavour(shape.engine);
+    let files = flavour.frontend_files(shape);
+    let mut objects = vec![DesiredObject::new(
+        ObjectKind::ConfigMap,
+        &config_map::build(&owner, shape, files.clone()),
+    )];
+    if shape.given_service_account.is_none() {
+        objects.push(DesiredObject::new(
+            ObjectKind::ServiceAccount,
+            &service_account::build(&owner, shape),
+        ));
+    }
+    for service in [services::headless(&owner, shape), services::client(&owner, shape)] {
+        objects.push(DesiredObject::new(ObjectKind::Service, &service));
+    }
+    for policy in [
+        network_policies::frontends(&owner, shape),
+        network_policies::compute(&owner, shape),
+    ] {
+        objects.push(DesiredObject::new(ObjectKind::NetworkPolicy, &policy));
+    }
+    if shape.frontends > 1 {
+        objects.push(DesiredObject::new(
+            ObjectKind::PodDisruptionBudget,
+            &disruption_budget::build(&owner, shape),
+        ));
+    }
+    let stateful_set = stateful_set::build(&owner, shape, flavour, &files, observed);
+    objects.push(DesiredObject::new(ObjectKind::StatefulSet, &stateful_set));
+    objects
+}
+
+/// The accounts and the token that are made once. They have no owner reference: with `deletionPolicy: Retain` they stay with
+/// the volumes, whose catalog knows the administrator's password.
+fn missing_secrets(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Vec<Action> {
+    let account = |user: &str| {
+        [
+            ("username".to_owned(), SecretField::Text(user.to_owned())),
+            ("password".to_owned(), SecretField::Random),
+        ]
+        .into()
+    };
+    [
+        (
+            names::internal_secret(&shape.name),
+            [("token".to_owned(), SecretField::Random)].into(),
+        ),
+        (names::admin_secret(&shape.name), account(names::ADMIN_USER)),
+        (names::operator_secret(&shape.name), account(names::OPERATOR_USER)),
+    ]
+    .into_iter()
+    .filter(|(name, _)| !observed.secrets.contains_key(name))
+    .map(|(name, fields)| {
+        Action::CreateSecretOnce(SecretToCreate {
+            namespace: shape.namespace.clone(),
+            name,
+            labels: Owner::of_cluster(&observed.cluster).labels,
+            fields,
+        })
+    })
+    .collect()
+}
+
+/// Owner references take everything along but the Secrets; volumes go by the StatefulSet's own retention policy.
+fn plan_deletion(observed: &ObservedLakeCluster) -> Plan<LakeClusterStatus> {
+    let metadata = &observed.cluster.metadata;
+    let mut actions = Vec::new();
+    if has_finalizer(metadata.finalizers.as_deref()) {
+        let name = metadata.name.clone().unwrap_or_default();
+        if observed.cluster.spec.deletion_policy == springtide_crds::department::DeletionPolicy::Delete {
+            let namespace = metadata.namespace.clone().unwrap_or_default();
+            for secret in [
+                names::internal_secret(&name),
+                names::admin_secret(&name),
+                names::operator_secret(&name),
+            ] {
+                if observed.secrets.contains_key(&secret) {
+                    actions.push(Action::Delete {
+                        object: ObjectKey::namespaced(ObjectKind::Secret, &namespace, &secret),
+                        uid: None,
+                    });
+                }
+            }
+        }
+        actions.push(Action::RemoveFinalizer);
+    }
+    Plan {
+        actions,
+        status: None,
+        wait: None,
+        requeue_after: finish::STEADY,
+        events: Vec::new(),
+    }
+}
+
+fn has_finalizer(finalizers: Option<&[String]>) -> bool {
+    finalizers.is_some_and(|finalizers| finalizers.iter().any(|finalizer| finalizer == names::FINALIZER))
+}
+
+fn report(
+    observed: &ObservedLakeCluster,
+    in_force: InForce,
+    health: health::Health,
+    actions: Vec<Action>,
+    now: DateTime<Utc>,
+) -> Plan<LakeClusterStatus> {
+    let cluster = &observed.cluster;
+    let before = cluster.status.clone().unwrap_or_default();
+    let findings = vec![
+        (ConditionType::Accepted, in_force.finding()),
+        (ConditionType::StorageReady, health.storage),
+        (ConditionType::OperatorAccountReady, health.operator_account),
+        (ConditionType::Available, health.available),
+        (ConditionType::Ready, health.ready.clone()),
+    ];
+    let (conditions, events) = condition::update(&before.conditions, cluster.metadata.generation, now, findings);
+    let (leader, frontends_ready, compute_nodes_alive) = members::counts(&observed.sql);
+    let status = LakeClusterStatus {
+        conditions,
+        observed_generation: cluster.metadata.generation,
+        cluster_id: in_force.shape.as_ref().map(|shape| shape.cluster_id.clone()).or(before.cluster_id.clone()),
+        endpoint: in_force.shape.as_ref().map(|shape| shape.endpoint(springtide_contract::ports::FE_MYSQL)),
+        admin_secret: in_force.shape.as_ref().map(|shape| names::admin_secret(&shape.name)),
+        leader,
+        frontends_ready: Some(frontends_ready),
+        compute_nodes_alive: Some(compute_nodes_alive),
+        compute_until: next_transition(observed),
+        accepted_spec: in_force.spec,
+    };
+    let ready = health.ready.holds == Some(true);
+    Plan {
+        wait: (!ready && actions.is_empty()).then(|| Wait {
+            why: health.ready.message.clone(),
+            until: None,
+        }),
+        requeue_after: match (ready, &observed.sql) {
+            (true, _) => finish::STEADY,
+            // A cause that somebody must remove is looked at less often than a start that is under way.
+            (false, SqlAnswer::NotAsked) if in_force.rejection.is_some() => finish::STEADY,
+            (false, _) => finish::CONVERGING,
+        },
+        status: (cluster.status.as_ref() != Some(&status)).then_some(status),
+        actions,
+        events,
+    }
+}
+
+/// The earliest change of compute that a window of one of the groups brings.
+fn next_transition(observed: &ObservedLakeCluster) -> Option<String> {
+    let name = observed.cluster.metadata.name.as_deref();
+    observed
+        .groups
+        .iter()
+        .filter(|group| Some(group.spec.cluster.as_str()) == name)
+        .filter_map(|group| Some(group.status.as_ref()?.next_transition.as_ref()?.at.clone()))
+        .min()
+}

@@ -1,0 +1,139 @@
+//! Whether the cluster does what it is for, and if not, why.
+
+use chrono::{DateTime, Utc};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use springtide_crds::Reason;
+
+use super::ClusterShape;
+use crate::condition::Finding;
+use crate::names;
+use crate::object::ObjectKind;
+use crate::observed::{ObservedLakeCluster, SqlAnswer};
+use crate::trouble::{self, Evidence};
+
+/// What is found, one finding for each condition but `Accepted`.
+pub(super) struct Health {
+    pub(super) storage: Finding,
+    pub(super) operator_account: Finding,
+    pub(super) available: Finding,
+    pub(super) ready: Finding,
+}
+
+impl Health {
+    /// Nothing was ever accepted, so nothing runs.
+    pub(super) fn not_accepted() -> Self {
+        let finding = Finding::unknown("nothing is made before the written values are accepted");
+        Self {
+            storage: finding.clone(),
+            operator_account: finding.clone(),
+            available: Finding::fails(Reason::InvalidField, "see condition Accepted"),
+            ready: Finding::fails(Reason::InvalidField, "see condition Accepted"),
+        }
+    }
+}
+
+pub(super) fn assess(observed: &ObservedLakeCluster, shape: &ClusterShape, now: DateTime<Utc>) -> Health {
+    let trouble = trouble::find(Evidence {
+        pods: &observed.pods,
+        volume_claims: &observed.volume_claims,
+        events: &observed.events,
+        pods_wanted: shape.frontends,
+        now,
+    });
+    let available = available(&observed.sql, observed, trouble.as_ref());
+    Health {
+        storage: storage(observed, &available),
+        operator_account: operator_account(&observed.sql),
+        ready: ready(observed, shape, &available, trouble),
+        available,
+    }
+}
+
+fn storage(observed: &ObservedLakeCluster, available: &Finding) -> Finding {
+    match trouble::refusal(&observed.pods) {
+        Some(refusal) => refusal,
+        None if available.holds == Some(true) => {
+            Finding::holds(Reason::AllReady, "the engine reads its metadata and its place on S3")
+        }
+        None => Finding::unknown("no frontend has started"),
+    }
+}
+
+fn operator_account(sql: &SqlAnswer) -> Finding {
+    match sql {
+        SqlAnswer::Answered { .. } => Finding::holds(Reason::AllReady, "the operator's account is accepted"),
+        SqlAnswer::LoginRefused { message } => Finding::fails(
+            Reason::LoginRefused,
+            format!("the engine refuses the operator's account: {message}"),
+        ),
+        SqlAnswer::NotAsked | SqlAnswer::Unreachable { .. } => Finding::unknown("no frontend answers"),
+    }
+}
+
+fn available(sql: &SqlAnswer, observed: &ObservedLakeCluster, trouble: Option<&Finding>) -> Finding {
+    match sql {
+        SqlAnswer::Answered { frontends, .. } => match frontends.iter().find(|row| row.is_leader && row.alive) {
+            Some(leader) => Finding::holds(Reason::Serving, format!("frontend {} leads and answers", leader.host)),
+            None => Finding::fails(Reason::NoLeader, "frontends answer, but none of them is the leader and alive"),
+        },
+        SqlAnswer::LoginRefused { message } => Finding::fails(
+            Reason::LoginRefused,
+            format!("a frontend answers, but refuses the operator's account: {message}"),
+        ),
+        SqlAnswer::NotAsked | SqlAnswer::Unreachable { .. } => {
+            if let Some(trouble) = trouble {
+                return trouble.clone();
+            }
+            match sql {
+                SqlAnswer::Unreachable { message } if observed.pods.iter().any(trouble::is_ready) => Finding::fails(
+                    Reason::FrontendNotAnswering,
+                    format!("a frontend pod is ready, but does not answer SQL: {message}"),
+                ),
+                _ => Finding::fails(Reason::FrontendStarting, "the frontend is starting"),
+            }
+        }
+    }
+}
+
+fn ready(
+    observed: &ObservedLakeCluster,
+    shape: &ClusterShape,
+    available: &Finding,
+    trouble: Option<Finding>,
+) -> Finding {
+    if available.holds != Some(true) {
+        return available.clone();
+    }
+    if let Some(trouble) = trouble {
+        return trouble;
+    }
+    let alive = match &observed.sql {
+        SqlAnswer::Answered { frontends, .. } => frontends.iter().filter(|row| row.alive).count(),
+        _ => 0,
+    };
+    if alive < shape.frontends as usize {
+        let message = format!("{alive} of {} frontends are alive", shape.frontends);
+        return Finding::fails(Reason::FrontendStarting, message);
+    }
+    let live: Option<StatefulSet> =
+        observed
+            .live
+            .typed(ObjectKind::StatefulSet, &shape.namespace, &names::frontends(&shape.name));
+    if is_rolling(live.as_ref(), shape.frontends) {
+        return Finding::fails(Reason::FrontendStarting, "frontends are being replaced by those of a new revision");
+    }
+    if shape.suspend {
+        return Finding::holds(Reason::Suspended, "the cluster is suspended: its compute is at zero");
+    }
+    Finding::holds(Reason::AllReady, format!("{alive} of {} frontends are alive", shape.frontends))
+}
+
+/// Whether pods of an old revision remain.
+pub(crate) fn is_rolling(live: Option<&StatefulSet>, wanted: u32) -> bool {
+    let Some(live) = live else { return true };
+    let status = live.status.clone().unwrap_or_default();
+    let observed_generation = status.observed_generation.unwrap_or_default();
+    let settled = status.update_revision == status.current_revision
+        || i64::from(status.updated_replicas.unwrap_or_default()) >= i64::from(wanted);
+    live.metadata.generation.is_some_and(|generation| generation > observed_generation) || !settled
+}

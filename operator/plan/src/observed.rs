@@ -1,0 +1,167 @@
+//! Everything that was read: from the API server, and from the engine by SQL.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, ResourceQuota};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use springtide_crds::{ComputeGroup, Department, LakeCluster};
+
+use crate::names;
+use crate::object::{ObjectKey, ObjectKind};
+use crate::settings::Settings;
+use crate::sql::{ComputeNodeRow, FrontendRow};
+
+/// What was read about a department.
+#[derive(Clone, Debug)]
+pub struct ObservedDepartment {
+    /// The custom resource.
+    pub department: Department,
+    /// Every other department.
+    pub other_departments: Vec<Department>,
+    /// The namespaces that `spec.namespaces` names, or that carry the department's label; only those that exist.
+    pub namespaces: BTreeMap<String, ObservedNamespace>,
+    /// Every object that carries [`names::OWNER_LABEL`] with [`names::owner`] of this department.
+    pub live: Live,
+    /// The operator's own settings.
+    pub settings: Settings,
+}
+
+/// What was read about a namespace of a department.
+#[derive(Clone, Debug, Default)]
+pub struct ObservedNamespace {
+    /// The Namespace as it is, in JSON.
+    pub body: Value,
+    /// Names of its LakeClusters.
+    pub lake_clusters: BTreeSet<String>,
+    /// Names of its ComputeGroups.
+    pub compute_groups: BTreeSet<String>,
+    /// Names of its volume claims.
+    pub volume_claims: BTreeSet<String>,
+}
+
+/// What was read about a cluster.
+#[derive(Clone, Debug)]
+pub struct ObservedLakeCluster {
+    /// The custom resource.
+    pub cluster: LakeCluster,
+    /// Every ComputeGroup of the namespace.
+    pub groups: Vec<ComputeGroup>,
+    /// Every object that carries [`names::OWNER_LABEL`] with [`names::owner`] of this cluster, but pods and Secrets.
+    pub live: Live,
+    /// Frontend pods.
+    pub pods: Vec<Pod>,
+    /// Volume claims of the frontends.
+    pub volume_claims: Vec<PersistentVolumeClaim>,
+    /// Recent Events of type Warning about the cluster's StatefulSet, pods and claims.
+    pub events: Vec<Event>,
+    /// The Secrets of the namespace that the cluster names or makes; only those that exist. See [`crate::lake_cluster::secrets`].
+    pub secrets: BTreeMap<String, SecretFacts>,
+    /// What the engine answered.
+    pub sql: SqlAnswer,
+    /// The operator's own settings.
+    pub settings: Settings,
+}
+
+/// What was read about a compute group.
+#[derive(Clone, Debug)]
+pub struct ObservedComputeGroup {
+    /// The custom resource.
+    pub group: ComputeGroup,
+    /// The cluster that it names, if it exists.
+    pub cluster: Option<LakeCluster>,
+    /// The department of its namespace, if it has one.
+    pub department: Option<Department>,
+    /// Every object that carries [`names::OWNER_LABEL`] with [`names::owner`] of this group, but pods.
+    pub live: Live,
+    /// Its pods, those that are being deleted included.
+    pub pods: Vec<Pod>,
+    /// Recent Events of type Warning about its StatefulSet and pods.
+    pub events: Vec<Event>,
+    /// The quotas of the namespace.
+    pub quotas: Vec<ResourceQuota>,
+    /// What the engine answered.
+    pub sql: SqlAnswer,
+    /// The Secrets of the cluster, as in [`ObservedLakeCluster::secrets`].
+    pub secrets: BTreeMap<String, SecretFacts>,
+    /// The path component that the drain sidecar answers to, made from the cluster's internal token; `None` as long as there is no token.
+    pub drain_key: Option<String>,
+    /// The operator's own settings.
+    pub settings: Settings,
+}
+
+/// What may be known of a Secret: never its values.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SecretFacts {
+    /// Keys whose value is not empty.
+    pub keys: BTreeSet<String>,
+    /// A hash over keys and values, so that a change can be seen.
+    pub hash: String,
+}
+
+/// What the engine answered to the statements of [`crate::Flavour`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub enum SqlAnswer {
+    /// Nobody asked, because no frontend pod runs or the operator's account is not made yet.
+    #[default]
+    NotAsked,
+    /// No frontend answered.
+    Unreachable {
+        /// The chain of causes.
+        message: String,
+    },
+    /// The operator's account was refused.
+    LoginRefused {
+        /// What the engine said.
+        message: String,
+    },
+    /// Both questions were answered.
+    Answered {
+        /// `SHOW FRONTENDS`.
+        frontends: Vec<FrontendRow>,
+        /// `SHOW COMPUTE NODES`.
+        compute_nodes: Vec<ComputeNodeRow>,
+    },
+}
+
+/// Objects as they are in the API server, in JSON.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Live {
+    objects: BTreeMap<ObjectKey, Value>,
+}
+
+impl Live {
+    /// Takes an object. Kinds that no plan deals with are left out.
+    ///
+    /// `kind` is given because the API server leaves it out of the items of a list.
+    pub fn insert(&mut self, kind: ObjectKind, body: Value) {
+        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let Some(name) = text("/metadata/name") else { return };
+        let namespace = text("/metadata/namespace");
+        self.objects.insert(ObjectKey { kind, namespace, name }, body);
+    }
+
+    /// The object as it is.
+    #[must_use]
+    pub fn get(&self, key: &ObjectKey) -> Option<&Value> {
+        self.objects.get(key)
+    }
+
+    /// The object as it is, in the type of its kind; `None` also when it does not have that shape.
+    #[must_use]
+    pub fn typed<T: DeserializeOwned>(&self, kind: ObjectKind, namespace: &str, name: &str) -> Option<T> {
+        T::deserialize(self.get(&ObjectKey::namespaced(kind, namespace, name))?).ok()
+    }
+
+    /// All objects.
+    pub fn iter(&self) -> impl Iterator<Item = (&ObjectKey, &Value)> {
+        self.objects.iter()
+    }
+}
+
+/// The label selector that finds the objects of `owner`, see [`names::owner`].
+#[must_use]
+pub fn owned_by(owner: &str) -> String {
+    format!("{}={owner}", names::OWNER_LABEL)
+}

@@ -1,0 +1,148 @@
+//! The administrative SQL that operator and engines share: StarRocks' grammar, StarRocks' column names.
+
+use std::fmt;
+
+use serde::Serialize;
+
+mod rows;
+
+pub use rows::{AnswerError, ComputeNodeRow, FrontendRow};
+
+/// Lists the frontends; see [`FrontendRow::parse`].
+pub const SHOW_FRONTENDS: &str = "SHOW FRONTENDS";
+/// Lists the compute nodes; see [`ComputeNodeRow::parse`].
+pub const SHOW_COMPUTE_NODES: &str = "SHOW COMPUTE NODES";
+
+/// A statement that changes the engine's membership or accounts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum AdminStatement {
+    /// A warehouse is made, if there is none of that name.
+    CreateWarehouse {
+        /// Its name.
+        warehouse: String,
+    },
+    /// A compute node is made known. Repeating it is an error of the engine that means it is known already.
+    AddComputeNode {
+        /// Host name that the node registers under.
+        host: String,
+        /// Its heartbeat port.
+        port: u16,
+        /// The warehouse that it serves.
+        warehouse: String,
+    },
+    /// A compute node is forgotten: the row with this id, which is named by its host because the grammar knows no ids.
+    DropComputeNode {
+        /// `ComputeNodeId`, for people.
+        node_id: String,
+        /// Host name as the row shows it.
+        host: String,
+        /// Its heartbeat port.
+        port: u16,
+        /// The warehouse that it serves.
+        warehouse: String,
+    },
+    /// A frontend is made known, so that it may join.
+    AddFollower {
+        /// Its host name.
+        host: String,
+        /// Its port for the replication of metadata.
+        port: u16,
+    },
+    /// The operator's account is made, with a password from a Secret. Only engines that keep their accounts in the catalog need it.
+    CreateOperatorAccount {
+        /// Name of the account.
+        user: String,
+        /// Secret with the password under `password`.
+        secret: String,
+    },
+    /// The operator's account gets the roles that it needs.
+    GrantOperatorRoles {
+        /// Name of the account.
+        user: String,
+    },
+}
+
+/// The text of a statement. Values that are secret are not in it: they stand as `{password}`, to be put in as a quoted literal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SqlText {
+    /// The statement.
+    pub text: String,
+    /// The Secret whose key `password` replaces `{password}`.
+    pub password_from: Option<String>,
+}
+
+impl AdminStatement {
+    /// The statement in the grammar that both engines answer.
+    #[must_use]
+    pub fn text(&self) -> SqlText {
+        let mut password_from = None;
+        let text = match self {
+            Self::CreateWarehouse { warehouse } => format!("CREATE WAREHOUSE IF NOT EXISTS {}", Identifier(warehouse)),
+            Self::AddComputeNode { host, port, warehouse } => format!(
+                "ALTER SYSTEM ADD COMPUTE NODE {} INTO WAREHOUSE {}",
+                Quoted(&format!("{host}:{port}")),
+                Identifier(warehouse)
+            ),
+            Self::DropComputeNode {
+                node_id: _,
+                host,
+                port,
+                warehouse,
+            } => format!(
+                "ALTER SYSTEM DROP COMPUTE NODE {} FROM WAREHOUSE {}",
+                Quoted(&format!("{host}:{port}")),
+                Identifier(warehouse)
+            ),
+            Self::AddFollower { host, port } => {
+                format!("ALTER SYSTEM ADD FOLLOWER {}", Quoted(&format!("{host}:{port}")))
+            }
+            Self::CreateOperatorAccount { user, secret } => {
+                password_from = Some(secret.clone());
+                format!("CREATE USER IF NOT EXISTS {} IDENTIFIED BY {{password}}", Quoted(user))
+            }
+            Self::GrantOperatorRoles { user } => format!("GRANT cluster_admin TO USER {}", Quoted(user)),
+        };
+        SqlText { text, password_from }
+    }
+
+    /// Whether an error of the engine says that the statement had been done before.
+    #[must_use]
+    pub fn is_done_already(&self, message: &str) -> bool {
+        let message = message.to_ascii_lowercase();
+        match self {
+            Self::CreateWarehouse { .. }
+            | Self::AddComputeNode { .. }
+            | Self::AddFollower { .. }
+            | Self::CreateOperatorAccount { .. } => message.contains("already exist"),
+            Self::DropComputeNode { .. } => message.contains("does not exist"),
+            Self::GrantOperatorRoles { .. } => false,
+        }
+    }
+}
+
+/// A text literal in single quotes, so that `ANSI_QUOTES` makes no difference.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "'{}'", self.0.replace('\\', "\\\\").replace('\'', "''"))
+    }
+}
+
+/// An identifier, in backquotes only where it needs them: `default_warehouse`, `` `month-end` ``.
+struct Identifier<'a>(&'a str);
+
+impl fmt::Display for Identifier<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plain = self.0.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && self.0.chars().all(|character| character.is_ascii_alphanumeric() || character == '_');
+        if plain {
+            formatter.write_str(self.0)
+        } else {
+            write!(formatter, "`{}`", self.0.replace('`', "``"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

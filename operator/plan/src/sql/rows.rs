@@ -1,0 +1,179 @@
+//! Answers of the engine, read by column name: sets and order of columns differ between versions.
+
+use serde::Serialize;
+use thiserror::Error;
+
+/// Why an answer cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AnswerError {
+    /// A column is not there.
+    #[error("the answer to {statement} has no column {column}; the engine's version is not one that the operator knows")]
+    ColumnMissing {
+        /// The statement that was asked.
+        statement: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+    /// A value is not what its column holds.
+    #[error("the answer to {statement} has {value:?} in column {column}, which should be {expected}")]
+    ValueMalformed {
+        /// The statement that was asked.
+        statement: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The value.
+        value: String,
+        /// What it should have been.
+        expected: &'static str,
+    },
+}
+
+/// A row of `SHOW FRONTENDS`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FrontendRow {
+    /// Column `Name`: unique and stable.
+    pub name: String,
+    /// Column `IP`: host name or address.
+    pub host: String,
+    /// Column `Role` is `LEADER`.
+    pub is_leader: bool,
+    /// Column `Alive`.
+    pub alive: bool,
+    /// Column `ErrMsg`.
+    pub error: String,
+    /// Column `Version`.
+    pub version: String,
+}
+
+/// A row of `SHOW COMPUTE NODES`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ComputeNodeRow {
+    /// Column `ComputeNodeId`.
+    pub id: String,
+    /// Column `IP`: the host name that was added.
+    pub host: String,
+    /// Column `HeartbeatPort`.
+    pub heartbeat_port: u16,
+    /// Column `Alive`.
+    pub alive: bool,
+    /// Column `StatusCode` is `SHUTDOWN`: the node finishes what it has.
+    pub draining: bool,
+    /// Column `WarehouseName`; `default_warehouse` where the engine has no such column.
+    pub warehouse: String,
+    /// Column `ErrMsg`.
+    pub error: String,
+    /// Column `Version`.
+    pub version: String,
+}
+
+impl FrontendRow {
+    /// Reads the rows of an answer.
+    ///
+    /// # Errors
+    /// A column is missing, or holds something else than it should.
+    pub fn parse(columns: &[String], rows: &[Vec<Option<String>>]) -> Result<Vec<Self>, AnswerError> {
+        let answer = Answer::new(super::SHOW_FRONTENDS, columns);
+        let name = answer.column("Name")?;
+        let host = answer.column("IP")?;
+        let role = answer.column("Role")?;
+        let alive = answer.column("Alive")?;
+        rows.iter()
+            .map(|row| {
+                Ok(Self {
+                    name: answer.text(row, name),
+                    host: answer.text(row, host),
+                    is_leader: answer.text(row, role).eq_ignore_ascii_case("LEADER"),
+                    alive: answer.boolean(row, alive, "Alive")?,
+                    error: answer.optional_text(row, "ErrMsg"),
+                    version: answer.optional_text(row, "Version"),
+                })
+            })
+            .collect()
+    }
+}
+
+impl ComputeNodeRow {
+    /// Reads the rows of an answer.
+    ///
+    /// # Errors
+    /// A column is missing, or holds something else than it should.
+    pub fn parse(columns: &[String], rows: &[Vec<Option<String>>]) -> Result<Vec<Self>, AnswerError> {
+        let answer = Answer::new(super::SHOW_COMPUTE_NODES, columns);
+        let id = answer.column("ComputeNodeId")?;
+        let host = answer.column("IP")?;
+        let port = answer.column("HeartbeatPort")?;
+        let alive = answer.column("Alive")?;
+        rows.iter()
+            .map(|row| {
+                let warehouse = answer.optional_text(row, "WarehouseName");
+                Ok(Self {
+                    id: answer.text(row, id),
+                    host: answer.text(row, host),
+                    heartbeat_port: answer.port(row, port, "HeartbeatPort")?,
+                    alive: answer.boolean(row, alive, "Alive")?,
+                    draining: answer.optional_text(row, "StatusCode").eq_ignore_ascii_case("SHUTDOWN"),
+                    warehouse: if warehouse.is_empty() {
+                        crate::flavour::DEFAULT_WAREHOUSE.to_owned()
+                    } else {
+                        warehouse
+                    },
+                    error: answer.optional_text(row, "ErrMsg"),
+                    version: answer.optional_text(row, "Version"),
+                })
+            })
+            .collect()
+    }
+}
+
+/// The columns of an answer.
+struct Answer<'a> {
+    statement: &'static str,
+    columns: &'a [String],
+}
+
+impl<'a> Answer<'a> {
+    fn new(statement: &'static str, columns: &'a [String]) -> Self {
+        Self { statement, columns }
+    }
+
+    fn find(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|name| name.eq_ignore_ascii_case(column))
+    }
+
+    fn column(&self, column: &'static str) -> Result<usize, AnswerError> {
+        self.find(column).ok_or(AnswerError::ColumnMissing {
+            statement: self.statement,
+            column,
+        })
+    }
+
+    fn text(&self, row: &[Option<String>], column: usize) -> String {
+        row.get(column).cloned().flatten().unwrap_or_default()
+    }
+
+    fn optional_text(&self, row: &[Option<String>], column: &str) -> String {
+        self.find(column).map(|column| self.text(row, column)).unwrap_or_default()
+    }
+
+    fn boolean(&self, row: &[Option<String>], column: usize, name: &'static str) -> Result<bool, AnswerError> {
+        match self.text(row, column).as_str() {
+            value if value.eq_ignore_ascii_case("true") => Ok(true),
+            value if value.eq_ignore_ascii_case("false") => Ok(false),
+            value => Err(self.malformed(name, value, "true or false")),
+        }
+    }
+
+    fn port(&self, row: &[Option<String>], column: usize, name: &'static str) -> Result<u16, AnswerError> {
+        let value = self.text(row, column);
+        value.parse().map_err(|_| self.malformed(name, &value, "a port number"))
+    }
+
+    fn malformed(&self, column: &'static str, value: &str, expected: &'static str) -> AnswerError {
+        AnswerError::ValueMalformed {
+            statement: self.statement,
+            column,
+            value: value.to_owned(),
+            expected,
+        }
+    }
+}
