@@ -230,7 +230,7 @@ async fn make_data(places: &Places, timeline: &Timeline, sf: ScaleFactor, direct
     let Some(directory) = directory else {
         let tools = images::tools(places, &Default::default()).await?;
         let storage = storage::open(&Target::local(places), tools).await?;
-        let owner = storage.account("lake").await?;
+        let owner = storage.account(demo::DATA_ACCOUNT).await?;
         storage.bucket(DATA_BUCKET, &owner).await?;
         let store = storage.store(DATA_BUCKET, &owner)?;
         return timeline

@@ -25,7 +25,9 @@ pub use removal::remove;
 /// Bucket of the TPC-H files; departments read it.
 pub const DATA_BUCKET: &str = "tpch";
 /// Account that owns it.
-const DATA_ACCOUNT: &str = "lake";
+pub const DATA_ACCOUNT: &str = "lake";
+/// Account that may read it, and nothing else.
+const DATA_READER: &str = "analyst";
 
 /// What a person may choose.
 #[derive(Clone, Debug)]
@@ -97,17 +99,18 @@ pub async fn run(places: &Places, timeline: &Timeline, options: &Options) -> Res
             departments::apply(&target, places, &examples, &storage, &p).await
         })
         .await?;
-    let (lakes, manifest, analyst) = both(places, timeline, &target, &examples, &storage, options.scale_factor).await?;
+    let (manifest, analyst) = data_on_s3(timeline, &storage, options.scale_factor).await?;
+    let lakes = running(timeline, &target, &examples).await?;
 
     let mut logins = Vec::new();
-    for (number, lake) in lakes.iter().enumerate() {
+    for lake in &lakes {
         let department = lake.namespace().unwrap_or_default();
         timeline.heading(&format!("Department {department}"));
         let mut login = departments::log_in(&target, &client, lake).await?;
         load::load_and_query(
             timeline,
             &mut login.session,
-            load::part_of(number),
+            load::part_of(&department),
             &manifest,
             &analyst,
             options.scale_factor,
@@ -157,39 +160,29 @@ async fn prepare(places: &Places, timeline: &Timeline, options: &Options) -> Res
     Ok((target, tools, images))
 }
 
-/// The clusters start while the data is made: neither waits for the other.
-async fn both(
-    _places: &Places,
-    timeline: &Timeline,
-    target: &Target,
-    examples: &Examples,
-    storage: &Storage,
-    sf: ScaleFactor,
-) -> Result<(Vec<LakeCluster>, Manifest, Keys)> {
+/// TPC-H as files on S3, and an account that may read them. The clusters start meanwhile.
+async fn data_on_s3(timeline: &Timeline, storage: &Storage, sf: ScaleFactor) -> Result<(Manifest, Keys)> {
+    timeline
+        .step(&format!("TPC-H SF {sf} to s3://{DATA_BUCKET}/{}", sf.folder()), async |p| {
+            let owner = storage.account(DATA_ACCOUNT).await?;
+            storage.bucket(DATA_BUCKET, &owner).await?;
+            let reader = storage.account(DATA_READER).await?;
+            storage.let_read(DATA_BUCKET, &[&reader.id]).await?;
+            let manifest = generate(storage.store(DATA_BUCKET, &owner)?, &sf.folder(), sf, &p).await?;
+            Ok((manifest, reader))
+        })
+        .await
+}
+
+/// The clusters of the examples, as soon as each of them is ready.
+async fn running(timeline: &Timeline, target: &Target, examples: &Examples) -> Result<Vec<LakeCluster>> {
     let client = target.client().await?;
-    let (manifest, analyst) = timeline
-        .step(
-            &format!("TPC-H SF {sf} to s3://{DATA_BUCKET}/{}", sf.folder()),
-            async |p| {
-                let owner = storage.account(DATA_ACCOUNT).await?;
-                storage.bucket(DATA_BUCKET, &owner).await?;
-                let reader = storage.account("analyst").await?;
-                storage.let_read(DATA_BUCKET, &[&reader.id]).await?;
-                let manifest = generate(storage.store(DATA_BUCKET, &owner)?, &sf.folder(), sf, &p).await?;
-                Ok((manifest, reader))
-            },
-        )
-        .await?;
     let mut lakes = Vec::new();
     for lake in &examples.lakes {
         let name = format!("cluster {}/{}", lake.namespace().unwrap_or_default(), lake.name_any());
-        lakes.push(
-            timeline
-                .step(&name, async |p| departments::wait_ready(&client, lake, &p).await)
-                .await?,
-        );
+        lakes.push(timeline.step(&name, async |p| departments::wait_ready(&client, lake, &p).await).await?);
     }
-    Ok((lakes, manifest, analyst))
+    Ok(lakes)
 }
 
 fn farewell(timeline: &Timeline, target: &Target, logins: &[(String, Login)], options: &Options) {

@@ -27,7 +27,8 @@ const PROGRESS_WIDTH: usize = 90;
 pub struct Timeline {
     started: Instant,
     live: bool,
-    out: Arc<Mutex<Box<dyn Write + Send>>>,
+    interval: Duration,
+    out: Mutex<Box<dyn Write + Send>>,
 }
 
 impl std::fmt::Debug for Timeline {
@@ -103,10 +104,9 @@ impl Timeline {
             tokio::pin!(work);
             let mut shown = Shown::default();
             loop {
-                let wait = if self.live { LIVE_INTERVAL } else { QUIET_INTERVAL };
                 tokio::select! {
                     result = &mut work => break result,
-                    () = tokio::time::sleep(wait) => self.running(name, began, &progress, &mut shown),
+                    () = tokio::time::sleep(self.interval) => self.running(name, began, &progress, &mut shown),
                 }
             }
         };

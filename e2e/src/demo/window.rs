@@ -32,12 +32,12 @@ const OPEN: TimeDelta = TimeDelta::seconds(60);
 const EFFECT_LIMIT: Duration = Duration::from_secs(180);
 
 /// Writes the window, waits for its compute, for its end, and takes it back.
-pub(super) async fn show(timeline: &Timeline, client: &Client, group: &ComputeGroup) -> Result<()> {
+pub(super) async fn show(timeline: &Timeline, client: &Client, groups: &[ComputeGroup]) -> Result<()> {
+    let (group, before) = with_room(client, groups).await?;
     let (namespace, name) = (group.namespace().unwrap_or_default(), group.name_any());
     let api: Api<ComputeGroup> = Api::namespaced(client.clone(), &namespace);
     let opens = next_minute(Utc::now() + AHEAD);
     let closes = opens + OPEN;
-    let before = status(&api, &name).await?.serving_replicas;
     let peak = before + MORE_NODES;
     timeline
         .step(&format!("window for {namespace}/{name}"), async |p| {
@@ -54,6 +54,18 @@ pub(super) async fn show(timeline: &Timeline, client: &Client, group: &ComputeGr
     // Taken back on failure too: the next run begins from the group as it is in examples/.
     let taken = write_window(&api, &name, None).await;
     shown.and(taken)
+}
+
+/// The first group in which no window of its own keeps the compute low at this hour, and how many nodes it has now.
+async fn with_room<'a>(client: &Client, groups: &'a [ComputeGroup]) -> Result<(&'a ComputeGroup, i32)> {
+    for group in groups {
+        let api: Api<ComputeGroup> = Api::namespaced(client.clone(), &group.namespace().unwrap_or_default());
+        let status = status(&api, &group.name_any()).await?;
+        if status.ceiling.is_none_or(|ceiling| ceiling >= status.serving_replicas + MORE_NODES) {
+            return Ok((group, status.serving_replicas));
+        }
+    }
+    Err(Error::Missing("every ComputeGroup in examples/ is under the ceiling of a window at this hour; try again later".into()))
 }
 
 async fn seen(
@@ -107,7 +119,7 @@ async fn seen(
         .step(
             &format!("back to {before} node{}", if before == 1 { "" } else { "s" }),
             async |p| {
-                let at = gone(api, name, before, &p).await?;
+                let at = gone(api, name, peak, &p).await?;
                 p.say(format!(
                     "drained and gone {} s after the end",
                     (at - closes).num_seconds().max(0)
@@ -165,23 +177,16 @@ async fn serving(
     .await
 }
 
-async fn gone(api: &Api<ComputeGroup>, name: &str, wanted: i32, progress: &Progress) -> Result<DateTime<Utc>> {
-    wait_until(
-        &format!("{name} is back to {wanted} nodes"),
-        EFFECT_LIMIT,
-        progress,
-        async || {
-            let ComputeGroupStatus {
-                replicas,
-                serving_replicas,
-                ..
-            } = status(api, name).await?;
-            if replicas == wanted && serving_replicas == wanted {
-                return Ok(Look::Done(Utc::now()));
-            }
-            Ok(Look::NotYet(format!("{replicas} pods, {serving_replicas} serve")))
-        },
-    )
+/// Waits until the group has what it wants without the window: what it had, unless another window of its own began meanwhile.
+async fn gone(api: &Api<ComputeGroup>, name: &str, peak: i32, progress: &Progress) -> Result<DateTime<Utc>> {
+    wait_until(&format!("the compute of {name} is gone"), EFFECT_LIMIT, progress, async || {
+        let ComputeGroupStatus { replicas, serving_replicas, wanted_replicas, .. } = status(api, name).await?;
+        let wanted = wanted_replicas.unwrap_or(peak);
+        if wanted < peak && replicas == wanted && serving_replicas == wanted {
+            return Ok(Look::Done(Utc::now()));
+        }
+        Ok(Look::NotYet(format!("{wanted} wanted, {replicas} pods, {serving_replicas} serve")))
+    })
     .await
 }
 
