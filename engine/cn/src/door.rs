@@ -43,7 +43,9 @@ async fn metrics(State(door): State<Door>) -> Response {
     metrics.running_fragments.set(count(door.worker.running_fragments()));
     metrics.running_loads.set(count(door.loader.node.running_loads()));
     metrics.draining.set(i64::from(door.loader.node.is_draining()));
-    metrics.query_memory_bytes.set(count(door.worker.memory_used_bytes()));
+    metrics
+        .query_memory_bytes
+        .set(count(door.worker.metrics().memory_used_bytes));
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, content_type)], metrics.encode()).into_response()
 }
@@ -57,13 +59,29 @@ async fn stream_load(
 ) -> Response {
     let Some((user, password)) = basic_credentials(&headers) else {
         let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"\"")];
-        return (StatusCode::UNAUTHORIZED, challenge, "give a user and a password (HTTP basic authentication)")
+        return (
+            StatusCode::UNAUTHORIZED,
+            challenge,
+            "give a user and a password (HTTP basic authentication)",
+        )
             .into_response();
     };
     let client_ip = peer.ip().to_string();
-    let request = LoadRequest { database, table, user, password, client_ip, headers, body };
+    let request = LoadRequest {
+        database,
+        table,
+        user,
+        password,
+        client_ip,
+        headers,
+        body,
+    };
     let reply = door.loader.stream_load(request).await;
-    let status = if reply.access_denied { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
+    let status = if reply.access_denied {
+        StatusCode::UNAUTHORIZED
+    } else {
+        StatusCode::OK
+    };
     (status, Json(reply)).into_response()
 }
 

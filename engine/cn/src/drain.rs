@@ -72,7 +72,9 @@ impl Node {
             running_loads: AtomicU64::new(0),
             loads_total: AtomicU64::new(0),
         };
-        Self { shared: Arc::new(shared) }
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Takes note of a heartbeat and returns whether the node drains: what the frontend is told is then observed.
@@ -82,11 +84,17 @@ impl Node {
     pub fn heartbeat(&self, request: &HeartbeatRequest) -> Result<bool, Fenced> {
         let ours = self.shared.cluster_id;
         if request.cluster_id != ours {
-            return Err(Fenced::ForeignCluster { ours, theirs: request.cluster_id });
+            return Err(Fenced::ForeignCluster {
+                ours,
+                theirs: request.cluster_id,
+            });
         }
         let mut standing = self.standing();
         raise_epoch(&mut standing, request.epoch)?;
-        standing.frontend = Some(Frontend { rpc_url: request.frontend_rpc_url.clone(), node_id: request.node_id });
+        standing.frontend = Some(Frontend {
+            rpc_url: request.frontend_rpc_url.clone(),
+            node_id: request.node_id,
+        });
         standing.observed = true;
         Ok(standing.draining)
     }
@@ -125,7 +133,11 @@ impl Node {
     pub fn status(&self, running_fragments: u64) -> NodeStatus {
         let standing = self.standing();
         NodeStatus {
-            state: if standing.draining { NodeState::Draining } else { NodeState::Ready },
+            state: if standing.draining {
+                NodeState::Draining
+            } else {
+                NodeState::Ready
+            },
             observed_by_frontend: standing.observed,
             running_fragments,
             running_loads: self.running_loads(),
@@ -137,7 +149,9 @@ impl Node {
     pub fn begin_load(&self) -> LoadGuard {
         self.shared.running_loads.fetch_add(1, SeqCst);
         self.shared.loads_total.fetch_add(1, SeqCst);
-        LoadGuard { shared: Arc::clone(&self.shared) }
+        LoadGuard {
+            shared: Arc::clone(&self.shared),
+        }
     }
 
     /// Loads that run now.
@@ -160,7 +174,10 @@ impl Node {
 
 fn raise_epoch(standing: &mut Standing, theirs: Epoch) -> Result<(), Fenced> {
     if theirs < standing.epoch {
-        return Err(Fenced::StaleEpoch { ours: standing.epoch, theirs });
+        return Err(Fenced::StaleEpoch {
+            ours: standing.epoch,
+            theirs,
+        });
     }
     standing.epoch = theirs;
     Ok(())

@@ -38,7 +38,9 @@ pub(crate) struct Identity {
 impl Identity {
     /// Milliseconds since 1970, for [`Self::start_time_ms`].
     pub(crate) fn now_ms() -> u64 {
-        SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_millis() as u64)
+        SystemTime::UNIX_EPOCH
+            .elapsed()
+            .map_or(0, |elapsed| elapsed.as_millis() as u64)
     }
 }
 
@@ -57,8 +59,12 @@ pub(crate) fn router(internal: Internal, token: ClusterToken) -> Router {
         .route(UNDRAIN_PATH, post(undrain))
         .route(STATUS_PATH, get(status))
         .layer(DefaultBodyLimit::max(JSON_LIMIT_BYTES));
-    let rows = Router::new().route(INGEST, post(ingest)).layer(DefaultBodyLimit::disable());
-    json.merge(rows).with_state(internal).layer(middleware::from_fn_with_state(token, require_token))
+    let rows = Router::new()
+        .route(INGEST, post(ingest))
+        .layer(DefaultBodyLimit::disable());
+    json.merge(rows)
+        .with_state(internal)
+        .layer(middleware::from_fn_with_state(token, require_token))
 }
 
 async fn heartbeat(State(internal): State<Internal>, Json(request): Json<HeartbeatRequest>) -> Response {
@@ -95,7 +101,11 @@ async fn ingest(State(internal): State<Internal>, body: Body) -> Response {
     match internal.loader.ingest(body).await {
         Ok(reply) => Json(reply).into_response(),
         Err(error) => {
-            let status = if error.is_invalid() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::INTERNAL_SERVER_ERROR };
+            let status = if error.is_invalid() {
+                StatusCode::UNPROCESSABLE_ENTITY
+            } else {
+                StatusCode::INTERNAL_SERVER_ERROR
+            };
             tracing::info!(%error, "ingest failed");
             (status, error.to_string()).into_response()
         }
@@ -108,7 +118,14 @@ impl Internal {
     }
 
     fn heartbeat_reply(&self, draining: bool) -> HeartbeatReply {
-        let Identity { version, start_time_ms, http_port, worker_port, cpu_cores, memory_limit_bytes } = &*self.identity;
+        let Identity {
+            version,
+            start_time_ms,
+            http_port,
+            worker_port,
+            cpu_cores,
+            memory_limit_bytes,
+        } = &*self.identity;
         HeartbeatReply {
             version: version.clone(),
             start_time_ms: *start_time_ms,
@@ -117,7 +134,7 @@ impl Internal {
             worker_port: *worker_port,
             cpu_cores: *cpu_cores,
             memory_limit_bytes: *memory_limit_bytes,
-            memory_used_bytes: self.worker.memory_used_bytes(),
+            memory_used_bytes: self.worker.metrics().memory_used_bytes,
             running_fragments: self.worker.running_fragments(),
             running_loads: self.node.running_loads(),
         }

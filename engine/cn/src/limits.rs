@@ -25,7 +25,9 @@ pub fn container_memory_limit(cgroup: &Path, meminfo: &Path) -> Option<u64> {
         .iter()
         .filter_map(|file| std::fs::read_to_string(cgroup.join(file)).ok())
         .find_map(|text| text.trim().parse::<u64>().ok());
-    let machine = std::fs::read_to_string(meminfo).ok().and_then(|text| total_memory(&text));
+    let machine = std::fs::read_to_string(meminfo)
+        .ok()
+        .and_then(|text| total_memory(&text));
     limit.into_iter().chain(machine).min()
 }
 

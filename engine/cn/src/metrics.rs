@@ -30,10 +30,18 @@ impl Metrics {
         registry.register("starrocks_be_load_rows", "Rows written by loads", load_rows.clone());
         registry.register("starrocks_be_load_bytes", "Bytes received by loads", load_bytes.clone());
         registry.register("springtide_cn_loads_failed", "Loads that failed", loads_failed.clone());
-        registry.register("springtide_cn_running_fragments", "Query fragments that run", running_fragments.clone());
+        registry.register(
+            "springtide_cn_running_fragments",
+            "Query fragments that run",
+            running_fragments.clone(),
+        );
         registry.register("springtide_cn_running_loads", "Loads that run", running_loads.clone());
         registry.register("springtide_cn_draining", "1 while the node drains", draining.clone());
-        registry.register("starrocks_be_query_mem_bytes", "Bytes that queries hold", query_memory_bytes.clone());
+        registry.register(
+            "starrocks_be_query_mem_bytes",
+            "Bytes that queries hold",
+            query_memory_bytes.clone(),
+        );
         let registry = Arc::new(registry);
         Self {
             registry,

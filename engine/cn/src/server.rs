@@ -3,9 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use object_store::ObjectStore;
+use springtide_cache::{CacheOptions, CachingStore};
 use springtide_contract::config::ComputeConfig;
 use springtide_model::ClusterId;
-use springtide_query::{WorkerOptions, WorkerService};
+use springtide_query::{WorkerOptions, WorkerService, WorkerToken};
 use springtide_rpc::{ClusterToken, RpcClient};
 use springtide_tablet::WriterOptions;
 use tokio::net::TcpListener;
@@ -20,8 +21,13 @@ use crate::{
     stream_load::Loader,
 };
 
-/// Share of the memory limit that one load may take, so that loads leave room for queries and for each other.
-const LOAD_MEMORY_SHARE: u64 = 4;
+/// Parts of the memory limit, of which queries together take half,
+const MEMORY_PARTS: u64 = 8;
+const QUERY_PARTS: u64 = 4;
+/// blocks of objects that were read take one,
+const CACHE_PARTS: u64 = 1;
+/// and one load, or one task of an insert, takes one: so that loads leave room for queries and for each other.
+const LOAD_PARTS: u64 = 1;
 /// Time for open connections to end once the process was told to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -48,8 +54,8 @@ pub struct ComputeNodeOptions {
     pub version: String,
     /// Ends [`run`].
     pub shutdown: CancellationToken,
-    /// Worker options that the caller decides, such as what `FILES` may read.
-    pub worker_options: WorkerOptions,
+    /// Whether `FILES` may read this machine's disk: only `standalone` may.
+    pub local_files: bool,
 }
 
 /// Why a compute node cannot run.
@@ -95,13 +101,19 @@ pub async fn run(options: ComputeNodeOptions) -> Result<(), ComputeNodeError> {
         worker: worker_listener,
         version,
         shutdown,
-        worker_options,
+        local_files,
     } = options;
-    let local = |source| ComputeNodeError::Local { path: local_directory.clone(), source };
+    let local = |source| ComputeNodeError::Local {
+        path: local_directory.clone(),
+        source,
+    };
     std::fs::create_dir_all(&local_directory).map_err(local)?;
     let memory_limit_bytes = limits::memory_limit_bytes(config.memory_limit_bytes);
     let port = |listener: &TcpListener, what| {
-        listener.local_addr().map(|address| address.port()).map_err(|source| ComputeNodeError::Serve { what, source })
+        listener
+            .local_addr()
+            .map(|address| address.port())
+            .map_err(|source| ComputeNodeError::Serve { what, source })
     };
     let identity = Identity {
         version,
@@ -115,24 +127,51 @@ pub async fn run(options: ComputeNodeOptions) -> Result<(), ComputeNodeError> {
         %cluster_id, http = identity.http_port, worker = identity.worker_port, memory_limit_bytes, "compute node starts"
     );
     let node = Node::new(cluster_id);
-    let worker = Arc::new(
-        WorkerService::new(Arc::clone(&store), worker_options)
-            .map_err(|error| ComputeNodeError::Worker(error.to_string()))?,
-    );
+    let parts = |parts| usize::try_from(memory_limit_bytes / MEMORY_PARTS * parts).unwrap_or(usize::MAX);
+    let cache = CacheOptions {
+        memory_bytes: parts(CACHE_PARTS) as u64,
+        ..CacheOptions::default()
+    };
+    let cached: Arc<dyn ObjectStore> = Arc::new(CachingStore::new(Arc::clone(&store), &cache));
+    let worker_token = WorkerToken::new(&token.header())
+        .ok_or_else(|| ComputeNodeError::Worker("the cluster token cannot stand in a header".to_owned()))?;
+    let spill_dir = local_directory.join("spill");
+    std::fs::create_dir_all(&spill_dir).map_err(local)?;
+    let worker_options = WorkerOptions {
+        memory_limit_bytes: parts(QUERY_PARTS),
+        insert_memory_bytes: parts(LOAD_PARTS),
+        spill_dir: Some(spill_dir),
+        compute_threads: identity.cpu_cores as usize,
+        local_files,
+        shutdown_timeout: STOP_TIMEOUT,
+        version: identity.version.clone(),
+        ..WorkerOptions::new(worker_token)
+    };
+    let worker =
+        WorkerService::new(cached, worker_options).map_err(|error| ComputeNodeError::Worker(error.to_string()))?;
+    let worker = Arc::new(worker);
     let loader = Loader {
         node: node.clone(),
         rpc: RpcClient::new(token.clone()).map_err(|error| ComputeNodeError::Client(error.to_string()))?,
         store,
         writer: WriterOptions {
-            memory_limit_bytes: usize::try_from(memory_limit_bytes / LOAD_MEMORY_SHARE).unwrap_or(usize::MAX),
+            memory_limit_bytes: parts(LOAD_PARTS),
             ..WriterOptions::default()
         },
         local_directory,
         metrics: Metrics::new(),
     };
-    let internal = Internal { node, identity: Arc::new(identity), worker: Arc::clone(&worker), loader: loader.clone() };
+    let internal = Internal {
+        node,
+        identity: Arc::new(identity),
+        worker: Arc::clone(&worker),
+        loader: loader.clone(),
+    };
     let internal = internal::router(internal, token).into_make_service();
-    let door = door::router(Door { loader, worker: Arc::clone(&worker) });
+    let door = door::router(Door {
+        loader,
+        worker: Arc::clone(&worker),
+    });
     let door = door.into_make_service_with_connect_info::<SocketAddr>();
 
     let stop = || shutdown.clone().cancelled_owned();
@@ -140,10 +179,22 @@ pub async fn run(options: ComputeNodeOptions) -> Result<(), ComputeNodeError> {
     let serve_door = axum::serve(http, door).with_graceful_shutdown(stop());
     let serving = async {
         tokio::try_join!(
-            async { serve_internal.await.map_err(|source| ComputeNodeError::Serve { what: "heartbeat", source }) },
-            async { serve_door.await.map_err(|source| ComputeNodeError::Serve { what: "http", source }) },
             async {
-                worker.serve(worker_listener, shutdown.clone()).await.map_err(|e| ComputeNodeError::Worker(e.to_string()))
+                serve_internal.await.map_err(|source| ComputeNodeError::Serve {
+                    what: "heartbeat",
+                    source,
+                })
+            },
+            async {
+                serve_door
+                    .await
+                    .map_err(|source| ComputeNodeError::Serve { what: "http", source })
+            },
+            async {
+                worker
+                    .serve(worker_listener, stop())
+                    .await
+                    .map_err(|e| ComputeNodeError::Worker(e.to_string()))
             },
         )
     };

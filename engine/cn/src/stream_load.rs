@@ -129,9 +129,20 @@ impl Loader {
     }
 
     async fn run(&self, request: LoadRequest, reply: &mut StreamLoadReply) -> Result<(), LoadError> {
-        let LoadRequest { database, table, user, password, client_ip, headers, body } = request;
+        let LoadRequest {
+            database,
+            table,
+            user,
+            password,
+            client_ip,
+            headers,
+            body,
+        } = request;
         let options = LoadOptions::from_headers(&headers)?;
-        let label = options.label.clone().unwrap_or_else(|| format!("stream-load-{}", uuid::Uuid::new_v4()));
+        let label = options
+            .label
+            .clone()
+            .unwrap_or_else(|| format!("stream-load-{}", uuid::Uuid::new_v4()));
         reply.label.clone_from(&label);
         if self.node.is_draining() {
             return Err(LoadError::Draining);
@@ -166,9 +177,14 @@ impl Loader {
     async fn begin(&self, frontend: &str, request: &BeginLoadRequest, label: String) -> Result<LoadTarget, LoadError> {
         match self.rpc.call(frontend, BEGIN_LOAD, request, FRONTEND_TIMEOUT).await? {
             BeginLoadReply::Begun { target } => Ok(target),
-            BeginLoadReply::LabelAlreadyExists { txn, existing_job_status } => {
-                Err(LoadError::LabelAlreadyExists { label, txn, status: existing_job_status })
-            }
+            BeginLoadReply::LabelAlreadyExists {
+                txn,
+                existing_job_status,
+            } => Err(LoadError::LabelAlreadyExists {
+                label,
+                txn,
+                status: existing_job_status,
+            }),
             BeginLoadReply::AccessDenied { message } => Err(LoadError::AccessDenied(message)),
             BeginLoadReply::Refused { message } => Err(LoadError::Refused(message)),
         }
@@ -183,7 +199,10 @@ impl Loader {
     ) -> Result<Vec<DataObject>, LoadError> {
         self.node.check_epoch(target.epoch)?;
         let mut writer = TabletWriter::new(target, Arc::clone(&self.store), self.writer.clone())?;
-        match self.feed(&mut writer, target, options, body.into_data_stream(), reply).await {
+        match self
+            .feed(&mut writer, target, options, body.into_data_stream(), reply)
+            .await
+        {
             Ok(()) => {
                 let finishing = Instant::now();
                 reply.number_total_rows = writer.rows();
@@ -207,15 +226,25 @@ impl Loader {
         mut body: BodyDataStream,
         reply: &mut StreamLoadReply,
     ) -> Result<(), LoadError> {
-        let all = || target.schema.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
+        let all = || {
+            target
+                .schema
+                .columns
+                .iter()
+                .map(|column| column.name.clone())
+                .collect::<Vec<_>>()
+        };
         let names = options.columns.clone().unwrap_or_else(all);
         let mut source = Source::new(options, &names, &self.local_directory)?;
         // Columns of JSON and Parquet have names of their own, so that any of them may be missing.
         let mut mapping = match options.format {
             Format::Parquet => None,
-            Format::Csv | Format::Json => {
-                Some(RowMapping::new(&target.table_name, &target.schema, &names, options.trim_space)?)
-            }
+            Format::Csv | Format::Json => Some(RowMapping::new(
+                &target.table_name,
+                &target.schema,
+                &names,
+                options.trim_space,
+            )?),
         };
         let reading = Instant::now();
         while let Some(piece) = body.next().await {
@@ -260,7 +289,11 @@ impl Loader {
     ) -> Result<(), LoadError> {
         let committing = Instant::now();
         let publish_timeout_s = PUBLISH_TIMEOUT_S.min(options.timeout.as_secs());
-        let request = CommitLoadRequest { txn, objects, publish_timeout_s };
+        let request = CommitLoadRequest {
+            txn,
+            objects,
+            publish_timeout_s,
+        };
         let timeout = FRONTEND_TIMEOUT + Duration::from_secs(publish_timeout_s);
         let answer = self.rpc.call(frontend, COMMIT_LOAD, &request, timeout).await?;
         reply.commit_and_publish_time_ms = committing.elapsed().as_millis() as u64;
@@ -268,7 +301,8 @@ impl Loader {
             CommitLoadReply::Visible => "Success".clone_into(&mut reply.status),
             CommitLoadReply::PublishTimeout => {
                 "Publish Timeout".clone_into(&mut reply.status);
-                "the rows are committed and will be visible soon; do not load them again".clone_into(&mut reply.message);
+                "the rows are committed and will be visible soon; do not load them again"
+                    .clone_into(&mut reply.message);
             }
             CommitLoadReply::Refused { message } => return Err(LoadError::Refused(message)),
         }
@@ -278,8 +312,12 @@ impl Loader {
     }
 
     async fn abort(&self, frontend: &str, txn: TxnId, error: &LoadError) {
-        let request = AbortLoadRequest { txn, reason: error.to_string() };
-        let answer: Result<serde_json::Value, _> = self.rpc.call(frontend, ABORT_LOAD, &request, FRONTEND_TIMEOUT).await;
+        let request = AbortLoadRequest {
+            txn,
+            reason: error.to_string(),
+        };
+        let answer: Result<serde_json::Value, _> =
+            self.rpc.call(frontend, ABORT_LOAD, &request, FRONTEND_TIMEOUT).await;
         if let Err(error) = answer {
             // The frontend aborts it by itself when its time is over.
             tracing::warn!(%txn, %error, "cannot tell the frontend that a load failed");
@@ -289,5 +327,10 @@ impl Loader {
 
 fn reader_names(reader: &parquet::arrow::arrow_reader::ParquetRecordBatchReader) -> Vec<String> {
     use arrow::array::RecordBatchReader as _;
-    reader.schema().fields().iter().map(|field| field.name().clone()).collect()
+    reader
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect()
 }

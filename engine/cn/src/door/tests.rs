@@ -6,7 +6,11 @@ fn check(value: &str, expected: Option<(&str, &str)>) {
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
     let found = basic_credentials(&headers).map(|(user, password)| (user, password.0));
-    assert_eq!(found, expected.map(|(user, password)| (user.to_owned(), password.to_owned())), "{value}");
+    assert_eq!(
+        found,
+        expected.map(|(user, password)| (user.to_owned(), password.to_owned())),
+        "{value}"
+    );
 }
 
 #[test]

@@ -9,7 +9,12 @@ fn cluster(n: u128) -> ClusterId {
 }
 
 fn heartbeat(cluster_id: ClusterId, epoch: u64) -> HeartbeatRequest {
-    HeartbeatRequest { cluster_id, epoch: Epoch(epoch), node_id: NodeId(7), frontend_rpc_url: "http://fe:9020".into() }
+    HeartbeatRequest {
+        cluster_id,
+        epoch: Epoch(epoch),
+        node_id: NodeId(7),
+        frontend_rpc_url: "http://fe:9020".into(),
+    }
 }
 
 #[test]
@@ -49,7 +54,13 @@ fn a_cancelled_drain_takes_work_again() {
 fn a_frontend_of_another_cluster_is_refused() {
     let node = Node::new(cluster(1));
     let refused = node.heartbeat(&heartbeat(cluster(2), 1));
-    assert_eq!(refused, Err(Fenced::ForeignCluster { ours: cluster(1), theirs: cluster(2) }));
+    assert_eq!(
+        refused,
+        Err(Fenced::ForeignCluster {
+            ours: cluster(1),
+            theirs: cluster(2)
+        })
+    );
     assert_eq!(node.frontend(), None);
 }
 
@@ -57,7 +68,10 @@ fn a_frontend_of_another_cluster_is_refused() {
 fn a_frontend_of_an_abandoned_timeline_is_refused() {
     let node = Node::new(cluster(1));
     assert_eq!(node.heartbeat(&heartbeat(cluster(1), 2)), Ok(false));
-    let stale = Err(Fenced::StaleEpoch { ours: Epoch(2), theirs: Epoch(1) });
+    let stale = Err(Fenced::StaleEpoch {
+        ours: Epoch(2),
+        theirs: Epoch(1),
+    });
     assert_eq!(node.check_epoch(Epoch(1)), stale);
     assert_eq!(node.check_epoch(Epoch(2)), Ok(()));
 }

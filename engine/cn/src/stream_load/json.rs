@@ -41,7 +41,9 @@ impl OuterArray {
                     At::Within(0)
                 }
                 (at @ (At::Before | At::After), b' ' | b'\t' | b'\r' | b'\n') => at,
-                (At::Before, _) => return Err("the body does not begin with `[`, though strip_outer_array is set".into()),
+                (At::Before, _) => {
+                    return Err("the body does not begin with `[`, though strip_outer_array is set".into());
+                }
                 (At::After, _) => return Err("there is more after the outer array".into()),
                 (At::Within(depth), b'{' | b'[') => At::Within(depth + 1),
                 (At::Within(depth), b'}' | b']') => At::Within(depth.saturating_sub(1)),

@@ -65,21 +65,37 @@ impl LoadOptions {
     pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Self, OptionError> {
         for header in UNSUPPORTED {
             if headers.contains_key(header) {
-                return Err(refuse(header, "is not supported; load into a table first and INSERT INTO … SELECT from it"));
+                return Err(refuse(
+                    header,
+                    "is not supported; load into a table first and INSERT INTO … SELECT from it",
+                ));
             }
         }
         if let Some(ratio) = text(headers, "max_filter_ratio")? {
             match f64::from_str(ratio) {
                 Ok(0.0) => {}
-                Ok(_) => return Err(refuse("max_filter_ratio", "only 0 is supported: a row that does not fit fails the load")),
-                Err(_) => return Err(refuse("max_filter_ratio", format!("`{ratio}` is not a number; write 0"))),
+                Ok(_) => {
+                    return Err(refuse(
+                        "max_filter_ratio",
+                        "only 0 is supported: a row that does not fit fails the load",
+                    ));
+                }
+                Err(_) => {
+                    return Err(refuse(
+                        "max_filter_ratio",
+                        format!("`{ratio}` is not a number; write 0"),
+                    ));
+                }
             }
         }
         let timeout = match number(headers, "timeout")? {
             None => DEFAULT_TIMEOUT_S,
             Some(seconds) if (1..=TIMEOUT_LIMIT_S).contains(&seconds) => seconds,
             Some(seconds) => {
-                return Err(refuse("timeout", format!("{seconds} is not between 1 and {TIMEOUT_LIMIT_S} seconds")));
+                return Err(refuse(
+                    "timeout",
+                    format!("{seconds} is not between 1 and {TIMEOUT_LIMIT_S} seconds"),
+                ));
             }
         };
         Ok(Self {
@@ -100,18 +116,29 @@ impl LoadOptions {
 }
 
 fn refuse(header: &'static str, message: impl Into<String>) -> OptionError {
-    OptionError { header, message: message.into() }
+    OptionError {
+        header,
+        message: message.into(),
+    }
 }
 
 fn text<'a>(headers: &'a HeaderMap, header: &'static str) -> Result<Option<&'a str>, OptionError> {
-    let Some(value) = headers.get(header) else { return Ok(None) };
-    let value = std::str::from_utf8(value.as_bytes()).map_err(|_| refuse(header, "is not UTF-8"))?.trim();
+    let Some(value) = headers.get(header) else {
+        return Ok(None);
+    };
+    let value = std::str::from_utf8(value.as_bytes())
+        .map_err(|_| refuse(header, "is not UTF-8"))?
+        .trim();
     Ok((!value.is_empty()).then_some(value))
 }
 
 fn number(headers: &HeaderMap, header: &'static str) -> Result<Option<u64>, OptionError> {
     text(headers, header)?
-        .map(|value| value.parse().map_err(|_| refuse(header, format!("`{value}` is not a whole number"))))
+        .map(|value| {
+            value
+                .parse()
+                .map_err(|_| refuse(header, format!("`{value}` is not a whole number")))
+        })
         .transpose()
 }
 
@@ -127,7 +154,9 @@ fn boolean(headers: &HeaderMap, header: &'static str) -> Result<Option<bool>, Op
 
 /// One byte, as itself, as an escape (`\t`, `\n`, `\r`, `\\`) or in hexadecimal (`\x01`). White space counts here.
 fn byte(headers: &HeaderMap, header: &'static str) -> Result<Option<u8>, OptionError> {
-    let Some(value) = headers.get(header).map(axum::http::HeaderValue::as_bytes) else { return Ok(None) };
+    let Some(value) = headers.get(header).map(axum::http::HeaderValue::as_bytes) else {
+        return Ok(None);
+    };
     let decoded = match value {
         [] => return Ok(None),
         [one] => Some(*one),
@@ -135,21 +164,32 @@ fn byte(headers: &HeaderMap, header: &'static str) -> Result<Option<u8>, OptionE
         b"\\n" => Some(b'\n'),
         b"\\r" => Some(b'\r'),
         b"\\\\" => Some(b'\\'),
-        [b'\\', b'x' | b'X', digits @ ..] if digits.len() == 2 => {
-            std::str::from_utf8(digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok())
-        }
+        [b'\\', b'x' | b'X', digits @ ..] if digits.len() == 2 => std::str::from_utf8(digits)
+            .ok()
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok()),
         _ => None,
     };
     decoded.map(Some).ok_or_else(|| {
-        refuse(header, format!("`{}` is not one byte; write it as itself or as \\x01", String::from_utf8_lossy(value)))
+        refuse(
+            header,
+            format!(
+                "`{}` is not one byte; write it as itself or as \\x01",
+                String::from_utf8_lossy(value)
+            ),
+        )
     })
 }
 
 fn label(headers: &HeaderMap) -> Result<Option<String>, OptionError> {
-    let Some(label) = text(headers, "label")? else { return Ok(None) };
+    let Some(label) = text(headers, "label")? else {
+        return Ok(None);
+    };
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if label.len() > LABEL_LIMIT || !label.chars().all(allowed) {
-        return Err(refuse("label", format!("write at most {LABEL_LIMIT} letters, digits, `-`, `_` and `.`")));
+        return Err(refuse(
+            "label",
+            format!("write at most {LABEL_LIMIT} letters, digits, `-`, `_` and `.`"),
+        ));
     }
     Ok(Some(label.to_owned()))
 }
@@ -159,19 +199,30 @@ fn format(headers: &HeaderMap) -> Result<Format, OptionError> {
         None | Some("csv") => Ok(Format::Csv),
         Some("json") => Ok(Format::Json),
         Some("parquet") => Ok(Format::Parquet),
-        Some(other) => Err(refuse("format", format!("`{other}` is not known; write csv, json or parquet"))),
+        Some(other) => Err(refuse(
+            "format",
+            format!("`{other}` is not known; write csv, json or parquet"),
+        )),
     }
 }
 
 fn columns(headers: &HeaderMap) -> Result<Option<Vec<String>>, OptionError> {
-    let Some(list) = text(headers, "columns")? else { return Ok(None) };
-    let names: Vec<String> = list.split(',').map(|name| name.trim().trim_matches('`').to_owned()).collect();
+    let Some(list) = text(headers, "columns")? else {
+        return Ok(None);
+    };
+    let names: Vec<String> = list
+        .split(',')
+        .map(|name| name.trim().trim_matches('`').to_owned())
+        .collect();
     for (index, name) in names.iter().enumerate() {
         if name.is_empty() {
             return Err(refuse("columns", format!("name number {} is empty", index + 1)));
         }
         if name.contains(['=', '(']) {
-            return Err(refuse("columns", format!("`{name}`: expressions are not supported; name the body's columns only")));
+            return Err(refuse(
+                "columns",
+                format!("`{name}`: expressions are not supported; name the body's columns only"),
+            ));
         }
         if names[..index].iter().any(|earlier| earlier.eq_ignore_ascii_case(name)) {
             return Err(refuse("columns", format!("`{name}` is named twice")));

@@ -31,7 +31,11 @@ pub(super) struct RowMapping {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MappingError {
     #[error("column `{column}` is not in table `{table}`, whose columns are {known}")]
-    Unknown { column: String, table: String, known: String },
+    Unknown {
+        column: String,
+        table: String,
+        known: String,
+    },
     #[error("column `{column}` is NOT NULL, has no default, and is not among the columns of the body")]
     Missing { column: String },
     #[error("the default of column `{column}` does not fit its type; change the table")]
@@ -50,19 +54,36 @@ impl RowMapping {
     ) -> Result<Self, MappingError> {
         let known = |column: &str| schema.column_index(column).is_some();
         if let Some(column) = body.iter().find(|column| !known(column)) {
-            let known = schema.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(MappingError::Unknown { column: column.clone(), table: table.to_owned(), known });
+            let known = schema
+                .columns
+                .iter()
+                .map(|column| column.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", ");
+            return Err(MappingError::Unknown {
+                column: column.clone(),
+                table: table.to_owned(),
+                known,
+            });
         }
         let from = schema
             .columns
             .iter()
-            .map(|column| match body.iter().position(|name| name.eq_ignore_ascii_case(&column.name)) {
-                Some(index) => Ok(From::Body(index)),
-                None if column.default.is_some() || column.nullable => Ok(From::Default),
-                None => Err(MappingError::Missing { column: column.name.clone() }),
-            })
+            .map(
+                |column| match body.iter().position(|name| name.eq_ignore_ascii_case(&column.name)) {
+                    Some(index) => Ok(From::Body(index)),
+                    None if column.default.is_some() || column.nullable => Ok(From::Default),
+                    None => Err(MappingError::Missing {
+                        column: column.name.clone(),
+                    }),
+                },
+            )
             .collect::<Result<_, _>>()?;
-        Ok(Self { schema: Arc::clone(schema), from, trim })
+        Ok(Self {
+            schema: Arc::clone(schema),
+            from,
+            trim,
+        })
     }
 
     /// The rows of `body` in the table's columns; types are still the body's.
@@ -81,7 +102,11 @@ impl RowMapping {
             .map(|(values, column)| Field::new(&column.name, values.data_type().clone(), true))
             .collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?)
+        Ok(RecordBatch::try_new_with_options(
+            Arc::new(Schema::new(fields)),
+            columns,
+            &options,
+        )?)
     }
 
     /// Text for a column that is not text: white space does not count, and nothing at all is `NULL`.
@@ -93,7 +118,11 @@ impl RowMapping {
         if values.data_type() != &ArrowType::Utf8 || (is_text && !self.trim) {
             return Ok(Arc::clone(values));
         }
-        let trimmed: StringArray = values.as_string::<i32>().iter().map(|value| value.map(str::trim)).collect();
+        let trimmed: StringArray = values
+            .as_string::<i32>()
+            .iter()
+            .map(|value| value.map(str::trim))
+            .collect();
         if is_text {
             return Ok(Arc::new(trimmed));
         }
@@ -103,10 +132,14 @@ impl RowMapping {
 }
 
 fn default_values(column: &Column, rows: usize) -> Result<ArrayRef, MappingError> {
-    let Some(default) = &column.default else { return Ok(new_null_array(&arrow_type(&column.data_type), rows)) };
+    let Some(default) = &column.default else {
+        return Ok(new_null_array(&arrow_type(&column.data_type), rows));
+    };
     scalar_of_literal(default, &column.data_type)
         .and_then(|value| value.to_array_of_size(rows).ok())
-        .ok_or_else(|| MappingError::Default { column: column.name.clone() })
+        .ok_or_else(|| MappingError::Default {
+            column: column.name.clone(),
+        })
 }
 
 #[cfg(test)]

@@ -34,9 +34,17 @@ pub(crate) enum SourceError {
 
 /// Decodes a body piece by piece. Text formats give all columns as text; the table's types come later, in one place.
 pub(crate) enum Source {
-    Csv { decoder: Box<CsvDecoder>, columns: usize },
-    Json { decoder: Box<JsonDecoder>, outer: Option<OuterArray> },
-    Parquet { file: File },
+    Csv {
+        decoder: Box<CsvDecoder>,
+        columns: usize,
+    },
+    Json {
+        decoder: Box<JsonDecoder>,
+        outer: Option<OuterArray>,
+    },
+    Parquet {
+        file: File,
+    },
 }
 
 impl std::fmt::Debug for Source {
@@ -63,12 +71,17 @@ impl Source {
         columns: &[String],
         directory: &std::path::Path,
     ) -> Result<Self, SourceError> {
-        let schema: SchemaRef =
-            Arc::new(Schema::new(columns.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>()));
+        let schema: SchemaRef = Arc::new(Schema::new(
+            columns
+                .iter()
+                .map(|name| Field::new(name, DataType::Utf8, true))
+                .collect::<Vec<_>>(),
+        ));
         Ok(match options.format {
-            Format::Csv => {
-                Source::Csv { decoder: Box::new(csv_decoder(options, schema)), columns: columns.len() }
-            }
+            Format::Csv => Source::Csv {
+                decoder: Box::new(csv_decoder(options, schema)),
+                columns: columns.len(),
+            },
             Format::Json => Source::Json {
                 decoder: Box::new(
                     JsonBuilder::new(schema)
@@ -79,7 +92,9 @@ impl Source {
                 ),
                 outer: options.strip_outer_array.then(OuterArray::default),
             },
-            Format::Parquet => Source::Parquet { file: tempfile::tempfile_in(directory)? },
+            Format::Parquet => Source::Parquet {
+                file: tempfile::tempfile_in(directory)?,
+            },
         })
     }
 
@@ -88,16 +103,28 @@ impl Source {
         match self {
             Source::Csv { decoder, columns } => {
                 let columns = *columns;
-                drive(bytes, decoder, |d, b| d.decode(b), |d| d.capacity() == 0, CsvDecoder::flush)
-                    .map_err(|error| csv_error(&error, columns))
+                drive(
+                    bytes,
+                    &mut **decoder,
+                    |d, b| d.decode(b),
+                    |d| d.capacity() == 0,
+                    CsvDecoder::flush,
+                )
+                .map_err(|error| csv_error(&error, columns))
             }
             Source::Json { decoder, outer } => {
                 let stripped = match outer {
                     Some(outer) => outer.strip(bytes).map_err(SourceError::Json)?,
                     None => bytes.into(),
                 };
-                drive(&stripped, decoder, |d, b| d.decode(b), |_| false, JsonDecoder::flush)
-                    .map_err(|error| json_error(&error))
+                drive(
+                    &stripped,
+                    &mut **decoder,
+                    |d, b| d.decode(b),
+                    |_| false,
+                    JsonDecoder::flush,
+                )
+                .map_err(|error| json_error(&error))
             }
             Source::Parquet { file } => {
                 file.write_all(bytes)?;
@@ -111,7 +138,11 @@ impl Source {
         match self {
             Source::Csv { mut decoder, columns } => {
                 // An empty slice tells the decoder that a last line without delimiter is complete.
-                decoder.decode(&[]).and_then(|_| decoder.flush()).map(Rest::Batch).map_err(|e| csv_error(&e, columns))
+                decoder
+                    .decode(&[])
+                    .and_then(|_| decoder.flush())
+                    .map(Rest::Batch)
+                    .map_err(|e| csv_error(&e, columns))
             }
             Source::Json { mut decoder, outer } => {
                 if let Some(outer) = outer {
@@ -131,7 +162,9 @@ impl Source {
 
 fn csv_decoder(options: &LoadOptions, schema: SchemaRef) -> CsvDecoder {
     let null = regex::Regex::new(r"^\\N$").expect("a constant expression");
-    let mut format = CsvFormat::default().with_delimiter(options.column_separator).with_null_regex(null);
+    let mut format = CsvFormat::default()
+        .with_delimiter(options.column_separator)
+        .with_null_regex(null);
     if let Some(terminator) = options.row_delimiter {
         format = format.with_terminator(terminator);
     }
@@ -143,7 +176,7 @@ fn csv_decoder(options: &LoadOptions, schema: SchemaRef) -> CsvDecoder {
     CsvBuilder::new(schema)
         .with_format(format)
         .with_batch_size(BATCH_ROWS)
-        .with_bounds_skip(options.skip_header)
+        .with_bounds(options.skip_header, usize::MAX)
         .build_decoder()
 }
 
