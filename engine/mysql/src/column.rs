@@ -1,13 +1,16 @@
 //! What a result says about its columns.
 
+use bytes::BufMut;
 pub use mysql_common::constants::{ColumnFlags, ColumnType};
-use mysql_common::packets::Column as ColumnPacket;
-use mysql_common::proto::MySerialize;
+use mysql_common::io::BufMutExt;
 
 /// Collation id of `utf8mb4_general_ci`: text.
 pub const CHARSET_UTF8MB4: u16 = 45;
 /// Collation id `binary`: numbers, dates and bytes.
 pub const CHARSET_BINARY: u16 = 63;
+
+/// Bytes of a column definition behind its names.
+const FIXED_FIELDS_BYTES: u8 = 12;
 
 /// One column of a result or one parameter of a prepared statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,17 +105,17 @@ impl Column {
             length,
             decimals,
         } = self;
-        ColumnPacket::new(*column_type)
-            .with_schema(schema.as_bytes())
-            .with_table(table.as_bytes())
-            .with_org_table(table.as_bytes())
-            .with_name(name.as_bytes())
-            .with_org_name(org_name.as_bytes())
-            .with_character_set(*charset)
-            .with_column_length(*length)
-            .with_flags(*flags)
-            .with_decimals(*decimals)
-            .serialize(payload);
+        // By hand: mysql_common 0.38.2 reads this packet rightly but writes length and charset in the wrong order.
+        for text in ["def", schema, table, table, name, org_name] {
+            payload.put_lenenc_str(text.as_bytes());
+        }
+        payload.put_u8(FIXED_FIELDS_BYTES);
+        payload.put_u16_le(*charset);
+        payload.put_u32_le(*length);
+        payload.put_u8(*column_type as u8);
+        payload.put_u16_le(flags.bits());
+        payload.put_u8(*decimals);
+        payload.put_u16_le(0);
     }
 }
 

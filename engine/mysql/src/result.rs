@@ -431,6 +431,14 @@ pub(crate) fn write_error_packet(error: &MysqlError, payload: &mut Vec<u8>) {
     payload.put_slice(error.message_on_the_wire().as_bytes());
 }
 
+/// An ERR packet as it stands in place of the greeting: without SQLSTATE, since no protocol has been agreed on yet.
+pub(crate) fn error_packet_before_greeting(error: &MysqlError) -> Vec<u8> {
+    let mut payload = vec![0xff];
+    payload.put_u16_le(error.code);
+    payload.put_slice(error.message_on_the_wire().as_bytes());
+    payload
+}
+
 /// A header byte, a bitmap of the NULLs that begins at its third bit, and the other values.
 fn write_binary_row(values: &[Value<'_>], columns: &[Column], payload: &mut Vec<u8>) -> Result<(), WriteError> {
     const BITMAP_OFFSET: usize = 2;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connection;
 use crate::error::codes;
-use crate::result::write_error_packet;
+use crate::result::error_packet_before_greeting;
 use crate::{ConnectionRegistry, HandlerFactory, MysqlError};
 
 /// Wait before accepting again after a failure to accept (too many open files, mostly).
@@ -179,8 +179,7 @@ async fn admit<F: HandlerFactory>(
 /// Error 1040 in place of a greeting. Small enough for the socket's buffer, so this does not hold up the next client.
 async fn refuse(mut stream: TcpStream) {
     let error = MysqlError::new(codes::TOO_MANY_CONNECTIONS, b"08004", "Too many connections");
-    let mut payload = Vec::new();
-    write_error_packet(&error, &mut payload);
+    let payload = error_packet_before_greeting(&error);
     let mut packet = bytes::BytesMut::new();
     mysql_common::proto::codec::packet_to_chunks(0, &mut payload.as_slice(), &mut packet);
     let _ = timeout(REFUSAL_PATIENCE, async {

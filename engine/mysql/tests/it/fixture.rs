@@ -78,7 +78,7 @@ impl Server {
             .pass(Some(PASSWORD))
             .prefer_socket(false)
             .max_allowed_packet(Some(64 * 1024 * 1024))
-            .setup::<&str>(Vec::new())
+            .wait_timeout(Some(28_800))
     }
 
     pub(crate) async fn connect(&self) -> Conn {
