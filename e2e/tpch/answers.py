@@ -1,6 +1,7 @@
-"""Computes the answers in tpch/answers with DuckDB, over the Parquet files that `springtide-e2e tpch --directory` made.
+"""Computes the answers in tpch/answers with DuckDB, over Parquet files of the same generator (its wheel from PyPI).
 
-    springtide-e2e tpch --sf 1 --directory data && python3 e2e/tpch/answers.py data/sf1 e2e/tpch/answers/sf1
+    pip install duckdb==2.0.0 tpchgen-cli==3.0.0
+    tpchgen-cli -s 1 --format=parquet --parts=1 --output-dir=data && python3 e2e/tpch/answers.py data e2e/tpch/answers/sf1
 """
 
 import csv
