@@ -1,0 +1,83 @@
+//! Counters of the frontend, under StarRocks' names where StarRocks has the same counter.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::{
+    metrics::{counter::Counter, gauge::Gauge},
+    registry::Registry,
+};
+
+/// A number that only grows, under a name without `_total`, which OpenMetrics would append to a counter's: dashboards for
+/// StarRocks look for its names.
+pub type PlainCounter = Gauge<u64, AtomicU64>;
+
+/// Counters of one frontend. Cheap to clone; clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// Statements.
+    pub query_total: Counter,
+    /// Statements that failed, whatever the reason.
+    pub query_err: PlainCounter,
+    /// Statements that failed by a defect or a lost node, not by what the client sent.
+    pub query_internal_err: PlainCounter,
+    /// Statements that ran out of time.
+    pub query_timeout: PlainCounter,
+    /// Open client connections.
+    pub connection_total: Gauge,
+    /// Transactions begun.
+    pub txn_begin: PlainCounter,
+    /// Transactions visible.
+    pub txn_success: PlainCounter,
+    /// Transactions aborted.
+    pub txn_failed: PlainCounter,
+    /// Transactions refused: label used before, too many at once.
+    pub txn_reject: PlainCounter,
+    /// Publishes that failed and were tried again.
+    pub publish_retry: Counter,
+    /// Groups of edits made durable.
+    pub edit_log_write: PlainCounter,
+    /// Images of the catalog.
+    pub image_write: PlainCounter,
+    /// Heartbeats that failed.
+    pub heartbeat_failed: Counter,
+}
+
+impl Metrics {
+    /// Registers everything under `starrocks_fe_`.
+    pub fn register(&self, registry: &mut Registry) {
+        let fe = registry.sub_registry_with_prefix("starrocks_fe");
+        fe.register("query", "Statements", self.query_total.clone());
+        fe.register("query_err", "Statements that failed", self.query_err.clone());
+        fe.register(
+            "query_internal_err",
+            "Statements that failed by a defect or a lost node",
+            self.query_internal_err.clone(),
+        );
+        fe.register(
+            "query_timeout",
+            "Statements that ran out of time",
+            self.query_timeout.clone(),
+        );
+        fe.register(
+            "connection_total",
+            "Open client connections",
+            self.connection_total.clone(),
+        );
+        fe.register("txn_begin", "Transactions begun", self.txn_begin.clone());
+        fe.register("txn_success", "Transactions visible", self.txn_success.clone());
+        fe.register("txn_failed", "Transactions aborted", self.txn_failed.clone());
+        fe.register("txn_reject", "Transactions refused at begin", self.txn_reject.clone());
+        fe.register("publish_retry", "Publishes tried again", self.publish_retry.clone());
+        fe.register(
+            "edit_log_write",
+            "Groups of edits made durable",
+            self.edit_log_write.clone(),
+        );
+        fe.register("image_write", "Images of the catalog", self.image_write.clone());
+        fe.register(
+            "heartbeat_failed",
+            "Heartbeats that failed",
+            self.heartbeat_failed.clone(),
+        );
+    }
+}
