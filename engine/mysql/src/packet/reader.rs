@@ -132,7 +132,7 @@ impl PacketReader {
                 Ok(_) => {}
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Reads and forgets what still comes, so that closing does not reset the connection before the client has read
