@@ -156,6 +156,14 @@ fn decode_scan(
     converter: &dyn PhysicalProtoConverterExtension,
 ) -> Result<LakeScan> {
     let resources = NodeResources::of_task(context)?;
+    let location: Option<ExternalLocation> = scan
+        .external
+        .map(|location| serde_json::from_slice(&location).map_err(external))
+        .transpose()?;
+    // The source is decoded together with a reader of its store, which must be known before.
+    if let Some(location) = &location {
+        resources.external.register(location, &context.runtime_env())?;
+    }
     let node = PhysicalPlanNode::decode(scan.inner.as_slice()).map_err(external)?;
     let codec = DefaultPhysicalExtensionCodec {};
     let inner = converter.proto_to_execution_plan(&node, &PhysicalPlanDecodeContext::new(context, &codec))?;
@@ -163,9 +171,7 @@ fn decode_scan(
         return internal_err!("a lake scan holds a {}", inner.name());
     }
     let mut config = file_scan_config(&inner)?.clone();
-    let origin = if let Some(location) = scan.external {
-        let location: ExternalLocation = serde_json::from_slice(&location).map_err(external)?;
-        resources.external.register(&location, &context.runtime_env())?;
+    let origin = if let Some(location) = location {
         ScanOrigin::Files(location)
     } else {
         let mut locations = scan.segments.into_iter();

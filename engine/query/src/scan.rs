@@ -25,7 +25,7 @@ use datafusion::{
 use futures::StreamExt;
 use url::Url;
 
-use crate::{files::ExternalLocation, resources::NodeResources};
+use crate::{error::mark_files, files::ExternalLocation, resources::NodeResources};
 
 /// Where the files of a scan are.
 #[derive(Clone, Debug)]
@@ -228,10 +228,17 @@ impl ExecutionPlan for LakeScan {
         let resources = NodeResources::of_task(&context)?;
         let schema = self.schema();
         let rows = self.inner.execute(partition, context)?;
-        let counted = rows.inspect(move |batch| {
-            if let Ok(batch) = batch {
+        // Only files outside the cluster can be damaged by their owner: say which were read.
+        let path = matches!(self.origin, ScanOrigin::Files(_)).then(|| self.name.clone());
+        let counted = rows.map(move |batch| match batch {
+            Ok(batch) => {
                 resources.add_scanned(batch.num_rows());
+                Ok(batch)
             }
+            Err(error) => Err(match &path {
+                Some(path) => mark_files(format!("cannot read a file of '{path}': {}", error.strip_backtrace())),
+                None => error,
+            }),
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, counted)))
     }

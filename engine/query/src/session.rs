@@ -18,6 +18,7 @@ use datafusion::{
     execution::{
         SendableRecordBatchStream, SessionState, SessionStateBuilder,
         memory_pool::{FairSpillPool, TrackConsumersPool},
+        object_store::ObjectStoreUrl,
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
     logical_expr::{LogicalPlan, ScalarUDF},
@@ -45,7 +46,7 @@ use crate::{
     sink::{SinkPlanner, TaskOutcome},
     snapshot::{SourceTable, TableSource},
     statement::{FILES_DATABASE, NamedTable, PreparedStatement, prepare},
-    table::LakeTable,
+    table::{LakeTable, SEGMENTS_URL},
 };
 
 mod insert;
@@ -209,7 +210,7 @@ impl Coordinator {
     /// # Errors
     /// When the spill folder cannot be used.
     pub fn new(store: Arc<dyn ObjectStore>, options: CoordinatorOptions) -> Result<Self, QueryError> {
-        let runtime = runtime_env(options.memory_limit_bytes, options.spill_dir)?;
+        let runtime = runtime_env(&store, options.memory_limit_bytes, options.spill_dir)?;
         let resources = NodeResources::new(
             store,
             &SegmentReaderOptions::default(),
@@ -273,13 +274,19 @@ impl Coordinator {
 }
 
 /// A runtime with a bounded memory pool that names who holds what when it is spent.
-pub(crate) fn runtime_env(memory: usize, spill: Option<PathBuf>) -> Result<Arc<RuntimeEnv>, QueryError> {
+pub(crate) fn runtime_env(
+    store: &Arc<dyn ObjectStore>,
+    memory: usize,
+    spill: Option<PathBuf>,
+) -> Result<Arc<RuntimeEnv>, QueryError> {
     let pool = TrackConsumersPool::new(FairSpillPool::new(memory), NAMED_CONSUMERS);
     let mut builder = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool));
     if let Some(folder) = spill {
         builder = builder.with_temp_file_path(folder);
     }
-    Ok(builder.build_arc()?)
+    let runtime = builder.build_arc()?;
+    runtime.register_object_store(ObjectStoreUrl::parse(SEGMENTS_URL)?.as_ref(), Arc::clone(store));
+    Ok(runtime)
 }
 
 fn build_state(

@@ -36,8 +36,9 @@ const LEAST_PIECE_BYTES: u64 = 4 << 20;
 /// Most pieces that one scan is cut into.
 const MOST_PIECES: u64 = 4096;
 
-/// Never looked up: segments are read by the resources' reader factory.
-const SEGMENTS_URL: &str = "springtide://segments";
+/// Under this name each process registers the cluster's store. Segments are read by the resources' reader factory, but
+/// plans are decoded with a reader of their own first.
+pub(crate) const SEGMENTS_URL: &str = "springtide://segments";
 
 /// Scans a snapshot of a table.
 #[derive(Debug)]

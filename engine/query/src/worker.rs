@@ -108,7 +108,7 @@ impl WorkerService {
     /// # Errors
     /// When the spill folder cannot be used or threads cannot be started.
     pub fn new(store: Arc<dyn ObjectStore>, options: WorkerOptions) -> Result<Self, QueryError> {
-        let runtime_env = runtime_env(options.memory_limit_bytes, options.spill_dir.clone())?;
+        let runtime_env = runtime_env(&store, options.memory_limit_bytes, options.spill_dir.clone())?;
         let reader = SegmentReaderOptions {
             footer_cache_bytes: options.footer_cache_bytes,
         };

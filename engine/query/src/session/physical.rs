@@ -7,7 +7,7 @@ use datafusion::{
         Result, internal_err,
         tree_node::{TreeNode, TreeNodeRecursion},
     },
-    physical_plan::{ExecutionPlan, ExecutionPlanProperties, coalesce_partitions::CoalescePartitionsExec},
+    physical_plan::{ExecutionPlan, coalesce_partitions::CoalescePartitionsExec},
 };
 use datafusion_distributed::{
     DistributedExec, DistributedLeafExec, NetworkBoundary, NetworkBoundaryExt, NetworkCoalesceExec, Stage,
@@ -52,7 +52,6 @@ pub(crate) fn keep_off_frontend(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn 
     if !here {
         return Ok(plan);
     }
-    let partitions = base.output_partitioning().partition_count();
     let boundary = NetworkCoalesceExec::try_new(base, 1, 1)?;
     let Stage::Local(mut stage) = boundary.input_stage().clone() else {
         return internal_err!("a new stage is local");
@@ -60,10 +59,6 @@ pub(crate) fn keep_off_frontend(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn 
     stage.query_id = Uuid::new_v4();
     stage.num = stages + 1;
     let boundary: Arc<dyn NetworkBoundary> = boundary.with_input_stage(Stage::Local(stage))?;
-    let head: Arc<dyn ExecutionPlan> = if partitions > 1 {
-        Arc::new(CoalescePartitionsExec::new(boundary))
-    } else {
-        boundary
-    };
+    let head: Arc<dyn ExecutionPlan> = Arc::new(CoalescePartitionsExec::new(boundary));
     Ok(Arc::new(DistributedExec::new(head).with_metrics_collection(true)))
 }

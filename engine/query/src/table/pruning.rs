@@ -10,7 +10,7 @@ use datafusion::{
     catalog::Session,
     common::{Column, DFSchema, Result, ScalarValue, pruning::PruningStatistics},
     logical_expr::{BinaryExpr, Expr, Operator, utils::conjunction, utils::split_conjunction},
-    physical_optimizer::pruning::PruningPredicate,
+    physical_optimizer::pruning::PruningPredicateBuilder,
 };
 use springtide_model::{PartitionBound, Segment};
 use springtide_tablet::{BucketHasher, arrow_type, scalar_of_literal};
@@ -63,7 +63,8 @@ pub(super) fn prune<'a>(
     };
     let filter = session.create_physical_expr(filter, &DFSchema::try_from(SchemaRef::clone(schema))?)?;
     // A filter that cannot be used for pruning is no error: everything is kept.
-    let Ok(predicate) = PruningPredicate::try_new(filter, SchemaRef::clone(schema)) else {
+    let builder = PruningPredicateBuilder::new().with_file_schema(SchemaRef::clone(schema));
+    let Ok(predicate) = builder.try_build(filter) else {
         return Ok(kept);
     };
     let statistics = SegmentStatistics {

@@ -1,0 +1,127 @@
+//! Lost workers, wrong tokens, cancelled statements.
+
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, TryStreamExt};
+use springtide_query::{QueryError, QueryErrorKind};
+
+use crate::{
+    cluster::{Cluster, parse, rows, run},
+    tpch::loaded,
+};
+
+/// Takes minutes, on every worker.
+const ENDLESS: &str = "select count(*) from lineitem a, lineitem b where a.l_comment < b.l_comment
+    and a.l_shipdate <> b.l_commitdate and a.l_suppkey + b.l_suppkey > 1";
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "{what} did not happen within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_worker_is_named_and_the_others_answer_the_retry() {
+    let (mut cluster, _) = loaded(3).await;
+    let session = cluster.session();
+    let plan = session.plan(parse(ENDLESS)).await.unwrap();
+    let running = tokio::spawn(async move {
+        let stream = session.execute_stream(&plan).await?;
+        stream.try_collect::<Vec<_>>().await
+    });
+    until("all workers run", || {
+        cluster
+            .workers
+            .iter()
+            .all(|worker| worker.service.running_fragments() > 0)
+    })
+    .await;
+    let victim = cluster.workers[1].url.clone();
+    cluster.workers[1].kill();
+    let error = tokio::time::timeout(PATIENCE, running)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap_err();
+    assert_eq!(error.kind(), QueryErrorKind::WorkerLost, "{error}");
+    assert_eq!(error.lost_worker(), Some(victim.as_str()), "{error}");
+
+    let mut request = cluster.request();
+    request.workers.retain(|url| *url != victim);
+    let session = cluster.coordinator.session(request).unwrap();
+    let answer = run(&session, "select count(l_comment) from lineitem where l_orderkey > 0")
+        .await
+        .unwrap();
+    assert_eq!(rows(&answer), ["60175"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_was_never_there_is_named() {
+    let (cluster, _) = loaded(1).await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let gone: url::Url = format!("http://127.0.0.1:{port}").parse().unwrap();
+    let mut request = cluster.request();
+    request.workers.push(gone.clone());
+    let session = cluster.coordinator.session(request).unwrap();
+    let error = run(
+        &session,
+        "select l_returnflag, sum(l_quantity) from lineitem group by l_returnflag",
+    )
+    .await
+    .unwrap_err();
+    assert_eq!(error.lost_worker(), Some(gone.as_str()), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_token_is_refused() {
+    let (cluster, _) = loaded(1).await;
+    let stranger = Cluster::coordinator(&cluster.store, "Bearer another-token");
+    let session = stranger.session(cluster.request()).unwrap();
+    let error = run(&session, "select max(l_tax) from lineitem").await.unwrap_err();
+    assert!(matches!(error, QueryError::WorkerRefused { .. }), "{error}");
+    assert_eq!(cluster.scanned_rows(), [0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropping_the_stream_ends_the_work_on_all_workers() {
+    let (cluster, _) = loaded(2).await;
+    let session = cluster.session();
+    let plan = session.plan(parse(ENDLESS)).await.unwrap();
+    let mut stream = session.execute_stream(&plan).await.unwrap();
+    // Nothing comes within this time: the statement takes minutes.
+    let _ = tokio::time::timeout(Duration::from_millis(300), stream.next()).await;
+    until("all workers run", || {
+        cluster
+            .workers
+            .iter()
+            .all(|worker| worker.service.running_fragments() > 0)
+    })
+    .await;
+    drop(stream);
+    until("all workers rest", || {
+        cluster
+            .workers
+            .iter()
+            .all(|worker| worker.service.running_fragments() == 0)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_workers_tables_cannot_be_read_but_constants_can() {
+    let (cluster, _) = loaded(1).await;
+    let mut request = cluster.request();
+    request.workers.clear();
+    let session = cluster.coordinator.session(request).unwrap();
+    assert_eq!(rows(&run(&session, "select 1 + 1").await.unwrap()), ["2"]);
+    let error = run(&session, "select max(l_tax) from lineitem").await.unwrap_err();
+    assert!(matches!(error, QueryError::NoWorkers(_)), "{error}");
+}
