@@ -22,6 +22,9 @@ pub enum SqlError {
     /// Two partitions have one name.
     #[error("Getting analyzing error. Detail message: Duplicate partition name {0}.")]
     DuplicatePartition(String),
+    /// There is no such system variable.
+    #[error("Getting analyzing error. Detail message: Unknown system variable '{0}'.")]
+    UnknownVariable(String),
     /// StarRocks knows it; this engine does not.
     #[error("Getting analyzing error. Detail message: {feature} is not supported yet{remedy}.")]
     Unsupported {

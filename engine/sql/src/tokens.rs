@@ -285,7 +285,14 @@ impl Cursor {
         let mut parser = Parser::new(&DIALECT)
             .with_recursion_limit(PARSER_DEPTH)
             .with_tokens_with_locations(rest);
-        let parsed = parse(&mut parser).map_err(|error| self.translate(error))?;
+        let parsed = match parse(&mut parser) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                // Some of its errors have no place: they are about this token or the one before.
+                let near = [parser.peek_token_ref(), parser.get_current_token()];
+                return Err(self.translate(error, &near));
+            }
+        };
         let left = parser.peek_token();
         if left.token == Token::EOF {
             Ok(parsed)
@@ -294,8 +301,8 @@ impl Cursor {
         }
     }
 
-    /// sqlparser's errors are text: `Expected: X, found: Y at Line: 1, Column: 8`.
-    fn translate(&self, error: ParserError) -> SqlError {
+    /// sqlparser's errors are text: `Expected: X, found: Y at Line: 1, Column: 8`, now and then without the place.
+    fn translate(&self, error: ParserError, near: &[&TokenWithSpan]) -> SqlError {
         let text = match error {
             ParserError::RecursionLimitExceeded => return SqlError::TooComplex("it is nested too deeply"),
             ParserError::ParserError(text) | ParserError::TokenizerError(text) => text,
@@ -304,11 +311,19 @@ impl Cursor {
             Some((message, place)) => (message.to_owned(), parse_location(place)),
             None => (text, None),
         };
-        let location = location.unwrap_or(self.end);
-        match message
+        let parts = message
             .strip_prefix("Expected: ")
-            .and_then(|message| message.split_once(", found: "))
-        {
+            .or_else(|| message.strip_prefix("Expected "))
+            .and_then(|message| message.split_once(", found: "));
+        let place_of = |found: &str| {
+            near.iter()
+                .find(|token| token.token.to_string() == found && token.span.start.line > 0)
+                .map(|token| token.span.start)
+        };
+        let location = location
+            .or_else(|| parts.and_then(|(_, found)| place_of(found)))
+            .unwrap_or(self.end);
+        match parts {
             Some((expected, found)) => {
                 let found = if found == "EOF" { "<EOF>" } else { found };
                 let expected = expected.replace("identifier", "a legal identifier");

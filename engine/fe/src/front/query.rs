@@ -1,0 +1,334 @@
+//! Queries: rewritten, planned, run on the nodes of the session's warehouse, and written row by row.
+
+mod division;
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use springtide_model::NodeId;
+use springtide_mysql::{Column, ColumnType, MysqlError, Parameter, ResultWriter, Value};
+use springtide_query::{QueryError, QueryPlan, QuerySession, SessionRequest, SessionSettings};
+use springtide_sql::{
+    ExplainMode, OUTPUT_SUFFIX, Parsed, Statement, bind, output_names, referenced_tables, rewrite,
+    sqlparser::ast::{Query as QueryAst, Statement as AstStatement},
+};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::{
+    Shared, encode,
+    errors::{self, Kind, from_query, from_sql},
+    information_schema::InformationSchema,
+    session::Session,
+    source::StatementSource,
+};
+use crate::core::Core;
+
+/// How much a statement read and answered, for the audit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Figures {
+    /// Rows of the tables that it read, before any filter.
+    pub(super) scan_rows: u64,
+    /// Rows that the client got, or that were inserted.
+    pub(super) returned_rows: u64,
+}
+
+/// A query in DataFusion's words, with the tables that it reads.
+#[derive(Clone, Debug)]
+pub(super) struct PreparedQuery {
+    statement: AstStatement,
+    source: Arc<StatementSource>,
+    names: Option<Vec<String>>,
+}
+
+/// Rewrites a query and looks its tables up.
+pub(super) async fn prepare(shared: &Shared, session: &Session, ast: &QueryAst) -> Result<PreparedQuery, MysqlError> {
+    let mut query = ast.clone();
+    let names = output_names(&mut query);
+    rewrite(&mut query, session).map_err(|error| from_sql(&error))?;
+    let information = InformationSchema::new(&shared.core, session);
+    let source = StatementSource::load(&shared.core, session, &information, &referenced_tables(&query)).await?;
+    Ok(PreparedQuery {
+        statement: AstStatement::Query(Box::new(query)),
+        source: Arc::new(source),
+        names,
+    })
+}
+
+/// The nodes that a statement may use: fixed for its time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Workers {
+    nodes: Vec<(NodeId, Url)>,
+}
+
+impl Workers {
+    pub(super) fn of(core: &Core, warehouse: &str) -> Self {
+        let nodes = core
+            .workers(warehouse)
+            .into_iter()
+            .filter_map(|view| {
+                let port = view.reply.as_ref()?.worker_port;
+                Some((view.node.id, node_url(&view.node.host, port)?))
+            })
+            .collect();
+        Self { nodes }
+    }
+
+    /// Takes out a node that was lost, and tells the core.
+    pub(super) fn lose(&mut self, core: &Core, url: &str) {
+        let lost = |known: &Url| known.as_str().trim_end_matches('/') == url.trim_end_matches('/');
+        self.nodes.retain(|(id, known)| {
+            let is_lost = lost(known);
+            if is_lost {
+                core.report_unreachable(*id);
+            }
+            !is_lost
+        });
+    }
+
+    fn urls(&self) -> Vec<Url> {
+        self.nodes.iter().map(|(_, url)| url.clone()).collect()
+    }
+}
+
+fn node_url(host: &str, port: u16) -> Option<Url> {
+    let bracketed = host.contains(':') && !host.starts_with('[');
+    let url = if bracketed {
+        format!("http://[{host}]:{port}")
+    } else {
+        format!("http://{host}:{port}")
+    };
+    Url::parse(&url).ok()
+}
+
+/// A planning session on these nodes.
+pub(super) fn open(
+    shared: &Shared,
+    session: &Session,
+    prepared: &PreparedQuery,
+    workers: &Workers,
+) -> Result<QuerySession, QueryError> {
+    shared.coordinator.session(SessionRequest {
+        workers: workers.urls(),
+        source: Arc::clone(&prepared.source) as _,
+        default_database: session.database.clone(),
+        settings: SessionSettings::default(),
+        functions: Vec::new(),
+    })
+}
+
+/// Plans with MySQL's division.
+pub(super) async fn plan(query: &QuerySession, prepared: &PreparedQuery) -> Result<QueryPlan, QueryError> {
+    let mut plan = query.plan(prepared.statement.clone()).await?;
+    plan.logical = division::exact(plan.logical)?;
+    match &prepared.names {
+        Some(names) if names.len() == plan.column_names.len() => plan.column_names.clone_from(names),
+        _ => {
+            for name in &mut plan.column_names {
+                if let Some(end) = name.find(OUTPUT_SUFFIX) {
+                    name.truncate(end);
+                }
+            }
+        }
+    }
+    Ok(plan)
+}
+
+/// Why an attempt failed.
+enum Failure {
+    Query(QueryError),
+    /// Nothing that another attempt could help.
+    Client(MysqlError),
+}
+
+impl From<QueryError> for Failure {
+    fn from(error: QueryError) -> Self {
+        Failure::Query(error)
+    }
+}
+
+impl From<MysqlError> for Failure {
+    fn from(error: MysqlError) -> Self {
+        Failure::Client(error)
+    }
+}
+
+/// Runs a query. Where a node is lost before the client got anything, it is run once more on the others.
+pub(super) async fn run(
+    shared: &Shared,
+    session: &Session,
+    ast: &QueryAst,
+    out: &mut ResultWriter,
+) -> Result<Figures, MysqlError> {
+    let prepared = prepare(shared, session, ast).await?;
+    let hold = shared.core.config().frontend.result_hold_bytes;
+    out.hold(usize::try_from(hold).unwrap_or(usize::MAX));
+    let mut workers = Workers::of(&shared.core, &session.warehouse);
+    let mut is_retry = false;
+    loop {
+        let error = match attempt(shared, session, &prepared, &workers, out).await {
+            Ok(figures) => return Ok(figures),
+            Err(Failure::Client(error)) => return Err(error),
+            Err(Failure::Query(error)) => error,
+        };
+        let Some(url) = error.lost_worker() else {
+            return Err(describe_error(shared, session, &error));
+        };
+        workers.lose(&shared.core, url);
+        if is_retry || !out.restart() {
+            return Err(describe_error(shared, session, &error));
+        }
+        tracing::warn!(node = url, "a compute node was lost; running the query once more on the others");
+        is_retry = true;
+    }
+}
+
+async fn attempt(
+    shared: &Shared,
+    session: &Session,
+    prepared: &PreparedQuery,
+    workers: &Workers,
+    out: &mut ResultWriter,
+) -> Result<Figures, Failure> {
+    let query = open(shared, session, prepared, workers)?;
+    let plan = plan(&query, prepared).await?;
+    let mut stream = query.execute_stream(&plan).await?;
+    let columns = encode::columns(&stream.schema(), Some(&plan.column_names));
+    out.result_set(&columns).await.map_err(MysqlError::from)?;
+    while let Some(batch) = stream.next().await {
+        encode::write_batch(&batch?, out).await?;
+    }
+    out.finish().await.map_err(MysqlError::from)?;
+    Ok(Figures {
+        scan_rows: prepared.source.rows(),
+        returned_rows: out.rows_written(),
+    })
+}
+
+/// An error of the engine in the client's words.
+pub(super) fn describe_error(shared: &Shared, session: &Session, error: &QueryError) -> MysqlError {
+    match error {
+        QueryError::NoWorkers(_) => no_workers(&shared.core, &session.warehouse),
+        other => from_query(other),
+    }
+}
+
+/// 5904 where the warehouse has nodes and none serves, 5905 where it has none, as StarRocks numbers them.
+pub(super) fn no_workers(core: &Core, warehouse: &str) -> MysqlError {
+    if core.catalog().compute_nodes().any(|node| node.warehouse == warehouse) {
+        Kind::WarehouseNotAvailable.error(format!("Warehouse {warehouse} is not available."))
+    } else {
+        Kind::NoComputeNode.error(format!("No alive backend or compute node in warehouse {warehouse}."))
+    }
+}
+
+/// The plan as text.
+pub(super) async fn explain(
+    shared: &Shared,
+    session: &Session,
+    mode: ExplainMode,
+    ast: &QueryAst,
+    cancelled: &CancellationToken,
+) -> Result<String, MysqlError> {
+    let prepared = prepare(shared, session, ast).await?;
+    let workers = Workers::of(&shared.core, &session.warehouse);
+    let explained = async {
+        let query = open(shared, session, &prepared, &workers)?;
+        let plan = plan(&query, &prepared).await?;
+        let mut text = String::new();
+        if mode == ExplainMode::Verbose {
+            text.push_str(&format!("LOGICAL PLAN\n{}\n\nPHYSICAL PLAN\n", plan.logical.display_indent()));
+        }
+        text.push_str(&query.explain(&plan).await?);
+        if mode == ExplainMode::Analyze {
+            let began = std::time::Instant::now();
+            let mut stream = query.execute_stream(&plan).await?;
+            let mut rows = 0;
+            while let Some(batch) = stream.next().await {
+                rows += batch?.num_rows();
+            }
+            text.push_str(&format!("\nROWS: {rows}\nTIME: {} ms\n", began.elapsed().as_millis()));
+        }
+        Ok::<_, QueryError>(text)
+    };
+    tokio::select! {
+        () = cancelled.cancelled() => Err(MysqlError::interrupted()),
+        text = explained => text.map_err(|error| describe_error(shared, session, &error)),
+    }
+}
+
+/// The columns that a prepared statement will answer with, as far as they can be told before its parameters are known.
+pub(super) async fn describe(shared: &Shared, session: &Session, parsed: &Parsed) -> Vec<Column> {
+    let Statement::Query(ast) = &parsed.statement else {
+        return Vec::new();
+    };
+    let mut ast = ast.clone();
+    let nulls = vec![springtide_sql::Parameter::Null; parsed.parameters];
+    if bind(&mut ast, &nulls).is_err() {
+        return Vec::new();
+    }
+    let Ok(prepared) = prepare(shared, session, &ast).await else {
+        return Vec::new();
+    };
+    let Ok(query) = open(shared, session, &prepared, &Workers::default()) else {
+        return Vec::new();
+    };
+    match plan(&query, &prepared).await {
+        Ok(plan) => encode::columns(&plan.schema(), Some(&plan.column_names)),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// A parameter of an execution as a constant.
+pub(super) fn constant(parameter: &Parameter) -> Result<springtide_sql::Parameter, MysqlError> {
+    use springtide_sql::Parameter as Constant;
+    Ok(match &parameter.value {
+        Value::Null => Constant::Null,
+        Value::Int(value) => Constant::Int(*value),
+        Value::UInt(value) => Constant::UnsignedInt(*value),
+        Value::Float(value) => Constant::Double(f64::from(*value)),
+        Value::Double(value) => Constant::Double(*value),
+        Value::Bytes(bytes) => match std::str::from_utf8(bytes) {
+            Ok(digits) if parameter.column_type == ColumnType::MYSQL_TYPE_NEWDECIMAL => {
+                let is_number = digits.parse::<f64>().is_ok_and(f64::is_finite);
+                if !is_number {
+                    return Err(Kind::Invalid.error("a parameter declared as a decimal is not a number"));
+                }
+                Constant::Decimal(digits.trim_start_matches('+').to_owned())
+            }
+            Ok(text) => Constant::Text(text.to_owned()),
+            Err(_) => Constant::Bytes(bytes.to_vec()),
+        },
+        Value::Date { year, month, day } => Constant::Text(format!("{year:04}-{month:02}-{day:02}")),
+        Value::DateTime {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+            microsecond,
+        } => Constant::Text(format!(
+            "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{microsecond:06}"
+        )),
+        Value::Time {
+            negative,
+            days,
+            hours,
+            minutes,
+            seconds,
+            microseconds,
+        } => {
+            let sign = if *negative { "-" } else { "" };
+            let hours = u64::from(*days) * 24 + u64::from(*hours);
+            Constant::Text(format!("{sign}{hours:02}:{minutes:02}:{seconds:02}.{microseconds:06}"))
+        }
+    })
+}
+
+pub(super) fn refuse_system_database(database: &str) -> Result<(), MysqlError> {
+    if super::information_schema::is_system_database(database) {
+        return Err(errors::access_denied("INSERT", &format!("DATABASE {database}")));
+    }
+    Ok(())
+}

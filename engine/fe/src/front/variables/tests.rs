@@ -1,0 +1,29 @@
+use super::{Variables, checked};
+
+#[test]
+fn values_are_checked_as_starrocks_does() {
+    assert_eq!(checked("query_timeout", "10").unwrap(), "10");
+    assert_eq!(
+        checked("query_timeout", "abc").unwrap_err().message,
+        "Getting analyzing error. Detail message: query_timeout is not a number."
+    );
+    assert_eq!(
+        checked("query_timeout", "-1").unwrap_err().message,
+        "Getting analyzing error. Detail message: query_timeout must be equal or greater than 1."
+    );
+    assert_eq!(checked("autocommit", "ON").unwrap(), "true");
+    assert_eq!(checked("nosuchvar", "1").unwrap_err().code, 1193);
+    assert_eq!(checked("version", "1").unwrap_err().code, 1238);
+}
+
+#[test]
+fn sessions_see_globals_until_they_set_their_own() {
+    let mut variables = Variables::new([("query_timeout", "7")].into_iter());
+    assert_eq!(variables.number("query_timeout"), 7);
+    variables.set("query_timeout", Some("9".into()));
+    assert_eq!(variables.get("query_timeout"), Some("9"));
+    variables.set("query_timeout", None);
+    assert_eq!(variables.get("query_timeout"), Some("7"));
+    assert_eq!(variables.get("nosuch"), None);
+    assert!(variables.list().any(|(name, value)| name == "tx_isolation" && value == "REPEATABLE-READ"));
+}

@@ -1,0 +1,218 @@
+//! Puts the frontend together and runs it until it is told to stop.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use object_store::ObjectStore;
+use springtide_catalog::Edit;
+use springtide_contract::config::{EngineConfig, Refusal};
+use springtide_mysql::{ConnectionRegistry, ServerOptions, TlsConfigSource};
+use springtide_query::{Coordinator, CoordinatorOptions, QueryError, WorkerToken};
+use springtide_rpc::{ClusterToken, RpcClient};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    core::{Core, CoreParts, Dirs, SystemClock, local_journal},
+    doors::{CoreSlot, serve_http, serve_rpc},
+    front::{Front, FrontOptions, Ports, SERVER_VERSION},
+};
+
+/// Time that statements have to end by themselves once the frontend was told to stop.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// What a frontend needs. Listeners come bound, so that a port that is taken fails before anything runs.
+pub struct FrontendOptions {
+    /// Settings of the cluster and of frontends.
+    pub config: EngineConfig,
+    /// Where its files are.
+    pub dirs: Dirs,
+    /// The object store at the configured prefix, where the `CLUSTER` object is.
+    pub store: Arc<dyn ObjectStore>,
+    /// The cluster token.
+    pub token: ClusterToken,
+    /// Host name or address under which clients and compute nodes reach this frontend.
+    pub advertised_host: String,
+    /// MySQL protocol.
+    pub mysql: TcpListener,
+    /// HTTP: health, metrics, Stream Load.
+    pub http: TcpListener,
+    /// Calls of compute nodes.
+    pub rpc: TcpListener,
+    /// Certificates for the MySQL port; none offers no TLS.
+    pub tls: Option<TlsConfigSource>,
+    /// Whether `FILES` may read this machine's disk: only `standalone` may.
+    pub local_files: bool,
+    /// Whether statements are kept in the audit table.
+    pub audit: bool,
+    /// The one compute node there is, by its heartbeat address: `standalone` takes a new port at each start, so that every
+    /// other node of the catalog is dropped. `None` leaves nodes to `ALTER SYSTEM`.
+    pub sole_compute_node: Option<SocketAddr>,
+    /// Ends [`run`].
+    pub shutdown: CancellationToken,
+}
+
+impl fmt::Debug for FrontendOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrontendOptions")
+            .field("advertised_host", &self.advertised_host)
+            .field("dirs", &self.dirs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a frontend cannot run, or has ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum FrontendError {
+    /// It refuses to start, for a reason that the operator shows.
+    #[error("{}", .0.message)]
+    Refused(Refusal),
+    /// A port failed.
+    #[error("cannot serve {what}: {source}")]
+    Serve {
+        /// Which port.
+        what: &'static str,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The client for calls to compute nodes cannot be made.
+    #[error("cannot make an HTTP client: {0}")]
+    Client(String),
+    /// The query engine cannot be made.
+    #[error("cannot start the query engine: {0}")]
+    Query(#[from] QueryError),
+    /// Nothing more may be acknowledged: the journal failed. A restart reads what is on disk.
+    #[error("the frontend must restart: {0}")]
+    Failed(String),
+}
+
+/// Runs a frontend until `shutdown` or a failure of the journal. HTTP and RPC answer from the beginning, that they are not
+/// ready yet; MySQL is opened when the catalog is there.
+///
+/// # Errors
+/// See [`FrontendError`].
+pub async fn run(options: FrontendOptions) -> Result<(), FrontendError> {
+    let FrontendOptions {
+        config,
+        dirs,
+        store,
+        token,
+        advertised_host,
+        mysql,
+        http,
+        rpc,
+        tls,
+        local_files,
+        audit,
+        shutdown,
+    } = options;
+    let ports = Ports {
+        mysql: port(&mysql, "MySQL")?,
+        http: port(&http, "HTTP")?,
+        rpc: port(&rpc, "RPC")?,
+    };
+    let client = RpcClient::new(token.clone()).map_err(|error| FrontendError::Client(error.to_string()))?;
+    // Ends everything when one part fails.
+    let stop = shutdown.child_token();
+    let slot = CoreSlot::default();
+    let doors = async {
+        let served = tokio::try_join!(
+            serve_http(slot.clone(), http, stop.clone()),
+            serve_rpc(slot.clone(), token.clone(), rpc, stop.clone()),
+        );
+        stop.cancel();
+        served.map(|_| ()).map_err(|source| FrontendError::Serve {
+            what: "HTTP and RPC",
+            source,
+        })
+    };
+    let statements = async {
+        let parts = CoreParts {
+            config,
+            dirs,
+            store,
+            rpc: client.clone(),
+            rpc_url: rpc_url(&advertised_host, ports.rpc),
+            clock: Arc::new(SystemClock),
+            journal: local_journal(),
+        };
+        let served = match Core::open(parts).await {
+            Ok(core) => {
+                slot.fill(core.clone());
+                let options = FrontOptions {
+                    advertised_host,
+                    ports,
+                    audit,
+                };
+                let served = serve_mysql(&core, client, &token, mysql, tls, local_files, options, &stop).await;
+                core.shutdown().await;
+                served
+            }
+            Err(refusal) => Err(FrontendError::Refused(refusal)),
+        };
+        stop.cancel();
+        served
+    };
+    let (doors, statements) = tokio::join!(doors, statements);
+    statements.and(doors)
+}
+
+fn rpc_url(host: &str, port: u16) -> String {
+    if host.contains(':') {
+        format!("http://[{host}]:{port}")
+    } else {
+        format!("http://{host}:{port}")
+    }
+}
+
+fn port(listener: &TcpListener, what: &'static str) -> Result<u16, FrontendError> {
+    listener
+        .local_addr()
+        .map(|address| address.port())
+        .map_err(|source| FrontendError::Serve { what, source })
+}
+
+#[allow(clippy::too_many_arguments, reason = "called once, to keep the order of starting and stopping in one place")]
+async fn serve_mysql(
+    core: &Core,
+    client: RpcClient,
+    token: &ClusterToken,
+    listener: TcpListener,
+    tls: Option<TlsConfigSource>,
+    local_files: bool,
+    options: FrontOptions,
+    stop: &CancellationToken,
+) -> Result<(), FrontendError> {
+    let worker_token = WorkerToken::new(&token.header())
+        .ok_or_else(|| FrontendError::Client("the cluster token has characters that no HTTP header may have".to_owned()))?;
+    let coordinator = Coordinator::new(
+        core.data_store(),
+        CoordinatorOptions {
+            local_files,
+            ..CoordinatorOptions::new(worker_token)
+        },
+    )?;
+    let front = Front::new(core.clone(), coordinator, client, options, stop.clone());
+    let server = ServerOptions {
+        server_version: SERVER_VERSION.to_owned(),
+        max_connections: usize::try_from(core.config().frontend.max_connections).unwrap_or(usize::MAX),
+        shutdown_grace: STOP_GRACE,
+        tls,
+        registry: ConnectionRegistry::starting_at(1),
+        ..ServerOptions::default()
+    };
+    let serving = springtide_mysql::serve(listener, server, front.clone(), stop.clone());
+    let failed = async {
+        let reason = tokio::select! {
+            reason = core.failed() => Some(reason),
+            () = stop.cancelled() => None,
+        };
+        stop.cancel();
+        reason
+    };
+    let ((), reason) = tokio::join!(serving, failed);
+    front.finish().await;
+    match reason {
+        Some(reason) => Err(FrontendError::Failed(reason)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,4 @@
+//! Tests of the frontend against its public interfaces.
+
+mod core;
+mod doors;
