@@ -28,13 +28,24 @@ pub(crate) struct Found {
 impl Found {
     /// What belongs to the department, cluster or group of this name.
     pub(crate) fn named(self, name: &str) -> Option<Self> {
-        let departments: Vec<Department> = self.departments.into_iter().filter(|department| department.name_any() == name).collect();
+        let departments: Vec<Department> = self
+            .departments
+            .into_iter()
+            .filter(|department| department.name_any() == name)
+            .collect();
         let owns = |namespace: Option<String>| {
-            departments.iter().flat_map(|department| &department.spec.namespaces).any(|owned| Some(&owned.name) == namespace.as_ref())
+            departments
+                .iter()
+                .flat_map(|department| &department.spec.namespaces)
+                .any(|owned| Some(&owned.name) == namespace.as_ref())
         };
         let is_group = |group: &ComputeGroup| group.name_any() == name;
-        let cluster_of_group: Vec<(Option<String>, String)> =
-            self.groups.iter().filter(|group| is_group(group)).map(|group| (group.namespace(), group.spec.cluster.clone())).collect();
+        let cluster_of_group: Vec<(Option<String>, String)> = self
+            .groups
+            .iter()
+            .filter(|group| is_group(group))
+            .map(|group| (group.namespace(), group.spec.cluster.clone()))
+            .collect();
         let clusters: Vec<LakeCluster> = self
             .clusters
             .into_iter()
@@ -63,10 +74,18 @@ pub(crate) async fn everything(place: &Place) -> Result<Found, CommandError> {
     let (client, _) = connect(place).await?;
     let namespace = place.namespace.as_deref();
     let departments: Api<Department> = Api::all(client.clone());
-    let mut departments = match list("departments", departments.list(&ListParams::default().limit(MOST_OBJECTS))).await {
+    let mut departments = match list(
+        "departments",
+        departments.list(&ListParams::default().limit(MOST_OBJECTS)),
+    )
+    .await
+    {
         Ok(departments) => departments,
         // A department's admin may not read Departments, and gets the rest.
-        Err(CommandError::Read { source: kube::Error::Api(status), .. }) if status.is_forbidden() => Vec::new(),
+        Err(CommandError::Read {
+            source: kube::Error::Api(status),
+            ..
+        }) if status.is_forbidden() => Vec::new(),
         Err(error) => return Err(error),
     };
     if let Some(namespace) = namespace {
@@ -99,7 +118,9 @@ async fn connect(place: &Place) -> Result<(Client, String), CommandError> {
         context: place.context.clone(),
         ..KubeConfigOptions::default()
     };
-    let mut config = Config::from_kubeconfig(&options).await.map_err(CommandError::Kubeconfig)?;
+    let mut config = Config::from_kubeconfig(&options)
+        .await
+        .map_err(CommandError::Kubeconfig)?;
     config.connect_timeout = Some(REQUEST_TIMEOUT / 4);
     let namespace = config.default_namespace.clone();
     Ok((Client::try_from(config).map_err(CommandError::Client)?, namespace))
@@ -122,10 +143,16 @@ async fn list<K: Clone + Debug>(
     Ok(limited(what, request).await?.items)
 }
 
-async fn limited<T>(what: &'static str, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CommandError> {
+async fn limited<T>(
+    what: &'static str,
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, CommandError> {
     match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(source)) => Err(CommandError::Read { what, source }),
         Err(_) => Err(CommandError::Slow { what }),
     }
 }
+
+#[cfg(test)]
+mod tests;

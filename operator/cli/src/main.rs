@@ -118,5 +118,7 @@ async fn run(arguments: Arguments) -> Result<(), CommandError> {
             preview::render(&group, now, now + TimeDelta::days(days.into()), time_zone)?
         }
     };
-    std::io::stdout().write_all(text.as_bytes()).map_err(CommandError::Output)
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(CommandError::Output)
 }

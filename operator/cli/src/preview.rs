@@ -19,7 +19,7 @@ pub(crate) enum PreviewError {
     Window {
         index: usize,
         #[source]
-        source: springtide_schedule::WindowError,
+        source: springtide_plan::ScheduleError,
     },
 }
 
@@ -31,15 +31,30 @@ pub(crate) fn render(
     time_zone: Option<Tz>,
 ) -> Result<String, PreviewError> {
     let windows = windows(group)?;
-    let first_zone = || group.spec.schedules.first().and_then(|schedule| schedule.time_zone.parse().ok());
+    let first_zone = || {
+        group
+            .spec
+            .schedules
+            .first()
+            .and_then(|schedule| schedule.time_zone.parse().ok())
+    };
     let zone: Tz = time_zone.or_else(first_zone).unwrap_or(Tz::UTC);
     let replicas = u32::try_from(group.spec.replicas).unwrap_or(0);
     let segments = springtide_schedule::preview(&windows, from, to);
-    let most = segments.iter().map(|segment| wanted(replicas, segment)).max().unwrap_or(0).max(1);
+    let most = segments
+        .iter()
+        .map(|segment| wanted(replicas, segment))
+        .max()
+        .unwrap_or(0)
+        .max(1);
 
     let mut text = String::new();
     let namespace = group.namespace().unwrap_or_default();
-    let _infallible = writeln!(text, "ComputeGroup {namespace}/{}, replicas {replicas}, times in {zone}", group.name_any());
+    let _infallible = writeln!(
+        text,
+        "ComputeGroup {namespace}/{}, replicas {replicas}, times in {zone}",
+        group.name_any()
+    );
     if windows.is_empty() {
         text.push_str("no windows: spec.schedules is empty, so replicas alone decides\n");
     }
@@ -92,7 +107,9 @@ fn reason(segment: &Segment) -> String {
 fn windows(group: &ComputeGroup) -> Result<Vec<Window>, PreviewError> {
     let windows = group.spec.schedules.iter().enumerate();
     windows
-        .map(|(index, schedule)| springtide_plan::window(schedule).map_err(|source| PreviewError::Window { index, source }))
+        .map(|(index, schedule)| {
+            springtide_plan::window(schedule).map_err(|source| PreviewError::Window { index, source })
+        })
         .collect()
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn render(found: &Found, now: DateTime<Utc>) -> String {
             group.namespace().as_deref() == Some(&namespace) && group.spec.cluster == cluster.name_any()
         };
         for group in found.groups.iter().filter(is_its) {
-            group_lines(&mut screen, &namespace, group, now);
+            group_lines(&mut screen, 1, &namespace, group, now);
         }
     }
     let has_cluster = |group: &&ComputeGroup| {
@@ -32,7 +32,7 @@ pub(crate) fn render(found: &Found, now: DateTime<Utc>) -> String {
             .any(|cluster| cluster.namespace() == group.namespace() && cluster.name_any() == group.spec.cluster)
     };
     for group in found.groups.iter().filter(|group| !has_cluster(group)) {
-        group_lines(&mut screen, &group.namespace().unwrap_or_default(), group, now);
+        group_lines(&mut screen, 0, &group.namespace().unwrap_or_default(), group, now);
     }
     if screen.is_empty() {
         screen.push_str("nothing here: no Department, LakeCluster or ComputeGroup\n");
@@ -42,7 +42,11 @@ pub(crate) fn render(found: &Found, now: DateTime<Utc>) -> String {
 
 fn department_lines(screen: &mut String, department: &Department) {
     let status = department.status.clone().unwrap_or_default();
-    line(screen, 0, &format!("Department {}  {}", department.name_any(), verdict(&status.conditions)));
+    line(
+        screen,
+        0,
+        &format!("Department {}  {}", department.name_any(), verdict(&status.conditions)),
+    );
     for namespace in &status.namespaces {
         let ready = if namespace.ready { "ready" } else { "not ready" };
         let text = format!(
@@ -53,37 +57,87 @@ fn department_lines(screen: &mut String, department: &Department) {
         );
         line(screen, 1, &text);
     }
-    troubles(screen, 1, &status.conditions, department.metadata.generation, status.observed_generation);
+    troubles(
+        screen,
+        1,
+        &status.conditions,
+        department.metadata.generation,
+        status.observed_generation,
+    );
     next(screen, 1, &status.conditions, "", "department", &department.name_any());
 }
 
 fn cluster_lines(screen: &mut String, namespace: &str, cluster: &LakeCluster) {
     let status = cluster.status.clone().unwrap_or_default();
     let name = cluster.name_any();
-    line(screen, 0, &format!("LakeCluster {namespace}/{name}  {}", verdict(&status.conditions)));
+    line(
+        screen,
+        0,
+        &format!("LakeCluster {namespace}/{name}  {}", verdict(&status.conditions)),
+    );
     if let Some(endpoint) = &status.endpoint {
-        line(screen, 1, &format!("connect    mysql -h {} -P {}", host(endpoint), port(endpoint)));
+        line(
+            screen,
+            1,
+            &format!("connect    mysql -h {} -P {}", host(endpoint), port(endpoint)),
+        );
     }
     if let Some(secret) = &status.admin_secret {
-        line(screen, 1, &format!("account    Secret {secret}, keys username and password"));
+        line(
+            screen,
+            1,
+            &format!("account    Secret {secret}, keys username and password"),
+        );
     }
     let alive = status.frontends_ready.unwrap_or(0);
-    line(screen, 1, &format!("frontends  {alive} of {} alive", cluster.spec.frontends.replicas));
-    troubles(screen, 1, &status.conditions, cluster.metadata.generation, status.observed_generation);
+    line(
+        screen,
+        1,
+        &format!("frontends  {alive} of {} alive", cluster.spec.frontends.replicas),
+    );
+    troubles(
+        screen,
+        1,
+        &status.conditions,
+        cluster.metadata.generation,
+        status.observed_generation,
+    );
     next(screen, 1, &status.conditions, namespace, "lakecluster", &name);
 }
 
-fn group_lines(screen: &mut String, namespace: &str, group: &ComputeGroup, now: DateTime<Utc>) {
+fn group_lines(screen: &mut String, depth: usize, namespace: &str, group: &ComputeGroup, now: DateTime<Utc>) {
     let status = group.status.clone().unwrap_or_default();
     let name = group.name_any();
-    line(screen, 1, &format!("ComputeGroup {namespace}/{name}  {}", verdict(&status.conditions)));
-    let wanted = status.wanted_replicas.map_or_else(|| "?".to_owned(), |wanted| wanted.to_string());
+    line(
+        screen,
+        depth,
+        &format!("ComputeGroup {namespace}/{name}  {}", verdict(&status.conditions)),
+    );
+    let wanted = status
+        .wanted_replicas
+        .map_or_else(|| "?".to_owned(), |wanted| wanted.to_string());
     let mut why = vec![format!("replicas {}", group.spec.replicas)];
     why.extend(status.floor.map(|floor| format!("at least {floor}")));
     why.extend(status.ceiling.map(|ceiling| format!("at most {ceiling}")));
-    line(screen, 2, &format!("compute  {} of {wanted} serving ({})", status.serving_replicas, why.join(", ")));
+    line(
+        screen,
+        depth + 1,
+        &format!(
+            "compute  {} of {wanted} serving ({})",
+            status.serving_replicas,
+            why.join(", ")
+        ),
+    );
     for window in &status.active_windows {
-        line(screen, 2, &format!("window   {} is open until {}", window.name, moment(&window.closes_at, now)));
+        line(
+            screen,
+            depth + 1,
+            &format!(
+                "window   {} is open until {}",
+                window.name,
+                moment(&window.closes_at, now)
+            ),
+        );
     }
     if let Some(transition) = &status.next_transition {
         let windows = if transition.windows.is_empty() {
@@ -91,11 +145,21 @@ fn group_lines(screen: &mut String, namespace: &str, group: &ComputeGroup, now: 
         } else {
             format!(" ({})", transition.windows.join(", "))
         };
-        let text = format!("next     {} wanted {}{windows}", transition.wanted_replicas, moment(&transition.at, now));
-        line(screen, 2, &text);
+        let text = format!(
+            "next     {} wanted {}{windows}",
+            transition.wanted_replicas,
+            moment(&transition.at, now)
+        );
+        line(screen, depth + 1, &text);
     }
-    troubles(screen, 2, &status.conditions, group.metadata.generation, status.observed_generation);
-    next(screen, 2, &status.conditions, namespace, "computegroup", &name);
+    troubles(
+        screen,
+        depth + 1,
+        &status.conditions,
+        group.metadata.generation,
+        status.observed_generation,
+    );
+    next(screen, depth + 1, &status.conditions, namespace, "computegroup", &name);
 }
 
 /// Whether it can be used, in two words.
@@ -109,21 +173,36 @@ fn verdict(conditions: &[Condition]) -> String {
 }
 
 /// Every condition that is not True, with its whole message.
-fn troubles(screen: &mut String, depth: usize, conditions: &[Condition], generation: Option<i64>, observed: Option<i64>) {
+fn troubles(
+    screen: &mut String,
+    depth: usize,
+    conditions: &[Condition],
+    generation: Option<i64>,
+    observed: Option<i64>,
+) {
     for condition in conditions.iter().filter(|condition| condition.status != "True") {
-        let text = format!("! {} is {}, {}: {}", condition.type_, condition.status, condition.reason, condition.message);
+        let text = format!(
+            "! {} is {}, {}: {}",
+            condition.type_, condition.status, condition.reason, condition.message
+        );
         line(screen, depth, &text);
     }
     if let (Some(generation), Some(observed)) = (generation, observed)
         && observed < generation
     {
-        line(screen, depth, "! the last change has not been looked at yet: does the operator run?");
+        line(
+            screen,
+            depth,
+            "! the last change has not been looked at yet: does the operator run?",
+        );
     }
 }
 
 /// The command that shows more about the first trouble.
 fn next(screen: &mut String, depth: usize, conditions: &[Condition], namespace: &str, kind: &str, name: &str) {
-    let Some(trouble) = conditions.iter().find(|condition| condition.status != "True") else { return };
+    let Some(trouble) = conditions.iter().find(|condition| condition.status != "True") else {
+        return;
+    };
     let command = match trouble.reason.as_str() {
         "PodUnschedulable" | "PodCrashing" | "ImagePullFailed" | "PodRefused" => {
             format!("kubectl -n {namespace} get pods; kubectl -n {namespace} describe pod POD")

@@ -45,7 +45,14 @@ pub(crate) async fn drive<K, Reconciled>(
 {
     let concurrency = context.settings.concurrency;
     let reconciler = move |object: Arc<K>, context: Arc<Context>| Box::pin(one(reconcile, object, context));
-    let results = applier(reconciler, wait_after_failure, context, store, requests, Config::default().concurrency(concurrency));
+    let results = applier(
+        reconciler,
+        wait_after_failure,
+        context,
+        store,
+        requests,
+        Config::default().concurrency(concurrency),
+    );
     results
         .for_each(|result| async {
             // Failures of reconciles are logged where they happen; what remains are objects that are gone.
@@ -72,11 +79,17 @@ where
     let begun = Instant::now();
     let span = tracing::info_span!("reconcile", id = IDS.fetch_add(1, Ordering::Relaxed));
     tracing::debug!(parent: &span, "begins");
-    let mut task = AbortOnDrop(tokio::spawn(reconcile(Arc::clone(&context), object).instrument(span.clone())));
+    let mut task = AbortOnDrop(tokio::spawn(
+        reconcile(Arc::clone(&context), object).instrument(span.clone()),
+    ));
     let result = match tokio::time::timeout(RECONCILE_TIMEOUT, &mut task.0).await {
         Ok(Ok(result)) => result,
-        Ok(Err(join)) => Err(ReconcileError::Panicked { message: panic_message(join) }),
-        Err(_) => Err(ReconcileError::TooLong { limit: RECONCILE_TIMEOUT }),
+        Ok(Err(join)) => Err(ReconcileError::Panicked {
+            message: panic_message(join),
+        }),
+        Err(_) => Err(ReconcileError::TooLong {
+            limit: RECONCILE_TIMEOUT,
+        }),
     };
     let outcome = match &result {
         Ok(_) => "ok",
@@ -95,7 +108,11 @@ where
     result.map(|done| Action::requeue(done.again_after))
 }
 
-fn wait_after_failure<K: Resource<DynamicType = ()>>(object: Arc<K>, _: &ReconcileError, context: Arc<Context>) -> Action {
+fn wait_after_failure<K: Resource<DynamicType = ()>>(
+    object: Arc<K>,
+    _: &ReconcileError,
+    context: Arc<Context>,
+) -> Action {
     Action::requeue(context.backoff.failed(key_of(object.as_ref())))
 }
 

@@ -14,10 +14,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
     jiff::Timestamp,
 };
-use kube::{
-    Api, Client,
-    api::PostParams,
-};
+use kube::{Api, Client, api::PostParams};
 use rand::Rng;
 
 use crate::{health::Health, metrics::Metrics};
@@ -108,7 +105,14 @@ fn decide(
         return Decision::Write(fresh(transitions, lease.acquire_time.clone().unwrap_or(stamp.clone())));
     }
     // The holder's own promise counts, not ours: the two replicas may run with different settings.
-    let promised = Duration::from_secs(lease.lease_duration_seconds.unwrap_or(seconds).max(1).unsigned_abs().into());
+    let promised = Duration::from_secs(
+        lease
+            .lease_duration_seconds
+            .unwrap_or(seconds)
+            .max(1)
+            .unsigned_abs()
+            .into(),
+    );
     let is_silent = sighting.is_some_and(|sighting| now.duration_since(sighting.seen) >= promised);
     if holder.is_empty() || is_silent {
         Decision::Write(fresh(transitions.saturating_add(1), stamp.clone()))
@@ -188,7 +192,9 @@ impl Election {
 
     /// Gives the Lease back, so that another replica need not wait for it to expire. Call it only once nothing acts any more.
     pub async fn release(&mut self) {
-        let Some(Sighting { spec, .. }) = &self.sighting else { return };
+        let Some(Sighting { spec, .. }) = &self.sighting else {
+            return;
+        };
         if spec.holder_identity.as_deref() != Some(&self.settings.identity) {
             return;
         }
@@ -197,7 +203,9 @@ impl Election {
             let spec = lease.spec.get_or_insert_default();
             if spec.holder_identity.as_deref() == Some(&self.settings.identity) {
                 spec.holder_identity = Some(String::new());
-                self.leases.replace(&self.settings.name, &PostParams::default(), &lease).await?;
+                self.leases
+                    .replace(&self.settings.name, &PostParams::default(), &lease)
+                    .await?;
             }
             Ok::<(), kube::Error>(())
         };
@@ -220,7 +228,13 @@ impl Election {
         {
             self.saw(spec.clone());
         }
-        let decision = decide(&self.settings, spec.as_ref(), self.sighting.as_ref(), Instant::now(), Timestamp::now());
+        let decision = decide(
+            &self.settings,
+            spec.as_ref(),
+            self.sighting.as_ref(),
+            Instant::now(),
+            Timestamp::now(),
+        );
         let wanted = match decision {
             Decision::Wait { holder } => return Ok(Some(holder)),
             Decision::Write(wanted) => wanted,
@@ -243,7 +257,9 @@ impl Election {
         if let Some(mut lease) = lease {
             // The resource version is kept: the write fails if the Lease has changed since it was read.
             lease.spec = Some(spec);
-            self.leases.replace(&self.settings.name, &PostParams::default(), &lease).await?;
+            self.leases
+                .replace(&self.settings.name, &PostParams::default(), &lease)
+                .await?;
         } else {
             let lease = Lease {
                 metadata: ObjectMeta {

@@ -69,7 +69,11 @@ pub(crate) enum EngineError {
     Refused { address: String, reason: String },
     /// The statement failed with a MySQL error.
     #[error("`{statement}` failed with error {code}: {message}")]
-    Statement { statement: &'static str, code: u16, message: String },
+    Statement {
+        statement: &'static str,
+        code: u16,
+        message: String,
+    },
     /// The answer is not one that a frontend gives.
     #[error("`{statement}` was answered with {what}")]
     Answer { statement: &'static str, what: String },
@@ -116,7 +120,13 @@ impl Engines {
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub(crate) async fn ask(&self, cluster: &str, login: &Login, label: &'static str, sql: &str) -> Result<Answer, EngineError> {
+    pub(crate) async fn ask(
+        &self,
+        cluster: &str,
+        login: &Login,
+        label: &'static str,
+        sql: &str,
+    ) -> Result<Answer, EngineError> {
         let begun = Instant::now();
         let line = self.line(cluster);
         // Statements to one cluster follow each other: each waits for those before it, and each of them has a time limit.
@@ -149,7 +159,12 @@ impl Engines {
     }
 }
 
-async fn ask_over(line: &mut Option<Line>, login: &Login, label: &'static str, sql: &str) -> Result<Answer, EngineError> {
+async fn ask_over(
+    line: &mut Option<Line>,
+    login: &Login,
+    label: &'static str,
+    sql: &str,
+) -> Result<Answer, EngineError> {
     let fingerprint = fingerprint(login);
     let is_usable = |line: &Line| line.fingerprint == fingerprint && line.used.elapsed() < IDLE_LIMIT;
     let was_open = line.as_ref().is_some_and(is_usable);
@@ -200,7 +215,11 @@ async fn run(line: &mut Option<Line>, login: &Login, label: &'static str, sql: &
     };
     let answer = async {
         let mut result = line.conn.query_iter(sql).await?;
-        let columns = result.columns_ref().iter().map(|column| column.name_str().into_owned()).collect();
+        let columns = result
+            .columns_ref()
+            .iter()
+            .map(|column| column.name_str().into_owned())
+            .collect();
         let mut rows = Vec::new();
         while let Some(row) = result.next().await? {
             if rows.len() == MOST_ROWS {
@@ -253,7 +272,12 @@ fn address(login: &Login) -> String {
 }
 
 fn fingerprint(login: &Login) -> [u8; 32] {
-    let Login { address, port, user, password } = login;
+    let Login {
+        address,
+        port,
+        user,
+        password,
+    } = login;
     let mut hash = Sha256::new();
     for part in [address.to_string().as_str(), port.to_string().as_str(), user, password] {
         hash.update(part);

@@ -29,7 +29,7 @@ pub(crate) struct Notice {
     /// CamelCase reason, one of few.
     pub(crate) reason: String,
     /// What the operator was doing.
-    pub(crate) action: &'static str,
+    pub(crate) action: String,
     /// The whole chain of causes.
     pub(crate) note: String,
 }
@@ -52,7 +52,7 @@ impl std::fmt::Debug for Events {
 impl Events {
     pub(crate) fn new(client: Client, instance: &str) -> Self {
         let reporter = Reporter {
-            controller: crate::settings::FIELD_MANAGER.to_owned(),
+            controller: springtide_plan::compare::FIELD_MANAGER.to_owned(),
             instance: Some(instance.to_owned()),
         };
         Self {
@@ -64,16 +64,25 @@ impl Events {
     /// Tells people, unless they were told the same of the same object lately. A failure is logged and nothing else: no
     /// reconcile may depend on an Event.
     pub(crate) async fn tell(&self, about: &ObjectReference, notice: Notice) {
-        let Notice { is_warning, reason, action, note } = notice;
+        let Notice {
+            is_warning,
+            reason,
+            action,
+            note,
+        } = notice;
         let note = shortened(note);
         if !self.is_news(about, &reason, &note, Instant::now()) {
             return;
         }
         let event = Event {
-            type_: if is_warning { EventType::Warning } else { EventType::Normal },
+            type_: if is_warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            },
             reason,
             note: Some(note),
-            action: action.to_owned(),
+            action,
             secondary: None,
         };
         match tokio::time::timeout(TIMEOUT, self.recorder.publish(&event, about)).await {
@@ -107,7 +116,10 @@ fn is_news(told: &mut Told, key: (String, String), note: &str, now: Instant) -> 
 /// At most [`LONGEST_NOTE`] bytes, cut between characters.
 fn shortened(mut note: String) -> String {
     if note.len() > LONGEST_NOTE {
-        let end = (0..=LONGEST_NOTE - 3).rev().find(|index| note.is_char_boundary(*index)).unwrap_or(0);
+        let end = (0..=LONGEST_NOTE - 3)
+            .rev()
+            .find(|index| note.is_char_boundary(*index))
+            .unwrap_or(0);
         note.truncate(end);
         note.push_str("...");
     }

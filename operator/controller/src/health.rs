@@ -57,7 +57,9 @@ impl Health {
 
     /// A standby is ready too: a rolling update of two replicas must not wait for a leadership that nobody gives up.
     fn is_ready(&self, now: Instant) -> bool {
-        self.lock().api_answered.is_some_and(|answered| now.saturating_duration_since(answered) <= READY_WITHIN)
+        self.lock()
+            .api_answered
+            .is_some_and(|answered| now.saturating_duration_since(answered) <= READY_WITHIN)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Moments> {
@@ -71,8 +73,14 @@ impl Health {
 /// The address cannot be bound.
 pub async fn serve_health(address: SocketAddr, health: Arc<Health>) -> std::io::Result<()> {
     let router = Router::new()
-        .route("/livez", get(|State(health): State<Arc<Health>>| async move { answer(health.is_alive(Instant::now())) }))
-        .route("/readyz", get(|State(health): State<Arc<Health>>| async move { answer(health.is_ready(Instant::now())) }))
+        .route(
+            "/livez",
+            get(|State(health): State<Arc<Health>>| async move { answer(health.is_alive(Instant::now())) }),
+        )
+        .route(
+            "/readyz",
+            get(|State(health): State<Arc<Health>>| async move { answer(health.is_ready(Instant::now())) }),
+        )
         .with_state(health);
     axum::serve(tokio::net::TcpListener::bind(address).await?, router).await
 }

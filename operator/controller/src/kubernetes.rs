@@ -1,17 +1,23 @@
 //! Every request to Kubernetes that is not a watch: with a time limit, and counted when it may change something.
 
-use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt::Debug, future::Future, sync::Arc, time::Duration};
 
-use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::{NamespaceResourceScope, api::core::v1::Event};
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions},
+    api::{
+        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+        Preconditions,
+    },
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use springtide_plan::{ObjectKey, ObjectKind, compare::FIELD_MANAGER};
 
-use crate::{metrics::Metrics, settings::FIELD_MANAGER};
+use crate::metrics::Metrics;
 
+/// Warnings of a namespace that are read at once.
+const MOST_WARNINGS: u32 = 500;
 /// Longest time for one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -83,7 +89,12 @@ impl Kubernetes {
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
     {
         let api = Api::<K>::namespaced(self.client.clone(), namespace);
-        limited("read", || described(&K::kind(&()), Some(namespace), name), api.get_opt(name)).await
+        limited(
+            "read",
+            || described(&K::kind(&()), Some(namespace), name),
+            api.get_opt(name),
+        )
+        .await
     }
 
     /// An object without a namespace as it is now.
@@ -95,64 +106,105 @@ impl Kubernetes {
         limited("read", || described(&K::kind(&()), None, name), api.get_opt(name)).await
     }
 
-    /// Server-side apply of a whole object: makes it, or takes back every field that is ours.
-    pub(crate) async fn apply(&self, object: &Object) -> Result<DynamicObject, KubernetesError> {
-        let Object { resource, namespace, name, body } = object;
-        self.metrics.count_write(&resource.kind, "apply");
+    /// Names of the objects of a kind in a namespace, as they are now.
+    pub(crate) async fn names_in<K>(&self, namespace: &str) -> Result<BTreeSet<String>, KubernetesError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    {
+        let api = Api::<K>::namespaced(self.client.clone(), namespace);
+        let what = || format!("list of {} in {namespace}", K::plural(&()));
+        let list = limited("read", what, api.list_metadata(&ListParams::default())).await?;
+        Ok(list.items.iter().map(ResourceExt::name_any).collect())
+    }
+
+    /// The warnings of a namespace, at most [`MOST_WARNINGS`].
+    pub(crate) async fn warnings(&self, namespace: &str) -> Result<Vec<Event>, KubernetesError> {
+        let api = Api::<Event>::namespaced(self.client.clone(), namespace);
+        let parameters = ListParams::default().fields("type=Warning").limit(MOST_WARNINGS);
+        Ok(
+            limited("read", || format!("events of {namespace}"), api.list(&parameters))
+                .await?
+                .items,
+        )
+    }
+
+    /// Server-side apply of a whole object: makes it, or takes back every field that is ours. Returns the object as it is then.
+    pub(crate) async fn apply(&self, key: &ObjectKey, body: &Value) -> Result<Value, KubernetesError> {
+        self.metrics.count_write(key.kind.kind(), "apply");
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        let api = self.dynamic(resource, namespace.as_deref());
-        limited("apply", || object.describe(), api.patch(name, &parameters, &Patch::Apply(body))).await
+        let patch = Patch::Apply(body);
+        let applied = limited(
+            "apply",
+            || key.to_string(),
+            self.objects(key).patch(&key.name, &parameters, &patch),
+        )
+        .await?;
+        serde_json::to_value(applied).map_err(|source| unreadable("apply", key.to_string(), source))
     }
 
     /// Creates an object that is never changed afterwards; `false` when there is one already.
-    pub(crate) async fn create(&self, object: &Object) -> Result<bool, KubernetesError> {
-        let Object { resource, namespace, name: _, body } = object;
-        self.metrics.count_write(&resource.kind, "create");
-        let api = self.dynamic(resource, namespace.as_deref());
-        let parsed: DynamicObject = serde_json::from_value(body.clone()).map_err(|source| KubernetesError::Request {
-            verb: "create",
-            what: object.describe(),
-            source: Box::new(kube::Error::SerdeError(source)),
-        })?;
+    pub(crate) async fn create(&self, key: &ObjectKey, body: Value) -> Result<bool, KubernetesError> {
+        self.metrics.count_write(key.kind.kind(), "create");
+        let object: DynamicObject =
+            serde_json::from_value(body).map_err(|source| unreadable("create", key.to_string(), source))?;
         let parameters = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()
         };
-        match limited("create", || object.describe(), api.create(&parameters, &parsed)).await {
+        match limited(
+            "create",
+            || key.to_string(),
+            self.objects(key).create(&parameters, &object),
+        )
+        .await
+        {
             Ok(_) => Ok(true),
             Err(error) if error.is_conflict() => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Deletes an object, if it is still the one with `uid`; one that is gone is fine.
-    pub(crate) async fn delete(&self, object: &Reference) -> Result<(), KubernetesError> {
-        let Reference { resource, namespace, name, uid } = object;
-        self.metrics.count_write(&resource.kind, "delete");
+    /// Deletes an object, if it still has this `uid`; one that is gone is fine.
+    pub(crate) async fn delete(&self, key: &ObjectKey, uid: Option<&str>) -> Result<(), KubernetesError> {
+        self.metrics.count_write(key.kind.kind(), "delete");
         let parameters = match uid {
             Some(uid) => DeleteParams::background().preconditions(Preconditions {
-                uid: Some(uid.clone()),
+                uid: Some(uid.to_owned()),
                 resource_version: None,
             }),
             None => DeleteParams::background(),
         };
-        let api = self.dynamic(resource, namespace.as_deref());
-        let what = || described(&resource.kind, namespace.as_deref(), name);
-        match limited("delete", what, api.delete(name, &parameters)).await {
+        match limited(
+            "delete",
+            || key.to_string(),
+            self.objects(key).delete(&key.name, &parameters),
+        )
+        .await
+        {
             Ok(_) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Server-side apply of an object's status alone.
-    pub(crate) async fn apply_status(&self, object: &Object) -> Result<(), KubernetesError> {
-        let Object { resource, namespace, name, body } = object;
+    /// Server-side apply of an object's status alone. Returns the version that the write made.
+    pub(crate) async fn apply_status<K>(&self, object: &K, body: &Value) -> Result<Option<String>, KubernetesError>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let resource = ApiResource::erase::<K>(&());
         self.metrics.count_write(&resource.kind, "status");
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        let api = self.dynamic(resource, namespace.as_deref());
-        let what = || format!("status of {}", object.describe());
-        limited("apply", what, api.patch_status(name, &parameters, &Patch::Apply(body))).await.map(|_| ())
+        let name = object.name_any();
+        let what = || {
+            format!(
+                "status of {}",
+                described(&resource.kind, object.namespace().as_deref(), &name)
+            )
+        };
+        let api = self.dynamic(&resource, object.namespace().as_deref());
+        let applied = limited("apply", what, api.patch_status(&name, &parameters, &Patch::Apply(body))).await?;
+        Ok(applied.resource_version())
     }
 
     /// Sets an object's finalizers, if it is still the version that was read.
@@ -162,7 +214,6 @@ impl Kubernetes {
     {
         let resource = ApiResource::erase::<K>(&());
         self.metrics.count_write(&resource.kind, "finalizers");
-        let api = self.dynamic(&resource, object.namespace().as_deref());
         let patch = json!({"metadata": {
             "uid": object.meta().uid,
             "resourceVersion": object.meta().resource_version,
@@ -172,8 +223,21 @@ impl Kubernetes {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        let what = || format!("finalizers of {}", described(&resource.kind, object.namespace().as_deref(), &object.name_any()));
-        limited("change", what, api.patch_metadata(&object.name_any(), &parameters, &Patch::Merge(patch))).await.map(|_| ())
+        let name = object.name_any();
+        let what = || {
+            format!(
+                "finalizers of {}",
+                described(&resource.kind, object.namespace().as_deref(), &name)
+            )
+        };
+        let api = self.dynamic(&resource, object.namespace().as_deref());
+        limited("change", what, api.patch(&name, &parameters, &Patch::Merge(patch)))
+            .await
+            .map(|_| ())
+    }
+
+    fn objects(&self, key: &ObjectKey) -> Api<DynamicObject> {
+        self.dynamic(&api_resource(key.kind), key.namespace.as_deref())
     }
 
     fn dynamic(&self, resource: &ApiResource, namespace: Option<&str>) -> Api<DynamicObject> {
@@ -184,55 +248,24 @@ impl Kubernetes {
     }
 }
 
-/// An object to be written, with where it goes.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Object {
-    pub(crate) resource: ApiResource,
-    pub(crate) namespace: Option<String>,
-    pub(crate) name: String,
-    /// The whole object, with `apiVersion`, `kind` and `metadata`.
-    pub(crate) body: Value,
-}
-
-impl Object {
-    /// From a typed object; everything that it serialises to is ours.
-    pub(crate) fn of<K>(object: &K) -> Result<Self, serde_json::Error>
-    where
-        K: Resource<DynamicType = ()> + Serialize,
-    {
-        let resource = ApiResource::erase::<K>(&());
-        let mut body = serde_json::to_value(object)?;
-        if let Some(fields) = body.as_object_mut() {
-            fields.insert("apiVersion".to_owned(), Value::from(resource.api_version.clone()));
-            fields.insert("kind".to_owned(), Value::from(resource.kind.clone()));
-        }
-        Ok(Self {
-            resource,
-            namespace: object.namespace(),
-            name: object.name_any(),
-            body,
-        })
-    }
-
-    fn describe(&self) -> String {
-        described(&self.resource.kind, self.namespace.as_deref(), &self.name)
-    }
-}
-
-/// An object to be deleted.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Reference {
-    pub(crate) resource: ApiResource,
-    pub(crate) namespace: Option<String>,
-    pub(crate) name: String,
-    /// Only the object with this identity is meant.
-    pub(crate) uid: Option<String>,
+/// How a client addresses a kind.
+pub(crate) fn api_resource(kind: ObjectKind) -> ApiResource {
+    let (group, version) = kind.api_version().split_once('/').unwrap_or(("", kind.api_version()));
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind.kind()), kind.plural())
 }
 
 fn described(kind: &str, namespace: Option<&str>, name: &str) -> String {
     match namespace {
         Some(namespace) => format!("{kind} {namespace}/{name}"),
         None => format!("{kind} {name}"),
+    }
+}
+
+fn unreadable(verb: &'static str, what: String, source: serde_json::Error) -> KubernetesError {
+    KubernetesError::Request {
+        verb,
+        what,
+        source: Box::new(kube::Error::SerdeError(source)),
     }
 }
 

@@ -1,7 +1,12 @@
-//! The operator: the only place that talks to Kubernetes.
+#![doc = include_str!("../README.md")]
 
+mod apply;
 mod backoff;
+mod cache;
 pub mod clock;
+mod concerned;
+mod context;
+mod drive;
 pub mod election;
 mod engine;
 mod events;
@@ -9,5 +14,10 @@ pub mod health;
 mod kubernetes;
 pub mod logging;
 pub mod metrics;
+mod observe;
+pub mod operator;
+mod reconcile;
+mod report;
 mod secrets;
 pub mod settings;
+mod watch;

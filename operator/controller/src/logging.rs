@@ -17,14 +17,23 @@ pub enum LogFormat {
 /// # Errors
 /// `filter` is not a list of `target=level`; or logging was started before.
 pub fn start(format: LogFormat, filter: &str) -> Result<(), LoggingError> {
-    let filter = EnvFilter::builder().parse(filter).map_err(|source| LoggingError::Filter {
-        filter: filter.to_owned(),
-        source,
-    })?;
+    let filter = EnvFilter::builder()
+        .parse(filter)
+        .map_err(|source| LoggingError::Filter {
+            filter: filter.to_owned(),
+            source,
+        })?;
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Json => registry
-            .with(fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(std::io::stderr))
+            .with(
+                fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_current_span(false)
+                    .with_span_list(true)
+                    .with_writer(std::io::stderr),
+            )
             .try_init(),
         LogFormat::Human => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
     }

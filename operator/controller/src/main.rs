@@ -1,1 +1,105 @@
-fn main() {}
+//! The process: flags, logs, probes, signals.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use clap::Parser;
+use springtide_controller::{
+    clock::SystemClock,
+    health::{Health, serve_health, serve_metrics},
+    logging,
+    metrics::Metrics,
+    operator::{Operator, OperatorError},
+    settings::Settings,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Longest time for opening a connection to the API server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the process ended in failure.
+#[derive(Debug, thiserror::Error)]
+enum ProcessError {
+    #[error(transparent)]
+    Logging(#[from] logging::LoggingError),
+    #[error("cannot find the API server: neither in a pod nor by KUBECONFIG")]
+    Kubeconfig(#[source] kube::config::InferConfigError),
+    #[error("cannot set up the connection to the API server")]
+    Client(#[source] kube::Error),
+    #[error("cannot serve {what} on {address}")]
+    Serve {
+        what: &'static str,
+        address: std::net::SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot listen for signals")]
+    Signals(#[source] std::io::Error),
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let settings = Settings::parse();
+    match run(settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "the operator ends");
+            // Logging may be what failed.
+            if matches!(error, ProcessError::Logging(_)) {
+                use std::io::Write;
+                let _unwritable = writeln!(std::io::stderr(), "error: {error}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(settings: Settings) -> Result<(), ProcessError> {
+    logging::start(settings.log_format, &settings.log)?;
+    // Fails only if a provider is installed already, which is as good.
+    let _already = rustls::crypto::ring::default_provider().install_default();
+    let mut config = kube::Config::infer().await.map_err(ProcessError::Kubeconfig)?;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    let client = kube::Client::try_from(config).map_err(ProcessError::Client)?;
+
+    let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
+    let (health_address, metrics_address) = (settings.health_address, settings.metrics_address);
+    let probes = serve_health(health_address, Arc::clone(&health));
+    let scrapes = serve_metrics(metrics_address, Arc::clone(&metrics));
+    let operator = Operator {
+        settings,
+        clock: Arc::new(SystemClock),
+        metrics,
+        health,
+    };
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "starts");
+    tokio::select! {
+        ended = operator.run(client, stopped()?) => Ok(ended?),
+        served = probes => Err(unserved("probes", health_address, served)),
+        served = scrapes => Err(unserved("metrics", metrics_address, served)),
+    }
+}
+
+/// Ready at SIGTERM or SIGINT.
+fn stopped() -> Result<impl Future<Output = ()>, ProcessError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(ProcessError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ProcessError::Signals)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("told to stop");
+    })
+}
+
+fn unserved(what: &'static str, address: std::net::SocketAddr, served: std::io::Result<()>) -> ProcessError {
+    ProcessError::Serve {
+        what,
+        address,
+        source: served
+            .err()
+            .unwrap_or_else(|| std::io::Error::other("the server ended")),
+    }
+}

@@ -71,7 +71,11 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let histogram = || Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]);
+        let histogram = || {
+            Histogram::new([
+                0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+            ])
+        };
         let mut metrics = Self {
             registry: Registry::with_prefix("springtide"),
             leader: Gauge::default(),
@@ -83,15 +87,40 @@ impl Default for Metrics {
             replicas: Family::default(),
             window_lateness: Family::default(),
         };
-        let Self { registry, leader, reconciles, reconcile_seconds, writes, statements, statement_errors, replicas, window_lateness } =
-            &mut metrics;
+        let Self {
+            registry,
+            leader,
+            reconciles,
+            reconcile_seconds,
+            writes,
+            statements,
+            statement_errors,
+            replicas,
+            window_lateness,
+        } = &mut metrics;
         registry.register("operator_leader", "1 while this replica leads", leader.clone());
         registry.register("reconciles", "Reconciles by kind and outcome", reconciles.clone());
         registry.register("reconcile_seconds", "Time a reconcile took", reconcile_seconds.clone());
-        registry.register("kubernetes_writes", "Requests that change something in Kubernetes, by kind and verb", writes.clone());
-        registry.register("sql_seconds", "Time an administrative statement took", statements.clone());
-        registry.register("sql_errors", "Administrative statements that failed", statement_errors.clone());
-        registry.register("group_replicas", "Compute nodes of a group: wanted, with a pod, and serving", replicas.clone());
+        registry.register(
+            "kubernetes_writes",
+            "Requests that change something in Kubernetes, by kind and verb",
+            writes.clone(),
+        );
+        registry.register(
+            "sql_seconds",
+            "Time an administrative statement took",
+            statements.clone(),
+        );
+        registry.register(
+            "sql_errors",
+            "Administrative statements that failed",
+            statement_errors.clone(),
+        );
+        registry.register(
+            "group_replicas",
+            "Compute nodes of a group: wanted, with a pod, and serving",
+            replicas.clone(),
+        );
         registry.register(
             "window_lateness_seconds",
             "From the start of the last window until its compute served; negative is early",
@@ -105,7 +134,9 @@ impl Metrics {
     /// Counts one finished reconcile.
     pub(crate) fn reconciled(&self, kind: &'static str, outcome: &'static str, took: Duration) {
         self.reconciles.get_or_create(&ReconcileLabels { kind, outcome }).inc();
-        self.reconcile_seconds.get_or_create(&KindLabels { kind }).observe(took.as_secs_f64());
+        self.reconcile_seconds
+            .get_or_create(&KindLabels { kind })
+            .observe(took.as_secs_f64());
     }
 
     /// Counts one request that may change something in Kubernetes.
@@ -116,24 +147,32 @@ impl Metrics {
 
     /// Notes one statement that was answered.
     pub(crate) fn statement(&self, statement: &'static str, took: Duration) {
-        self.statements.get_or_create(&StatementLabels { statement }).observe(took.as_secs_f64());
+        self.statements
+            .get_or_create(&StatementLabels { statement })
+            .observe(took.as_secs_f64());
     }
 
     /// Counts one statement that failed; `error` is a kind, not a text.
     pub(crate) fn statement_failed(&self, statement: &'static str, error: &'static str) {
-        self.statement_errors.get_or_create(&StatementErrorLabels { statement, error }).inc();
+        self.statement_errors
+            .get_or_create(&StatementErrorLabels { statement, error })
+            .inc();
     }
 
     /// Shows a group's compute nodes.
-    pub(crate) fn group_replicas(&self, namespace: &str, group: &str, counts: [u32; 3]) {
+    pub(crate) fn group_replicas(&self, namespace: &str, group: &str, counts: [i32; 3]) {
         for (state, count) in REPLICA_STATES.into_iter().zip(counts) {
-            self.replicas.get_or_create(&replica_labels(namespace, group, state)).set(count.into());
+            self.replicas
+                .get_or_create(&replica_labels(namespace, group, state))
+                .set(count.into());
         }
     }
 
     /// Shows by how much the compute of a window was late.
     pub(crate) fn window_ready(&self, namespace: &str, group: &str, lateness_seconds: f64) {
-        self.window_lateness.get_or_create(&group_labels(namespace, group)).set(lateness_seconds);
+        self.window_lateness
+            .get_or_create(&group_labels(namespace, group))
+            .set(lateness_seconds);
     }
 
     /// Forgets a group that is gone, so that its last values are not reported for ever.

@@ -7,9 +7,6 @@ use springtide_contract::ports;
 
 use crate::logging::LogFormat;
 
-/// The field manager of every server-side apply; changing it would orphan the fields that an earlier release owns.
-pub const FIELD_MANAGER: &str = "springtide-operator";
-
 /// Runs Springtide's controllers: Department, LakeCluster and ComputeGroup.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "springtide-operator", version)]
@@ -29,6 +26,10 @@ pub struct Settings {
     /// Names of Secrets with which nodes pull those images, separated by commas; they must exist in each cluster's namespace.
     #[arg(long, env = "SPRINGTIDE_IMAGE_PULL_SECRETS", value_delimiter = ',')]
     pub image_pull_secrets: Vec<String>,
+
+    /// Domain of the cluster's DNS.
+    #[arg(long, env = "SPRINGTIDE_CLUSTER_DOMAIN", default_value = "cluster.local")]
+    pub cluster_domain: String,
 
     /// Name of this replica in the Lease and in Events; the pod's name in a pod.
     #[arg(long, env = "POD_NAME", default_value = "springtide-operator")]
@@ -64,6 +65,19 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What plans depend on.
+    #[must_use]
+    pub fn for_plans(&self) -> springtide_plan::Settings {
+        springtide_plan::Settings {
+            operator_namespace: self.pod_namespace.clone(),
+            cluster_domain: self.cluster_domain.clone(),
+            engine_image: self.engine_image.clone(),
+            sidecar_image: self.sidecar_image.clone(),
+            image_pull_secrets: self.pull_secrets(),
+            ..springtide_plan::Settings::default()
+        }
+    }
+
     /// How long a silent leader keeps the Lease.
     #[must_use]
     pub fn lease_duration(&self) -> Duration {

@@ -1,8 +1,8 @@
-//! What the operator sees without asking: one watch per kind, a cache that it fills, and who is to be reconciled when
+//! What the operator sees without asking: one watch per kind, the cache that it fills, and who is to be reconciled when
 //! something changes.
 //!
 //! ```text
-//! watch of a kind ──► cache ──► owners of the object ──► queue of the kind of each owner
+//! watch of a kind ──► cache ──► our objects that are concerned ──► the queue of their kind ──► drive
 //! ```
 
 use std::{
@@ -13,229 +13,408 @@ use std::{
 };
 
 use futures::{SinkExt, StreamExt, channel::mpsc};
+use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource, ResourceExt,
+    api::DynamicObject,
     runtime::{
         WatchStreamExt,
         controller::{ReconcileReason, ReconcileRequest},
-        reflector::{ObjectRef, Store, store, store::Writer},
+        reflector::{ObjectRef, store, store::Writer},
         watcher::{self, Event, watcher},
     },
 };
 use serde::de::DeserializeOwned;
-use tokio::task::JoinSet;
+use springtide_crds::{ComputeGroup, Department, LakeCluster};
+use springtide_plan::{ObjectKind, compare::FIELD_MANAGER, names};
+use tokio::{sync::watch, task::JoinSet};
+
+use crate::{
+    cache::{ObjectCache, Scope, TypedCache, key_of},
+    concerned::{self, Target},
+    context::Caches,
+    health::Health,
+    kubernetes::api_resource,
+};
 
 /// Requests that may wait in a kind's queue; the watch waits for room past that. Requests for one object become one as soon
 /// as they are taken out.
 const QUEUE_LENGTH: usize = 1024;
 
-/// The part of the cluster that is watched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
-    /// All namespaces.
-    All,
-    /// These namespaces, at least one.
-    Namespaces(Vec<String>),
-}
-
-impl Scope {
-    /// Where one watch looks: `None` is everywhere.
-    fn places(&self) -> Vec<Option<String>> {
-        match self {
-            Self::All => vec![None],
-            Self::Namespaces(names) => names.iter().cloned().map(Some).collect(),
-        }
-    }
-}
-
-/// The cache of one kind.
-#[derive(Debug)]
-pub(crate) struct Cache<K>
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    stores: BTreeMap<Option<String>, Store<K>>,
-}
-
-impl<K> Cache<K>
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    /// The object of this name, if the watch has seen it.
-    pub(crate) fn get(&self, namespace: Option<&str>, name: &str) -> Option<Arc<K>> {
-        let mut reference = ObjectRef::new(name);
-        reference.namespace = namespace.map(str::to_owned);
-        self.stores.values().find_map(|store| store.get(&reference))
-    }
-
-    /// All objects for which `holds`, in the order of namespace and name.
-    pub(crate) fn select(&self, holds: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
-        let mut found: Vec<Arc<K>> = self.stores.values().flat_map(|store| store.state_filter(&holds)).collect();
-        found.sort_by_key(|object| (object.namespace(), object.name_any()));
-        found
-    }
-
-    /// The caches themselves, one per place that is watched.
-    pub(crate) fn stores(&self) -> impl Iterator<Item = &Store<K>> {
-        self.stores.values()
-    }
-}
-
-/// The writers of a cache, for the watches that fill it.
-type Writers<K> = Vec<(Option<String>, Writer<K>)>;
-
-/// A cache and its writers, one per place of `scope`.
-fn cache<K>(scope: &Scope) -> (Cache<K>, Writers<K>)
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    let mut stores = BTreeMap::new();
-    let mut writers = Vec::new();
-    for place in scope.places() {
-        let (reader, writer) = store();
-        stores.insert(place.clone(), reader);
-        writers.push((place, writer));
-    }
-    (Cache { stores }, writers)
-}
-
-/// An object that is to be reconciled.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Target {
-    Department(String),
-    LakeCluster { namespace: String, name: String },
-    ComputeGroup { namespace: String, name: String },
-}
-
 /// A request to reconcile an object of kind `K`, as its queue takes it.
 pub(crate) type Request<K> = Result<ReconcileRequest<K>, Infallible>;
 
-/// The way into the queues of all kinds.
-#[derive(Clone, Debug)]
-pub(crate) struct Queues {
-    departments: mpsc::Sender<Request<Department>>,
-    /// One per place that is watched, as each place has a controller of its own.
-    clusters: BTreeMap<Option<String>, mpsc::Sender<Request<LakeCluster>>>,
-    groups: BTreeMap<Option<String>, mpsc::Sender<Request<ComputeGroup>>>,
-}
-
-/// The ways out of the queues.
+/// The ways out of the queues, one per place that is watched.
 #[derive(Debug)]
 pub(crate) struct Requests {
-    pub(crate) departments: mpsc::Receiver<Request<Department>>,
+    pub(crate) departments: BTreeMap<Option<String>, mpsc::Receiver<Request<Department>>>,
     pub(crate) clusters: BTreeMap<Option<String>, mpsc::Receiver<Request<LakeCluster>>>,
     pub(crate) groups: BTreeMap<Option<String>, mpsc::Receiver<Request<ComputeGroup>>>,
 }
 
-/// Makes the queues of all kinds.
-pub(crate) fn queues(scope: &Scope) -> (Queues, Requests) {
-    let (departments, department_requests) = mpsc::channel(QUEUE_LENGTH);
-    let mut queues = Queues {
-        departments,
-        clusters: BTreeMap::new(),
-        groups: BTreeMap::new(),
-    };
-    let mut requests = Requests {
-        departments: department_requests,
-        clusters: BTreeMap::new(),
-        groups: BTreeMap::new(),
-    };
-    for place in scope.places() {
-        let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
-        queues.clusters.insert(place.clone(), sender);
-        requests.clusters.insert(place.clone(), receiver);
-        let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
-        queues.groups.insert(place.clone(), sender);
-        requests.groups.insert(place, receiver);
+/// The ways into the queues of all kinds.
+#[derive(Clone, Debug)]
+struct Queues {
+    departments: BTreeMap<Option<String>, mpsc::Sender<Request<Department>>>,
+    clusters: BTreeMap<Option<String>, mpsc::Sender<Request<LakeCluster>>>,
+    groups: BTreeMap<Option<String>, mpsc::Sender<Request<ComputeGroup>>>,
+}
+
+/// All watches of the process. They end when this is dropped.
+pub(crate) struct Watches {
+    pub(crate) caches: Arc<Caches>,
+    pub(crate) requests: Requests,
+    tasks: JoinSet<()>,
+    listed: Vec<watch::Receiver<bool>>,
+}
+
+impl Watches {
+    /// Starts all watches of `scope`.
+    pub(crate) fn start(client: &Client, scope: &Scope, health: &Arc<Health>) -> Self {
+        let department_places = if *scope == Scope::All { vec![None] } else { Vec::new() };
+        let (departments, department_writers) = typed_cache(&department_places);
+        let (clusters, cluster_writers) = typed_cache(&scope.places());
+        let (groups, group_writers) = typed_cache(&scope.places());
+        let (pods, pod_writers) = typed_cache(&scope.places());
+        let caches = Arc::new(Caches {
+            departments,
+            clusters,
+            groups,
+            pods,
+            objects: ObjectCache::default(),
+        });
+        let (department_senders, departments) = queues(&department_places);
+        let (cluster_senders, clusters) = queues(&scope.places());
+        let (group_senders, groups) = queues(&scope.places());
+        let queues = Queues {
+            departments: department_senders,
+            clusters: cluster_senders,
+            groups: group_senders,
+        };
+        let mut start = Start {
+            client: client.clone(),
+            caches: Arc::clone(&caches),
+            queues,
+            health: Arc::clone(health),
+            tasks: JoinSet::new(),
+            listed: Vec::new(),
+        };
+        start.typed(
+            department_writers,
+            |client, _| Api::all(client),
+            None,
+            concerned::by_department,
+        );
+        start.typed(cluster_writers, api_at, None, concerned::by_cluster);
+        start.typed(group_writers, api_at, None, concerned::by_group);
+        start.typed(pod_writers, api_at, Some(names::OWNER_LABEL), concerned::by_pod);
+        for (kind, selector) in watched_kinds(scope) {
+            start.objects(kind, selector, scope);
+        }
+        Self {
+            caches,
+            requests: Requests {
+                departments,
+                clusters,
+                groups,
+            },
+            tasks: start.tasks,
+            listed: start.listed,
+        }
     }
-    (queues, requests)
+
+    /// Returns when every cache holds what the API server has.
+    pub(crate) async fn wait_until_listed(&mut self) {
+        for listed in &mut self.listed {
+            // The sender lives in the watch's task, which ends only with this.
+            let _ended = listed.wait_for(|is_listed| *is_listed).await;
+        }
+    }
+
+    /// Watches that run.
+    pub(crate) fn count(&self) -> usize {
+        self.tasks.len()
+    }
+}
+
+/// The kinds that are cached as JSON, with the label that an object must have to be seen.
+fn watched_kinds(scope: &Scope) -> Vec<(ObjectKind, Option<&'static str>)> {
+    let ours = Some(names::OWNER_LABEL);
+    let mut kinds = vec![
+        (ObjectKind::ServiceAccount, ours),
+        (ObjectKind::ConfigMap, ours),
+        (ObjectKind::Service, ours),
+        (ObjectKind::PodDisruptionBudget, ours),
+        (ObjectKind::NetworkPolicy, ours),
+        (ObjectKind::StatefulSet, ours),
+        // Made by the StatefulSet controller, with the labels that select its pods.
+        (ObjectKind::PersistentVolumeClaim, Some(names::CLUSTER_LABEL)),
+        // Quotas count whoever has made them.
+        (ObjectKind::ResourceQuota, None),
+    ];
+    if *scope == Scope::All {
+        kinds.extend([
+            (ObjectKind::LimitRange, ours),
+            (ObjectKind::RoleBinding, ours),
+            // A department may be given a namespace that exists already.
+            (ObjectKind::Namespace, None),
+        ]);
+    }
+    kinds
+}
+
+/// What every watch needs while they are started.
+struct Start {
+    client: Client,
+    caches: Arc<Caches>,
+    queues: Queues,
+    health: Arc<Health>,
+    tasks: JoinSet<()>,
+    listed: Vec<watch::Receiver<bool>>,
+}
+
+impl Start {
+    fn typed<K>(
+        &mut self,
+        writers: Writers<K>,
+        api: fn(Client, Option<&str>) -> Api<K>,
+        selector: Option<&'static str>,
+        concerned: fn(&Caches, &K) -> Vec<Target>,
+    ) where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    {
+        for (place, writer) in writers {
+            let follower = self.follower(selector, K::kind(&()).into_owned());
+            let api = api(self.client.clone(), place.as_deref());
+            self.tasks.spawn(follower.typed(api, writer, concerned));
+        }
+    }
+
+    fn objects(&mut self, kind: ObjectKind, selector: Option<&'static str>, scope: &Scope) {
+        let places = if kind.is_namespaced() {
+            scope.places()
+        } else {
+            vec![None]
+        };
+        for place in places {
+            let follower = self.follower(selector, kind.kind().to_owned());
+            let resource = api_resource(kind);
+            let api: Api<DynamicObject> = match &place {
+                Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+                None => Api::all_with(self.client.clone(), &resource),
+            };
+            self.tasks.spawn(follower.objects(api, kind, place));
+        }
+    }
+
+    fn follower(&mut self, selector: Option<&'static str>, kind: String) -> Follower {
+        let (sender, receiver) = watch::channel(false);
+        self.listed.push(receiver);
+        Follower {
+            kind,
+            config: selector.map_or_else(watcher::Config::default, |selector| {
+                watcher::Config::default().labels(selector)
+            }),
+            caches: Arc::clone(&self.caches),
+            queues: self.queues.clone(),
+            health: Arc::clone(&self.health),
+            is_listed: sender,
+            named: BTreeSet::new(),
+        }
+    }
+}
+
+/// Fills one cache from one watch, for ever, and asks for the reconciles that its changes call for.
+struct Follower {
+    kind: String,
+    config: watcher::Config,
+    caches: Arc<Caches>,
+    queues: Queues,
+    health: Arc<Health>,
+    is_listed: watch::Sender<bool>,
+    /// Who is concerned by the objects of a list that is being read.
+    named: BTreeSet<Target>,
+}
+
+impl Follower {
+    async fn typed<K>(mut self, api: Api<K>, mut writer: Writer<K>, concerned: fn(&Caches, &K) -> Vec<Target>)
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    {
+        let mut events = std::pin::pin!(
+            watcher(api, self.config.clone())
+                .default_backoff()
+                .modify(|object| object.managed_fields_mut().clear())
+        );
+        while let Some(event) = events.next().await {
+            let Some(event) = self.checked(event) else { continue };
+            writer.apply_watcher_event(&event);
+            self.ask(&event, |caches, object| concerned(caches, object)).await;
+        }
+    }
+
+    async fn objects(mut self, api: Api<DynamicObject>, kind: ObjectKind, place: Option<String>) {
+        let mut events = std::pin::pin!(
+            watcher(api, self.config.clone())
+                .default_backoff()
+                .modify(keep_our_notes)
+        );
+        let mut listed = BTreeSet::new();
+        while let Some(event) = events.next().await {
+            let Some(event) = self.checked(event) else { continue };
+            match &event {
+                Event::Init => listed.clear(),
+                Event::InitApply(object) | Event::Apply(object) => {
+                    if let Ok(body) = serde_json::to_value(object) {
+                        listed.extend(key_of(kind, &body));
+                        self.caches.objects.put(kind, &body);
+                    }
+                }
+                Event::Delete(object) => {
+                    let metadata = serde_json::json!({"metadata": object.metadata});
+                    if let Some(key) = key_of(kind, &metadata) {
+                        self.caches.objects.remove(&key);
+                    }
+                }
+                Event::InitDone => {
+                    self.caches.objects.retain(kind, place.as_deref(), &listed);
+                    listed.clear();
+                }
+            }
+            self.ask(&event, |caches, object| concerned::by_object(caches, kind, object))
+                .await;
+        }
+    }
+
+    /// The event, or nothing where the watch was interrupted; it starts again by itself.
+    fn checked<K>(&self, event: watcher::Result<Event<K>>) -> Option<Event<K>> {
+        match event {
+            Ok(event) => {
+                self.health.api_answered();
+                Some(event)
+            }
+            Err(error) => {
+                tracing::warn!(kind = self.kind, error = %error, "watch interrupted; it starts again");
+                None
+            }
+        }
+    }
+
+    async fn ask<K: ResourceExt>(&mut self, event: &Event<K>, concerned: impl Fn(&Caches, &K) -> Vec<Target>) {
+        let (object, what) = match event {
+            Event::Init => {
+                self.named.clear();
+                return;
+            }
+            // What is listed counts from the end of the list on, so nobody is called before that.
+            Event::InitApply(object) => {
+                let targets = concerned(&self.caches, object);
+                self.named.extend(targets);
+                return;
+            }
+            Event::InitDone => {
+                self.is_listed.send_replace(true);
+                for target in std::mem::take(&mut self.named) {
+                    self.queues.push(&target, "operator or watch started").await;
+                }
+                return;
+            }
+            Event::Apply(object) => (object, "changed"),
+            Event::Delete(object) => (object, "deleted"),
+        };
+        let targets = concerned(&self.caches, object);
+        if targets.is_empty() {
+            return;
+        }
+        let cause = format!("{} {} {what}", self.kind, object.name_any());
+        for target in targets {
+            self.queues.push(&target, &cause).await;
+        }
+    }
+}
+
+/// Drops what others have noted about their fields, but leaves one note as a sign that there are notes.
+fn keep_our_notes(object: &mut DynamicObject) {
+    let notes = object.managed_fields_mut();
+    if notes.iter().any(|note| note.manager.as_deref() == Some(FIELD_MANAGER)) {
+        notes.retain(|note| note.manager.as_deref() == Some(FIELD_MANAGER));
+    } else {
+        notes.truncate(1);
+    }
 }
 
 impl Queues {
     /// Asks for a reconcile of `target`, and waits while its queue is full.
     async fn push(&mut self, target: &Target, cause: &str) {
         match target {
-            Target::Department(name) => send(Some(&mut self.departments), ObjectRef::new(name), cause).await,
-            Target::LakeCluster { namespace, name } => {
-                send(at(&mut self.clusters, namespace), ObjectRef::new(name).within(namespace), cause).await;
-            }
-            Target::ComputeGroup { namespace, name } => {
-                send(at(&mut self.groups, namespace), ObjectRef::new(name).within(namespace), cause).await;
-            }
+            Target::Department(name) => send(&mut self.departments, None, name, cause).await,
+            Target::LakeCluster { namespace, name } => send(&mut self.clusters, Some(namespace), name, cause).await,
+            Target::ComputeGroup { namespace, name } => send(&mut self.groups, Some(namespace), name, cause).await,
         }
     }
 }
 
-fn at<'queues, K: Resource>(
-    queues: &'queues mut BTreeMap<Option<String>, mpsc::Sender<Request<K>>>,
-    namespace: &str,
-) -> Option<&'queues mut mpsc::Sender<Request<K>>> {
-    let key = if queues.contains_key(&None) { None } else { Some(namespace.to_owned()) };
-    queues.get_mut(&key)
-}
-
-async fn send<K>(queue: Option<&mut mpsc::Sender<Request<K>>>, obj_ref: ObjectRef<K>, cause: &str)
-where
+async fn send<K>(
+    queues: &mut BTreeMap<Option<String>, mpsc::Sender<Request<K>>>,
+    namespace: Option<&String>,
+    name: &str,
+    cause: &str,
+) where
     K: Resource<DynamicType = ()>,
 {
-    let Some(queue) = queue else { return };
-    let reason = ReconcileReason::Custom { reason: cause.to_owned() };
+    let place = if queues.contains_key(&None) {
+        None
+    } else {
+        namespace.cloned()
+    };
+    let Some(queue) = queues.get_mut(&place) else { return };
+    let mut obj_ref = ObjectRef::new(name);
+    obj_ref.namespace = namespace.cloned();
+    let reason = ReconcileReason::Custom {
+        reason: cause.to_owned(),
+    };
     // The receiver ends only together with this watch.
     let _ended = queue.send(Ok(ReconcileRequest { obj_ref, reason })).await;
 }
 
-/// Which objects of ours are concerned when an object of kind `K` changes.
-type Concerned<K> = fn(&Caches, &K) -> Vec<Target>;
+type Writers<K> = Vec<(Option<String>, Writer<K>)>;
 
-/// Fills one cache from one watch, for ever, and asks for the reconciles that its changes call for.
-async fn follow<K>(
-    api: Api<K>,
-    selector: Option<&'static str>,
-    mut writer: Writer<K>,
-    concerned: Concerned<K>,
-    caches: Arc<Caches>,
-    mut queues: Queues,
-) where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+/// A cache and its writers, one per place.
+fn typed_cache<K>(places: &[Option<String>]) -> (TypedCache<K>, Writers<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    let config = selector.map_or_else(watcher::Config::default, |selector| watcher::Config::default().labels(selector));
-    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
-    let kind = K::kind(&());
-    let mut listed = BTreeSet::new();
-    while let Some(event) = events.next().await {
-        let event = match event {
-            Ok(event) => event,
-            Err(error) => {
-                tracing::warn!(%kind, error = %error, "watch interrupted; starts again");
-                continue;
-            }
-        };
-        writer.apply_watcher_event(&event);
-        match event {
-            Event::Init => listed.clear(),
-            // What is listed becomes visible in the cache at the end of the list, so nobody is called before that.
-            Event::InitApply(object) => listed.extend(concerned(&caches, &object)),
-            Event::InitDone => {
-                for target in std::mem::take(&mut listed) {
-                    queues.push(&target, "operator started or watch restarted").await;
-                }
-            }
-            Event::Apply(object) => notify(&caches, &mut queues, concerned, &object, "changed").await,
-            Event::Delete(object) => notify(&caches, &mut queues, concerned, &object, "deleted").await,
-        }
+    let mut stores = BTreeMap::new();
+    let mut writers = Vec::new();
+    for place in places {
+        let (reader, writer) = store();
+        stores.insert(place.clone(), reader);
+        writers.push((place.clone(), writer));
     }
+    (TypedCache::new(stores), writers)
 }
 
-async fn notify<K>(caches: &Caches, queues: &mut Queues, concerned: Concerned<K>, object: &K, what: &str)
+type Ends<K> = (
+    BTreeMap<Option<String>, mpsc::Sender<Request<K>>>,
+    BTreeMap<Option<String>, mpsc::Receiver<Request<K>>>,
+);
+
+fn queues<K: Resource>(places: &[Option<String>]) -> Ends<K> {
+    places
+        .iter()
+        .map(|place| {
+            let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
+            ((place.clone(), sender), (place.clone(), receiver))
+        })
+        .unzip()
+}
+
+fn api_at<K>(client: Client, place: Option<&str>) -> Api<K>
 where
-    K: Resource<DynamicType = ()>,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
-    let targets = concerned(caches, object);
-    if targets.is_empty() {
-        return;
-    }
-    let cause = format!("{} {} {what}", K::kind(&()), object.name_any());
-    for target in targets {
-        queues.push(&target, &cause).await;
+    match place {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
     }
 }

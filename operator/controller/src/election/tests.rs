@@ -24,7 +24,13 @@ fn held_by(holder: &str) -> LeaseSpec {
 fn decided(lease: Option<LeaseSpec>, unchanged: Duration) -> Decision {
     let start = Instant::now();
     let sighting = lease.clone().map(|spec| Sighting { spec, seen: start });
-    decide(&settings(), lease.as_ref(), sighting.as_ref(), start + unchanged, Timestamp::MAX)
+    decide(
+        &settings(),
+        lease.as_ref(),
+        sighting.as_ref(),
+        start + unchanged,
+        Timestamp::MAX,
+    )
 }
 
 fn written(decision: Decision) -> LeaseSpec {

@@ -8,7 +8,12 @@ fn key() -> (String, String) {
 fn the_same_text_is_told_once_an_hour() {
     let (mut told, now) = (Told::new(), Instant::now());
     assert!(is_news(&mut told, key(), "image not found", now));
-    assert!(!is_news(&mut told, key(), "image not found", now + Duration::from_secs(60)));
+    assert!(!is_news(
+        &mut told,
+        key(),
+        "image not found",
+        now + Duration::from_secs(60)
+    ));
     assert!(is_news(&mut told, key(), "image not found", now + QUIET));
 }
 

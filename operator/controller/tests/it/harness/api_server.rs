@@ -28,9 +28,17 @@ pub fn api_server() -> &'static ApiServer {
 impl ApiServer {
     fn start() -> Self {
         let binary = binary();
-        let dir = tempfile::Builder::new().prefix("springtide-api-server-").tempdir().unwrap().keep();
+        let dir = tempfile::Builder::new()
+            .prefix("springtide-api-server-")
+            .tempdir()
+            .unwrap()
+            .keep();
         let [etcd, peer, port] = free_ports();
-        std::fs::write(dir.join("tokens.csv"), format!("{TOKEN},administrator,administrator,system:masters\n")).unwrap();
+        std::fs::write(
+            dir.join("tokens.csv"),
+            format!("{TOKEN},administrator,administrator,system:masters\n"),
+        )
+        .unwrap();
         let kubeconfig = format!(
             "{{apiVersion: v1, kind: Config, current-context: test, \
              clusters: [{{name: test, cluster: {{server: \"https://127.0.0.1:{port}\", insecure-skip-tls-verify: true}}}}], \
@@ -58,7 +66,11 @@ impl ApiServer {
         let deadline = Instant::now() + Duration::from_secs(120);
         while ready(&client).await.is_err() {
             let log = || std::fs::read_to_string(self.dir.join("apiserver.log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "the API server did not become ready:\n{}", last_lines(&log()));
+            assert!(
+                Instant::now() < deadline,
+                "the API server did not become ready:\n{}",
+                last_lines(&log())
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         client
@@ -83,14 +95,26 @@ async fn ready(client: &Client) -> Result<(), kube::Error> {
 pub async fn writes(client: &Client) -> u64 {
     let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
     let text = client.request_text(request).await.unwrap();
-    let counts = text.lines().filter(|line| line.starts_with("apiserver_request_total{")).filter(|line| {
-        let has = |label: &str, values: &[&str]| values.iter().any(|value| line.contains(&format!("{label}=\"{value}\"")));
-        has("verb", &["POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION"])
-            && !has("resource", &["leases", "events", "tokenreviews", "subjectaccessreviews"])
-            && !has("subresource", &["status"])
-            && !line.contains("dry_run=\"All\"")
-    });
-    counts.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
+    let counts = text
+        .lines()
+        .filter(|line| line.starts_with("apiserver_request_total{"))
+        .filter(|line| {
+            let has = |label: &str, values: &[&str]| {
+                values
+                    .iter()
+                    .any(|value| line.contains(&format!("{label}=\"{value}\"")))
+            };
+            has("verb", &["POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION"])
+                && !has(
+                    "resource",
+                    &["leases", "events", "tokenreviews", "subjectaccessreviews"],
+                )
+                && !has("subresource", &["status"])
+                && !line.contains("dry_run=\"All\"")
+        });
+    counts
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64)
+        .sum()
 }
 
 /// Status writes, by the server's own counters.
@@ -103,14 +127,20 @@ pub async fn status_writes(client: &Client) -> u64 {
             && line.contains("group=\"springtide.dev\"")
             && !line.contains("verb=\"GET\"")
     });
-    counts.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
+    counts
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64)
+        .sum()
 }
 
 /// Where the Kubernetes binary is: said by the environment, or in the cache of `e2e/kubernetes/build`.
 fn binary() -> PathBuf {
     if let Ok(path) = std::env::var("SPRINGTIDE_KUBERNETES_BIN") {
         let path = PathBuf::from(path);
-        assert!(path.is_file(), "SPRINGTIDE_KUBERNETES_BIN names {}, which is not a file", path.display());
+        assert!(
+            path.is_file(),
+            "SPRINGTIDE_KUBERNETES_BIN names {}, which is not a file",
+            path.display()
+        );
         return path;
     }
     let cache = std::env::var("SPRINGTIDE_CACHE").map_or_else(

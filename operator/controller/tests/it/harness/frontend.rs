@@ -54,12 +54,16 @@ impl Frontend {
         let stop = CancellationToken::new();
         let (address, listener) = loop {
             let address = IpAddr::from([127, rand::random(), rand::random(), rand::random_range(2..250)]);
-            if let Ok(listener) = TcpListener::bind(SocketAddr::new(address, springtide_contract::ports::FE_MYSQL)).await {
+            if let Ok(listener) =
+                TcpListener::bind(SocketAddr::new(address, springtide_contract::ports::FE_MYSQL)).await
+            {
                 break (address, listener);
             }
         };
         let shared = Arc::clone(&catalog);
-        let factory = move |_: ConnectionInfo| Session { catalog: Arc::clone(&shared) };
+        let factory = move |_: ConnectionInfo| Session {
+            catalog: Arc::clone(&shared),
+        };
         tokio::spawn(serve(listener, ServerOptions::default(), factory, stop.clone()));
         Self { address, catalog, stop }
     }
@@ -107,7 +111,12 @@ impl Handler for Session {
         Err(MysqlError::new(1295, b"HY000", "the operator prepares nothing"))
     }
 
-    async fn execute(&mut self, _id: u32, _parameters: &[Parameter], _out: &mut ResultWriter) -> Result<(), MysqlError> {
+    async fn execute(
+        &mut self,
+        _id: u32,
+        _parameters: &[Parameter],
+        _out: &mut ResultWriter,
+    ) -> Result<(), MysqlError> {
         Err(MysqlError::new(1295, b"HY000", "the operator prepares nothing"))
     }
 
@@ -118,7 +127,11 @@ impl Handler for Session {
     }
 }
 
-async fn write(out: &mut ResultWriter, columns: &[&str], rows: &[Vec<String>]) -> Result<(), springtide_mysql::WriteError> {
+async fn write(
+    out: &mut ResultWriter,
+    columns: &[&str],
+    rows: &[Vec<String>],
+) -> Result<(), springtide_mysql::WriteError> {
     let columns: Vec<Column> = columns.iter().map(|name| Column::text(*name)).collect();
     out.result_set(&columns).await?;
     for row in rows {
@@ -129,13 +142,49 @@ async fn write(out: &mut ResultWriter, columns: &[&str], rows: &[Vec<String>]) -
 }
 
 const FRONTEND_COLUMNS: [&str; 17] = [
-    "Id", "Name", "IP", "EditLogPort", "HttpPort", "QueryPort", "RpcPort", "Role", "ClusterId", "Join", "Alive",
-    "ReplayedJournalId", "LastHeartbeat", "IsHelper", "ErrMsg", "StartTime", "Version",
+    "Id",
+    "Name",
+    "IP",
+    "EditLogPort",
+    "HttpPort",
+    "QueryPort",
+    "RpcPort",
+    "Role",
+    "ClusterId",
+    "Join",
+    "Alive",
+    "ReplayedJournalId",
+    "LastHeartbeat",
+    "IsHelper",
+    "ErrMsg",
+    "StartTime",
+    "Version",
 ];
 const NODE_COLUMNS: [&str; 25] = [
-    "ComputeNodeId", "IP", "HeartbeatPort", "BePort", "HttpPort", "BrpcPort", "LastStartTime", "LastHeartbeat", "Alive",
-    "SystemDecommissioned", "ClusterDecommissioned", "ErrMsg", "Version", "CpuCores", "MemLimit", "NumRunningQueries",
-    "MemUsedPct", "CpuUsedPct", "DataCacheMetrics", "HasStoragePath", "StarletPort", "WorkerId", "WarehouseName", "TabletNum",
+    "ComputeNodeId",
+    "IP",
+    "HeartbeatPort",
+    "BePort",
+    "HttpPort",
+    "BrpcPort",
+    "LastStartTime",
+    "LastHeartbeat",
+    "Alive",
+    "SystemDecommissioned",
+    "ClusterDecommissioned",
+    "ErrMsg",
+    "Version",
+    "CpuCores",
+    "MemLimit",
+    "NumRunningQueries",
+    "MemUsedPct",
+    "CpuUsedPct",
+    "DataCacheMetrics",
+    "HasStoragePath",
+    "StarletPort",
+    "WorkerId",
+    "WarehouseName",
+    "TabletNum",
     "StatusCode",
 ];
 
@@ -151,11 +200,20 @@ impl Catalog {
         if upper == "SHOW COMPUTE NODES" {
             return Ok(Some((NODE_COLUMNS.to_vec(), self.compute_nodes())));
         }
-        let nodes: Vec<String> = statement.split(['\'', '"']).skip(1).step_by(2).map(str::to_owned).collect();
+        let nodes: Vec<String> = statement
+            .split(['\'', '"'])
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect();
         if upper.starts_with("ALTER SYSTEM ADD COMPUTE NODE") {
             for node in nodes.iter().filter(|node| node.contains(':')) {
                 if self.nodes.contains_key(node) {
-                    return Err(MysqlError::new(1064, b"HY000", format!("Compute node already exists with same host:{node}")));
+                    return Err(MysqlError::new(
+                        1064,
+                        b"HY000",
+                        format!("Compute node already exists with same host:{node}"),
+                    ));
                 }
                 self.nodes.insert(node.clone(), self.next_id);
                 self.next_id += 1;
@@ -163,11 +221,19 @@ impl Catalog {
         } else if upper.starts_with("ALTER SYSTEM DROP COMPUTE NODE") {
             for node in nodes.iter().filter(|node| node.contains(':')) {
                 if self.nodes.remove(node).is_none() {
-                    return Err(MysqlError::new(1064, b"HY000", format!("compute node does not exists[{node}]")));
+                    return Err(MysqlError::new(
+                        1064,
+                        b"HY000",
+                        format!("compute node does not exists[{node}]"),
+                    ));
                 }
             }
         } else {
-            return Err(MysqlError::new(1064, b"42000", format!("a test's frontend does not know: {statement}")));
+            return Err(MysqlError::new(
+                1064,
+                b"42000",
+                format!("a test's frontend does not know: {statement}"),
+            ));
         }
         self.changes.push(statement.to_owned());
         Ok(None)

@@ -36,9 +36,16 @@ pub async fn play(client: Client, script: Arc<Mutex<Script>>) {
     }
 }
 
-async fn turn(client: &Client, script: &Mutex<Script>, addresses: &mut BTreeMap<String, IpAddr>) -> Result<(), kube::Error> {
+async fn turn(
+    client: &Client,
+    script: &Mutex<Script>,
+    addresses: &mut BTreeMap<String, IpAddr>,
+) -> Result<(), kube::Error> {
     let everywhere: Api<Pod> = Api::all(client.clone());
-    let pods = everywhere.list(&ListParams::default().labels(springtide_plan::SELECTOR)).await?.items;
+    let pods = everywhere
+        .list(&ListParams::default().labels(springtide_plan::names::CLUSTER_LABEL))
+        .await?
+        .items;
     let mut running: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for pod in &pods {
         let namespace = pod.namespace().unwrap_or_default();
@@ -49,7 +56,10 @@ async fn turn(client: &Client, script: &Mutex<Script>, addresses: &mut BTreeMap<
         };
         let api: Api<Pod> = Api::namespaced(client.clone(), &namespace);
         if pod.metadata.deletion_timestamp.is_some() {
-            ignoring_absence(api.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await)?;
+            ignoring_absence(
+                api.delete(&pod.name_any(), &DeleteParams::default().grace_period(0))
+                    .await,
+            )?;
             continue;
         }
         if is_stuck {
@@ -59,7 +69,9 @@ async fn turn(client: &Client, script: &Mutex<Script>, addresses: &mut BTreeMap<
         let is_frontend = is_frontend(pod);
         let address = match (&frontend, is_frontend) {
             (Some(frontend), true) => frontend.address,
-            _ => *addresses.entry(pod.uid().unwrap_or_default()).or_insert_with(|| IpAddr::from([10, 244, rand::random(), rand::random()])),
+            _ => *addresses
+                .entry(pod.uid().unwrap_or_default())
+                .or_insert_with(|| IpAddr::from([10, 244, rand::random(), rand::random()])),
         };
         if pod.status.as_ref().and_then(|status| status.phase.as_deref()) != Some("Running") {
             let status = json!({"status": {
@@ -71,14 +83,21 @@ async fn turn(client: &Client, script: &Mutex<Script>, addresses: &mut BTreeMap<
                     {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-22T08:00:00Z"},
                 ],
             }});
-            ignoring_absence(api.patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(status)).await)?;
+            ignoring_absence(
+                api.patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(status))
+                    .await,
+            )?;
         }
     }
     let script = script.lock().unwrap();
     for (namespace, frontend) in &script.frontends {
         let pods = running.remove(namespace).unwrap_or_default();
         let mut catalog = frontend.catalog.lock().unwrap();
-        catalog.leader = pods.iter().find(|pod| pod.contains("-fe-")).cloned().unwrap_or_default();
+        catalog.leader = pods
+            .iter()
+            .find(|pod| pod.contains("-fe-"))
+            .cloned()
+            .unwrap_or_default();
         catalog.running = pods;
     }
     Ok(())

@@ -1,0 +1,47 @@
+use serde_json::json;
+
+use super::*;
+
+fn group(schedules: serde_json::Value) -> ComputeGroup {
+    let body = json!({
+        "metadata": {"namespace": "retail", "name": "etl"},
+        "spec": {"cluster": "lake", "replicas": 2, "schedules": schedules},
+    });
+    serde_json::from_value(body).unwrap()
+}
+
+fn two_days(group: &ComputeGroup) -> Result<String, PreviewError> {
+    let from = "2026-11-22T23:00:00Z".parse().unwrap();
+    render(group, from, from + chrono::TimeDelta::days(2), None)
+}
+
+#[test]
+fn a_day_with_a_window_shows_its_three_parts_in_the_windows_own_time() {
+    let group = group(
+        json!([{"name": "morning", "start": "0 8 * * MON", "until": "18:00", "timeZone": "Europe/Prague",
+        "minReplicas": 8, "leadTime": "5m"}]),
+    );
+    insta::assert_snapshot!(two_days(&group).unwrap(), @r"
+    ComputeGroup retail/etl, replicas 2, times in Europe/Prague
+
+    Monday 23 November 2026
+      00:00 - 07:55               2 ##########
+      07:55 - 18:00               8 ######################################## at least 8; morning
+      18:00 - Wed 25 Nov 00:00    2 ##########
+    ");
+}
+
+#[test]
+fn no_windows_is_said() {
+    let text = two_days(&group(json!([]))).unwrap();
+    assert!(text.contains("spec.schedules is empty"), "{text}");
+}
+
+#[test]
+fn a_window_that_makes_no_sense_is_named() {
+    let group = group(
+        json!([{"name": "morning", "start": "0 8 * * *", "duration": "1h", "timeZone": "Europe/Atlantis", "minReplicas": 1}]),
+    );
+    let message = two_days(&group).unwrap_err().to_string();
+    assert!(message.starts_with("spec.schedules[0].timeZone"), "{message}");
+}

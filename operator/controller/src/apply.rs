@@ -1,0 +1,214 @@
+//! Apply: does what a plan says, in its order, and stops at the first thing that fails.
+
+use std::collections::BTreeMap;
+
+use kube::Resource;
+use serde_json::{Value, json};
+use springtide_crds::LakeCluster;
+use springtide_plan::{
+    Action, AdminStatement, DesiredObject, ObjectKey, SecretField, SecretToCreate,
+    names::{self, FINALIZER},
+};
+
+use crate::{
+    context::Context,
+    engine::EngineError,
+    kubernetes::{Kubernetes, KubernetesError},
+    observe::{engine, frontend_pods, secrets},
+    secrets::new_password,
+};
+
+/// Why an action failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApplyError {
+    /// A request to Kubernetes failed.
+    #[error(transparent)]
+    Kubernetes(#[from] KubernetesError),
+    /// A statement failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A statement was planned, and there is nobody to run it.
+    #[error("no frontend of cluster {cluster} can run `{statement}` at present")]
+    NoFrontend { cluster: String, statement: &'static str },
+    /// A statement needs a password that is not there.
+    #[error("Secret {secret} has no key `password` for `{statement}`")]
+    NoPassword { secret: String, statement: &'static str },
+}
+
+/// Does everything that a plan says about `object`. `cluster` runs its statements.
+pub(crate) async fn apply<K>(
+    context: &Context,
+    object: &K,
+    cluster: Option<&LakeCluster>,
+    actions: &[Action],
+) -> Result<(), ApplyError>
+where
+    K: Resource<DynamicType = ()>,
+{
+    for action in actions {
+        match action {
+            Action::Apply(desired) => write(context, desired).await?,
+            Action::CreateSecretOnce(secret) => create_secret(context, cluster, secret).await?,
+            Action::Delete { object, uid } => delete(context, object, uid.as_deref()).await?,
+            Action::Sql(statement) => run(context, cluster, statement).await?,
+            Action::AddFinalizer => set_finalizer(&context.kubernetes, object, true).await?,
+            Action::RemoveFinalizer => set_finalizer(&context.kubernetes, object, false).await?,
+        }
+    }
+    Ok(())
+}
+
+async fn write(context: &Context, desired: &DesiredObject) -> Result<(), ApplyError> {
+    let DesiredObject { key, body } = desired;
+    let applied = context.kubernetes.apply(key, body).await?;
+    // What was written is known at once: the next look must not do it again because the watch is behind.
+    context.caches.objects.put(key.kind, &applied);
+    tracing::info!(object = %key, "applied");
+    Ok(())
+}
+
+async fn create_secret(
+    context: &Context,
+    cluster: Option<&LakeCluster>,
+    secret: &SecretToCreate,
+) -> Result<(), ApplyError> {
+    let SecretToCreate {
+        namespace,
+        name,
+        labels,
+        fields,
+    } = secret;
+    let data: BTreeMap<&String, String> = fields
+        .iter()
+        .map(|(key, field)| {
+            let value = match field {
+                SecretField::Text(text) => text.clone(),
+                SecretField::Random => new_password(),
+            };
+            (key, value)
+        })
+        .collect();
+    let body = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+        "metadata": {"namespace": namespace, "name": name, "labels": labels},
+        "stringData": data,
+    });
+    let key = ObjectKey::namespaced(springtide_plan::ObjectKind::Secret, namespace, name);
+    if context.kubernetes.create(&key, body).await? {
+        tracing::info!(object = %key, "created");
+    }
+    if let Some(cluster) = cluster {
+        context
+            .secrets
+            .forget(&(namespace.clone(), cluster.metadata.name.clone().unwrap_or_default()));
+    }
+    Ok(())
+}
+
+async fn delete(context: &Context, object: &ObjectKey, uid: Option<&str>) -> Result<(), ApplyError> {
+    match context.kubernetes.delete(object, uid).await {
+        Ok(()) => tracing::info!(%object, "deleted"),
+        // Another object of this name has come meanwhile: it is not the one that was meant.
+        Err(error) if error.is_conflict() => tracing::info!(%object, "not deleted, as it is another one now"),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+async fn run(context: &Context, cluster: Option<&LakeCluster>, statement: &AdminStatement) -> Result<(), ApplyError> {
+    let label = label(statement);
+    let nobody = || ApplyError::NoFrontend {
+        cluster: cluster
+            .and_then(|cluster| cluster.metadata.name.clone())
+            .unwrap_or_default(),
+        statement: label,
+    };
+    let cluster = cluster.ok_or_else(nobody)?;
+    let (namespace, name) = (
+        cluster.metadata.namespace.clone().unwrap_or_default(),
+        cluster.metadata.name.clone().unwrap_or_default(),
+    );
+    let secrets = secrets::of_cluster(context, cluster).await?;
+    let pods = frontend_pods(context, &namespace, &name);
+    let login = engine::logins(cluster, &pods, &secrets)
+        .into_iter()
+        .next()
+        .ok_or_else(nobody)?;
+    let text = statement.text();
+    let sql = match text.password_from {
+        Some(secret) => {
+            let password = secrets.text(&secret, springtide_contract::paths::PASSWORD_FILE);
+            let password = password.ok_or_else(|| ApplyError::NoPassword {
+                secret: secret.clone(),
+                statement: label,
+            })?;
+            text.text.replace("{password}", &quoted(&password))
+        }
+        None => text.text,
+    };
+    match context
+        .engines
+        .ask(&engine::line_of(cluster), &login, label, &sql)
+        .await
+    {
+        Ok(_) => tracing::info!(cluster = name, statement = ?statement, "ran"),
+        Err(EngineError::Statement { message, .. }) if statement.is_done_already(&message) => {
+            tracing::debug!(cluster = name, statement = ?statement, "was done already");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// The kind of a statement, for metrics and messages.
+fn label(statement: &AdminStatement) -> &'static str {
+    match statement {
+        AdminStatement::CreateWarehouse { .. } => "create warehouse",
+        AdminStatement::AddComputeNode { .. } => "add compute node",
+        AdminStatement::DropComputeNode { .. } => "drop compute node",
+        AdminStatement::CreateOperatorAccount { .. } => "create user",
+        AdminStatement::GrantOperatorRoles { .. } => "grant",
+    }
+}
+
+/// A text literal in single quotes.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+async fn set_finalizer<K>(kubernetes: &Kubernetes, object: &K, present: bool) -> Result<(), KubernetesError>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let before = object.meta().finalizers.clone().unwrap_or_default();
+    let mut after: Vec<String> = before
+        .iter()
+        .filter(|finalizer| *finalizer != FINALIZER)
+        .cloned()
+        .collect();
+    if present {
+        after.push(names::FINALIZER.to_owned());
+    }
+    if after == before {
+        return Ok(());
+    }
+    match kubernetes.set_finalizers(object, &after).await {
+        // An object that is gone has no finalizers.
+        Err(error) if error.is_not_found() && !present => Ok(()),
+        result => result,
+    }
+}
+
+/// The server-side apply of a status: what it says, and whose it is.
+pub(crate) fn status_body<K, Status>(object: &K, status: &Status) -> Result<Value, serde_json::Error>
+where
+    K: Resource<DynamicType = ()>,
+    Status: serde::Serialize,
+{
+    Ok(json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        "metadata": {"name": object.meta().name, "namespace": object.meta().namespace, "uid": object.meta().uid},
+        "status": serde_json::to_value(status)?,
+    }))
+}

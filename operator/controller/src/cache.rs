@@ -1,0 +1,223 @@
+//! What the watches have seen.
+//!
+//! Two kinds of cache: [`TypedCache`] for what is read field by field, and [`ObjectCache`] for what a plan compares as JSON.
+//! The latter keeps objects as text, because hundreds of StatefulSets as trees of values would fill the memory.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use kube::{
+    Resource, ResourceExt,
+    runtime::reflector::{ObjectRef, Store},
+};
+use serde_json::Value;
+use springtide_plan::{ObjectKey, ObjectKind, names};
+
+/// The part of the cluster that is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// All namespaces.
+    All,
+    /// These namespaces, at least one.
+    Namespaces(Vec<String>),
+}
+
+impl Scope {
+    /// Where one watch looks: `None` is everywhere.
+    pub(crate) fn places(&self) -> Vec<Option<String>> {
+        match self {
+            Self::All => vec![None],
+            Self::Namespaces(names) => names.iter().cloned().map(Some).collect(),
+        }
+    }
+}
+
+/// The cache of one kind in its own type.
+#[derive(Debug)]
+pub(crate) struct TypedCache<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    stores: BTreeMap<Option<String>, Store<K>>,
+}
+
+impl<K> TypedCache<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    pub(crate) fn new(stores: BTreeMap<Option<String>, Store<K>>) -> Self {
+        Self { stores }
+    }
+
+    /// The object of this name.
+    pub(crate) fn get(&self, namespace: Option<&str>, name: &str) -> Option<Arc<K>> {
+        let mut reference = ObjectRef::new(name);
+        reference.namespace = namespace.map(str::to_owned);
+        self.stores.values().find_map(|store| store.get(&reference))
+    }
+
+    /// All objects for which `holds`, in the order of namespace and name.
+    pub(crate) fn select(&self, holds: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        let mut found: Vec<Arc<K>> = self
+            .stores
+            .values()
+            .flat_map(|store| store.state_filter(&holds))
+            .collect();
+        found.sort_by_cached_key(|object| (object.namespace(), object.name_any()));
+        found
+    }
+
+    /// The caches themselves, one per place that is watched.
+    pub(crate) fn stores(&self) -> &BTreeMap<Option<String>, Store<K>> {
+        &self.stores
+    }
+}
+
+/// Objects of many kinds, found by key, by kind and namespace, or by the value of [`names::OWNER_LABEL`].
+#[derive(Debug, Default)]
+pub(crate) struct ObjectCache {
+    state: RwLock<ObjectState>,
+}
+
+#[derive(Debug, Default)]
+struct ObjectState {
+    objects: BTreeMap<ObjectKey, Cached>,
+    owned: BTreeMap<String, BTreeSet<ObjectKey>>,
+}
+
+#[derive(Debug)]
+struct Cached {
+    body: Arc<str>,
+    version: u64,
+    owner: Option<String>,
+}
+
+impl ObjectCache {
+    /// Takes an object as it was read or as a write returned it; an older one than is known changes nothing.
+    pub(crate) fn put(&self, kind: ObjectKind, body: &Value) {
+        let Some(key) = key_of(kind, body) else { return };
+        let version = version_of(body);
+        let owner = body
+            .get("metadata")
+            .and_then(|metadata| metadata.get("labels"))
+            .and_then(|labels| labels.get(names::OWNER_LABEL))
+            .and_then(Value::as_str)
+            .map(str::to_owned);
+        let mut state = self.write();
+        if state.objects.get(&key).is_some_and(|known| known.version > version) {
+            return;
+        }
+        state.remove(&key);
+        if let Some(owner) = &owner {
+            state.owned.entry(owner.clone()).or_default().insert(key.clone());
+        }
+        let body = Arc::from(body.to_string());
+        state.objects.insert(key, Cached { body, version, owner });
+    }
+
+    /// Forgets an object that was deleted.
+    pub(crate) fn remove(&self, key: &ObjectKey) {
+        self.write().remove(key);
+    }
+
+    /// Forgets the objects of a kind at a place that a complete list did not name.
+    pub(crate) fn retain(&self, kind: ObjectKind, place: Option<&str>, listed: &BTreeSet<ObjectKey>) {
+        let mut state = self.write();
+        let is_gone = |key: &&ObjectKey| {
+            key.kind == kind && (place.is_none() || key.namespace.as_deref() == place) && !listed.contains(key)
+        };
+        let gone: Vec<ObjectKey> = state.objects.keys().filter(is_gone).cloned().collect();
+        for key in gone {
+            state.remove(&key);
+        }
+    }
+
+    /// One object.
+    pub(crate) fn get(&self, key: &ObjectKey) -> Option<Value> {
+        let body = Arc::clone(&self.read().objects.get(key)?.body);
+        parsed(&body)
+    }
+
+    /// The objects whose owner label has this value; those in one namespace, or all.
+    pub(crate) fn owned(&self, owner: &str, namespace: Option<&str>) -> Vec<(ObjectKind, Value)> {
+        let bodies: Vec<(ObjectKind, Arc<str>)> = {
+            let state = self.read();
+            let keys = state.owned.get(owner).into_iter().flatten();
+            keys.filter(|key| namespace.is_none() || key.namespace.as_deref() == namespace)
+                .filter_map(|key| Some((key.kind, Arc::clone(&state.objects.get(key)?.body))))
+                .collect()
+        };
+        bodies
+            .into_iter()
+            .filter_map(|(kind, body)| Some((kind, parsed(&body)?)))
+            .collect()
+    }
+
+    /// The objects of a kind, those in one namespace or all, by name.
+    pub(crate) fn of_kind(&self, kind: ObjectKind, namespace: Option<&str>) -> Vec<Value> {
+        let bodies: Vec<Arc<str>> = {
+            let state = self.read();
+            let first = ObjectKey {
+                kind,
+                namespace: namespace.map(str::to_owned),
+                name: String::new(),
+            };
+            let is_meant =
+                |key: &ObjectKey| key.kind == kind && (namespace.is_none() || key.namespace.as_deref() == namespace);
+            let range = state.objects.range(first..).take_while(|(key, _)| is_meant(key));
+            range.map(|(_, cached)| Arc::clone(&cached.body)).collect()
+        };
+        bodies.iter().filter_map(|body| parsed(body)).collect()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, ObjectState> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, ObjectState> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ObjectState {
+    fn remove(&mut self, key: &ObjectKey) {
+        let Some(Cached { owner: Some(owner), .. }) = self.objects.remove(key) else {
+            return;
+        };
+        if let Some(keys) = self.owned.get_mut(&owner) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.owned.remove(&owner);
+            }
+        }
+    }
+}
+
+/// The key of an object, from its metadata.
+pub(crate) fn key_of(kind: ObjectKind, body: &Value) -> Option<ObjectKey> {
+    let metadata = body.get("metadata")?;
+    let text = |field: &str| metadata.get(field).and_then(Value::as_str).map(str::to_owned);
+    Some(ObjectKey {
+        kind,
+        namespace: text("namespace"),
+        name: text("name")?,
+    })
+}
+
+/// The API server's version of an object; they grow, and may be compared for one kind.
+fn version_of(body: &Value) -> u64 {
+    let version = body
+        .get("metadata")
+        .and_then(|metadata| metadata.get("resourceVersion"))
+        .and_then(Value::as_str);
+    version.and_then(|version| version.parse().ok()).unwrap_or(0)
+}
+
+fn parsed(body: &str) -> Option<Value> {
+    serde_json::from_str(body).ok()
+}
+
+#[cfg(test)]
+mod tests;

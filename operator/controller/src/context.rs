@@ -1,0 +1,147 @@
+//! What every reconcile is given.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::Resource;
+use springtide_crds::{ComputeGroup, Department, LakeCluster};
+
+use crate::{
+    backoff::Backoff,
+    cache::{ObjectCache, TypedCache},
+    clock::Clock,
+    engine::Engines,
+    events::Events,
+    kubernetes::Kubernetes,
+    metrics::Metrics,
+    observe::secrets::SecretValues,
+    report::WindowWatch,
+    settings::Settings,
+};
+
+/// Everything the watches fill.
+#[derive(Debug)]
+pub(crate) struct Caches {
+    pub(crate) departments: TypedCache<Department>,
+    pub(crate) clusters: TypedCache<LakeCluster>,
+    pub(crate) groups: TypedCache<ComputeGroup>,
+    pub(crate) pods: TypedCache<Pod>,
+    pub(crate) objects: ObjectCache,
+}
+
+impl Caches {
+    /// The department that names this namespace; of several the first by age, as the plan decides too.
+    pub(crate) fn department_of(&self, namespace: &str) -> Option<Arc<Department>> {
+        let mut claims = self
+            .departments
+            .select(|department| department.spec.namespaces.iter().any(|owned| owned.name == namespace));
+        claims.sort_by_key(|department| {
+            let created = department.metadata.creation_timestamp.as_ref().map(|created| created.0);
+            (created, department.metadata.name.clone())
+        });
+        claims.into_iter().next()
+    }
+}
+
+/// What every reconcile is given.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) kubernetes: Kubernetes,
+    pub(crate) caches: Arc<Caches>,
+    pub(crate) engines: Engines,
+    pub(crate) events: Events,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Settings,
+    pub(crate) plan_settings: springtide_plan::Settings,
+    pub(crate) backoff: Backoff<String>,
+    pub(crate) written: WrittenVersions,
+    /// By namespace and cluster: the Secrets that were read last.
+    pub(crate) secrets: Remembered<(String, String), Arc<SecretValues>>,
+    /// By namespace: the warnings that were read last.
+    pub(crate) warnings: Remembered<String, Arc<Vec<Event>>>,
+    /// Whose compute came when.
+    pub(crate) windows: WindowWatch,
+}
+
+/// The versions of our own status writes: a cache that is older must not be planned from.
+#[derive(Debug, Default)]
+pub(crate) struct WrittenVersions {
+    by_uid: Mutex<HashMap<String, u64>>,
+}
+
+/// Objects whose last status write is remembered; past that all are forgotten, and at worst one status is written twice.
+const MOST_REMEMBERED: usize = 50_000;
+
+impl WrittenVersions {
+    /// Notes the version that a write made.
+    pub(crate) fn wrote(&self, uid: &str, resource_version: Option<&str>) {
+        let Some(version) = resource_version.and_then(|version| version.parse().ok()) else {
+            return;
+        };
+        let mut by_uid = self.by_uid.lock().unwrap_or_else(PoisonError::into_inner);
+        if by_uid.len() >= MOST_REMEMBERED {
+            by_uid.clear();
+        }
+        by_uid.insert(uid.to_owned(), version);
+    }
+
+    /// Whether `object` is from before our last write.
+    pub(crate) fn is_stale<K: Resource>(&self, object: &K) -> bool {
+        let version = object
+            .meta()
+            .resource_version
+            .as_deref()
+            .and_then(|version| version.parse::<u64>().ok());
+        let by_uid = self.by_uid.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = object.meta().uid.as_deref().and_then(|uid| by_uid.get(uid).copied());
+        matches!((version, written), (Some(version), Some(written)) if version < written)
+    }
+
+    /// Forgets an object that is gone.
+    pub(crate) fn forget(&self, uid: &str) {
+        self.by_uid.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}
+
+/// Answers that are good for a short while.
+#[derive(Debug)]
+pub(crate) struct Remembered<Key, Answer> {
+    good_for: Duration,
+    answers: Mutex<HashMap<Key, (Instant, Answer)>>,
+}
+
+impl<Key: Eq + std::hash::Hash, Answer: Clone> Remembered<Key, Answer> {
+    pub(crate) fn new(good_for: Duration) -> Self {
+        Self {
+            good_for,
+            answers: Mutex::default(),
+        }
+    }
+
+    /// The answer, if it is still good.
+    pub(crate) fn get(&self, key: &Key) -> Option<Answer> {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (when, answer) = answers.get(key)?;
+        (when.elapsed() < self.good_for).then(|| answer.clone())
+    }
+
+    /// Notes an answer, and drops those that are no longer good.
+    pub(crate) fn put(&self, key: Key, answer: Answer) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.retain(|_, (when, _)| when.elapsed() < self.good_for);
+        answers.insert(key, (Instant::now(), answer));
+    }
+
+    /// Forgets an answer that something has made wrong.
+    pub(crate) fn forget(&self, key: &Key) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! The Secrets of a cluster: read by name, as the operator may not list them. Values stay in this process: plans see which keys
+//! there are, and a hash.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use sha2::{Digest, Sha256};
+use springtide_contract::paths;
+use springtide_crds::LakeCluster;
+use springtide_plan::{SecretFacts, names};
+
+use crate::{context::Context, kubernetes::KubernetesError};
+
+/// How long Secrets that were read are good: a group that is starting looks twice a second.
+pub(crate) const GOOD_FOR: Duration = Duration::from_secs(10);
+
+/// The Secrets of a cluster that exist, with their values.
+#[derive(Default)]
+pub(crate) struct SecretValues {
+    values: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
+}
+
+impl std::fmt::Debug for SecretValues {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
+/// The Secrets that a cluster names or makes.
+pub(crate) async fn of_cluster(context: &Context, cluster: &LakeCluster) -> Result<Arc<SecretValues>, KubernetesError> {
+    let namespace = cluster.namespace().unwrap_or_default();
+    let key = (namespace.clone(), cluster.name_any());
+    if let Some(values) = context.secrets.get(&key) {
+        return Ok(values);
+    }
+    let mut values = BTreeMap::new();
+    let accepted = cluster
+        .status
+        .as_ref()
+        .and_then(|status| status.accepted_spec.as_deref());
+    let specs = [Some(&cluster.spec), accepted];
+    let named: BTreeSet<String> = specs
+        .into_iter()
+        .flatten()
+        .flat_map(|spec| springtide_plan::lake_cluster::secrets(&key.1, spec))
+        .collect();
+    for name in named {
+        let Some(secret) = context.kubernetes.get::<Secret>(&namespace, &name).await? else {
+            continue;
+        };
+        let data = secret
+            .data
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(key, value)| (key, value.0))
+            .collect();
+        values.insert(name, data);
+    }
+    let values = Arc::new(SecretValues { values });
+    context.secrets.put(key, Arc::clone(&values));
+    Ok(values)
+}
+
+impl SecretValues {
+    /// What a plan may know.
+    pub(crate) fn facts(&self) -> BTreeMap<String, SecretFacts> {
+        self.values
+            .iter()
+            .map(|(name, data)| (name.clone(), facts(data)))
+            .collect()
+    }
+
+    /// A key's value as text, if it is there and not empty.
+    pub(crate) fn text(&self, secret: &str, key: &str) -> Option<String> {
+        let value = self.values.get(secret)?.get(key)?;
+        let text = String::from_utf8(value.clone()).ok()?;
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// The operator's account: user and password.
+    pub(crate) fn operator_account(&self, cluster: &str) -> Option<(String, String)> {
+        let secret = names::operator_secret(cluster);
+        let user = self.text(&secret, paths::USERNAME_FILE)?;
+        Some((user, self.text(&secret, paths::PASSWORD_FILE)?))
+    }
+
+    /// The path component that drain sidecars answer to.
+    pub(crate) fn drain_key(&self, cluster: &str) -> Option<String> {
+        let token = self.text(&names::internal_secret(cluster), paths::TOKEN_FILE)?;
+        Some(drain_key(&token))
+    }
+}
+
+/// Made from the cluster's internal token and not the token itself, because whoever may read pods can read the path of a hook:
+/// the first 16 bytes of SHA-256 over `springtide drain key`, a line feed and the token, in hexadecimal.
+fn drain_key(token: &str) -> String {
+    hex::encode(&Sha256::digest(format!("springtide drain key\n{token}"))[..16])
+}
+
+fn facts(data: &BTreeMap<String, Vec<u8>>) -> SecretFacts {
+    let mut hash = Sha256::new();
+    for (key, value) in data {
+        // Lengths keep apart what would run together: {"a": "bc"} and {"ab": "c"}.
+        hash.update((key.len() as u64).to_be_bytes());
+        hash.update(key);
+        hash.update((value.len() as u64).to_be_bytes());
+        hash.update(value);
+    }
+    let keys: BTreeSet<String> = data
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(key, _)| key.clone())
+        .collect();
+    SecretFacts {
+        keys,
+        hash: hex::encode(hash.finalize()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,38 @@
+use super::*;
+
+fn data(pairs: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec()))
+        .collect()
+}
+
+#[test]
+fn an_empty_value_is_no_value() {
+    assert_eq!(
+        facts(&data(&[("token", ""), ("other", "x")])).keys,
+        BTreeSet::from(["other".to_owned()])
+    );
+}
+
+#[test]
+fn any_change_changes_the_hash() {
+    let hash = |pairs: &[(&str, &str)]| facts(&data(pairs)).hash;
+    assert_eq!(hash(&[("a", "bc")]), hash(&[("a", "bc")]));
+    assert_ne!(hash(&[("a", "bc")]), hash(&[("ab", "c")]));
+    assert_ne!(hash(&[("a", "bc")]), hash(&[("a", "bd")]));
+    assert_ne!(hash(&[]), hash(&[("a", "")]));
+}
+
+#[test]
+fn values_are_not_in_what_is_logged() {
+    let values = SecretValues {
+        values: BTreeMap::from([("lake-admin".to_owned(), data(&[("password", "swordfish")]))]),
+    };
+    assert!(!format!("{values:?} {:?}", values.facts()).contains("swordfish"));
+}
+
+#[test]
+fn the_drain_key_is_what_the_sidecar_makes_of_the_token_too() {
+    assert_eq!(drain_key("token"), "b574c932631fbcedd4093de43f12ee09");
+}

@@ -1,0 +1,164 @@
+//! The operator as a whole: waits for the leadership, then watches and reconciles until it is told to stop or loses it.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use kube::Client;
+use tokio::task::JoinSet;
+
+use crate::{
+    backoff::Backoff,
+    cache::Scope,
+    clock::Clock,
+    context::{Context, Remembered, WrittenVersions},
+    drive::drive,
+    election::{Election, ElectionError, ElectionSettings},
+    engine::Engines,
+    events::Events,
+    health::Health,
+    kubernetes::Kubernetes,
+    metrics::Metrics,
+    observe, reconcile,
+    report::WindowWatch,
+    settings::Settings,
+    watch::Watches,
+};
+
+/// Name of the Lease.
+const LEASE: &str = "springtide-operator";
+/// Between two signs of life.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// Why the operator ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// Another replica may act now, so this one must not.
+    #[error("stopped")]
+    NotLeader(#[from] ElectionError),
+    /// A controller ended by itself: a defect.
+    #[error("a controller ended; the process starts again")]
+    ControllerEnded,
+}
+
+/// What the operator is made of.
+#[derive(Debug)]
+pub struct Operator {
+    /// What it was told at start.
+    pub settings: Settings,
+    /// Tells the time of day to windows.
+    pub clock: Arc<dyn Clock>,
+    /// Counts what it does.
+    pub metrics: Arc<Metrics>,
+    /// Answers the probes.
+    pub health: Arc<Health>,
+}
+
+impl Operator {
+    /// Runs until `stop` is ready; then nothing acts any more, and the Lease is given back. Dropping the future is a crash.
+    ///
+    /// # Errors
+    /// The leadership was lost, or a controller ended: the process should end.
+    pub async fn run(self, client: Client, stop: impl Future<Output = ()>) -> Result<(), OperatorError> {
+        let mut stop = std::pin::pin!(stop);
+        let health = Arc::clone(&self.health);
+        let _heartbeat = Task(tokio::spawn(async move {
+            loop {
+                health.turned();
+                tokio::time::sleep(HEARTBEAT).await;
+            }
+        }));
+        let settings = ElectionSettings {
+            namespace: self.settings.pod_namespace.clone(),
+            name: LEASE.to_owned(),
+            identity: format!("{}_{:016x}", self.settings.pod_name, rand::random::<u64>()),
+            duration: self.settings.lease_duration(),
+        };
+        let mut election = Election::new(
+            client.clone(),
+            settings,
+            Arc::clone(&self.metrics),
+            Arc::clone(&self.health),
+        );
+        tokio::select! {
+            () = &mut stop => return Ok(()),
+            () = election.win() => {}
+        }
+        let ended = tokio::select! {
+            () = &mut stop => Ok(()),
+            lost = election.keep() => Err(OperatorError::NotLeader(lost)),
+            () = self.act(client) => Err(OperatorError::ControllerEnded),
+        };
+        // Whatever acted is gone with its future; only now may another replica begin.
+        if !matches!(ended, Err(OperatorError::NotLeader(_))) {
+            election.release().await;
+        }
+        ended
+    }
+
+    /// Watches and reconciles; returns only if something is broken.
+    async fn act(&self, client: Client) {
+        let namespaces = self.settings.namespaces();
+        let scope = if namespaces.is_empty() {
+            Scope::All
+        } else {
+            Scope::Namespaces(namespaces)
+        };
+        let mut watches = Watches::start(&client, &scope, &self.health);
+        let context = Arc::new(Context {
+            kubernetes: Kubernetes::new(client.clone(), Arc::clone(&self.metrics)),
+            caches: Arc::clone(&watches.caches),
+            engines: Engines::new(Arc::clone(&self.metrics)),
+            events: Events::new(client, &self.settings.pod_name),
+            metrics: Arc::clone(&self.metrics),
+            clock: Arc::clone(&self.clock),
+            plan_settings: self.settings.for_plans(),
+            settings: self.settings.clone(),
+            backoff: Backoff::new(),
+            written: WrittenVersions::default(),
+            secrets: Remembered::new(observe::secrets::GOOD_FOR),
+            warnings: Remembered::new(observe::warnings::GOOD_FOR),
+            windows: WindowWatch::default(),
+        });
+        // Nothing is decided from a cache that is only half filled.
+        watches.wait_until_listed().await;
+        tracing::info!(watches = watches.count(), "caches are filled; reconciling");
+        let mut controllers = controllers(&context, &mut watches);
+        // Each ends only when its queue does, and the queues live in `watches`.
+        if let Some(Err(error)) = controllers.join_next().await {
+            tracing::error!(error = %error, "a controller ended");
+        }
+    }
+}
+
+/// One controller per kind and place.
+fn controllers(context: &Arc<Context>, watches: &mut Watches) -> JoinSet<()> {
+    let mut controllers = JoinSet::new();
+    let caches = Arc::clone(&context.caches);
+    for (place, requests) in std::mem::take(&mut watches.requests.departments) {
+        let Some(store) = caches.departments.stores().get(&place).cloned() else {
+            continue;
+        };
+        controllers.spawn(drive(Arc::clone(context), store, requests, reconcile::department));
+    }
+    for (place, requests) in std::mem::take(&mut watches.requests.clusters) {
+        let Some(store) = caches.clusters.stores().get(&place).cloned() else {
+            continue;
+        };
+        controllers.spawn(drive(Arc::clone(context), store, requests, reconcile::lake_cluster));
+    }
+    for (place, requests) in std::mem::take(&mut watches.requests.groups) {
+        let Some(store) = caches.groups.stores().get(&place).cloned() else {
+            continue;
+        };
+        controllers.spawn(drive(Arc::clone(context), store, requests, reconcile::compute_group));
+    }
+    controllers
+}
+
+/// A task that ends with whoever holds it.
+struct Task(tokio::task::JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

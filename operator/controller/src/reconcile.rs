@@ -1,0 +1,103 @@
+//! One reconcile of each kind: observe, validate and plan, apply, report. Each body fits a screen.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::ResourceExt;
+use springtide_crds::{ComputeGroup, Department, LakeCluster};
+use springtide_plan::{Action, plan_compute_group, plan_department, plan_lake_cluster};
+
+use crate::{
+    apply::{ApplyError, apply},
+    context::Context,
+    drive::Done,
+    engine::EngineError,
+    kubernetes::KubernetesError,
+    observe::{self, engine::line_of},
+    report::{self, chain, report},
+};
+
+/// Why a reconcile failed; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReconcileError {
+    /// Something could not be read, or the status not be written.
+    #[error(transparent)]
+    Kubernetes(KubernetesError),
+    /// An action failed.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// A status is no plain data: a defect.
+    #[error("the status cannot be written")]
+    Status(#[from] serde_json::Error),
+    /// The reconcile has a defect.
+    #[error("the reconcile panicked: {message}")]
+    Panicked { message: String },
+    /// The reconcile took too long.
+    #[error("the reconcile took longer than {} s", limit.as_secs())]
+    TooLong { limit: Duration },
+}
+
+impl ReconcileError {
+    /// It is part of the trade and passes by itself: somebody else wrote first, or a frontend restarts.
+    pub(crate) fn is_routine(&self) -> bool {
+        match self {
+            Self::Kubernetes(error) | Self::Apply(ApplyError::Kubernetes(error)) => error.is_conflict(),
+            Self::Apply(ApplyError::Engine(EngineError::Unreachable { .. } | EngineError::Timeout { .. })) => true,
+            Self::Apply(ApplyError::NoFrontend { .. }) => true,
+            _ => false,
+        }
+    }
+
+    /// With all causes.
+    pub(crate) fn chain(&self) -> String {
+        chain(self)
+    }
+}
+
+/// Nothing is left to do about an object that is gone.
+const GONE: Done = Done {
+    again_after: Duration::from_secs(3600),
+};
+
+/// Reconciles a department.
+pub(crate) async fn department(context: Arc<Context>, cached: Arc<Department>) -> Result<Done, ReconcileError> {
+    let Some(department) = observe::fresh_department(&context, cached).await? else {
+        return Ok(GONE);
+    };
+    let observed = observe::department(&context, Arc::clone(&department)).await?;
+    let plan = plan_department(&observed, context.clock.now());
+    let applied = apply(&context, department.as_ref(), None, &plan.actions).await;
+    report(&context, department.as_ref(), plan, applied).await
+}
+
+/// Reconciles a cluster.
+pub(crate) async fn lake_cluster(context: Arc<Context>, cached: Arc<LakeCluster>) -> Result<Done, ReconcileError> {
+    let Some(cluster) = observe::fresh(&context, cached).await? else {
+        return Ok(GONE);
+    };
+    let observed = observe::lake_cluster(&context, Arc::clone(&cluster)).await?;
+    let plan = plan_lake_cluster(&observed, context.clock.now());
+    let ends = plan.actions.contains(&Action::RemoveFinalizer);
+    let applied = apply(&context, cluster.as_ref(), Some(&cluster), &plan.actions).await;
+    if ends {
+        context.engines.forget(&line_of(&cluster));
+    }
+    report(&context, cluster.as_ref(), plan, applied).await
+}
+
+/// Reconciles a group.
+pub(crate) async fn compute_group(context: Arc<Context>, cached: Arc<ComputeGroup>) -> Result<Done, ReconcileError> {
+    let Some(group) = observe::fresh(&context, cached).await? else {
+        return Ok(GONE);
+    };
+    let (namespace, name) = (group.namespace().unwrap_or_default(), group.name_any());
+    let observed = observe::compute_group(&context, Arc::clone(&group)).await?;
+    let now = context.clock.now();
+    let plan = plan_compute_group(&observed, now);
+    if plan.actions.contains(&Action::RemoveFinalizer) {
+        report::forget_group(&context, &namespace, &name);
+    } else if let Some(status) = plan.status.as_ref().or(group.status.as_ref()) {
+        report::measure_group(&context, &namespace, &name, status, now);
+    }
+    let applied = apply(&context, group.as_ref(), observed.cluster.as_ref(), &plan.actions).await;
+    report(&context, group.as_ref(), plan, applied).await
+}

@@ -1,0 +1,52 @@
+//! An operator that dies at any moment leaves something from which the next one arrives at the same end.
+
+use std::time::Duration;
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde_json::json;
+use springtide_crds::ComputeGroup;
+
+use crate::{harness::world::World, lifecycle::scale};
+
+#[tokio::test]
+async fn crashes_at_random_moments_converge() {
+    let seed = std::env::var("SPRINGTIDE_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(rand::random);
+    println!("SPRINGTIDE_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let world = World::new().await;
+    world.make_cluster("lake").await;
+    world.make_group("etl", "lake", json!({"replicas": 1})).await;
+    let mut wanted = 1;
+    for round in 0..10 {
+        // It would wait for the lease of the one that crashed, so each round has a lease of its own.
+        let namespace = world.another_operator_namespace(round).await;
+        let operator = world.operator_with(|settings| settings.pod_namespace = namespace);
+        world.share_password().await;
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..1500))).await;
+        operator.crash().await;
+        if random.random_bool(0.6) {
+            wanted = random.random_range(0..5);
+            scale(&world, "etl", wanted).await;
+        }
+    }
+    if random.random_bool(0.5) {
+        world.delete::<ComputeGroup>("etl").await;
+        let operator = world.operator();
+        world
+            .eventually("the group is gone", || async {
+                world.get::<ComputeGroup>("etl").await.is_none().then_some(())
+            })
+            .await;
+        world.make_group("etl", "lake", json!({"replicas": wanted})).await;
+        world.group_serves("etl", wanted).await;
+        operator.stop().await;
+    } else {
+        let operator = world.operator();
+        world.group_serves("etl", wanted).await;
+        world.settle().await;
+        operator.stop().await;
+    }
+}

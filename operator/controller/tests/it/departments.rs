@@ -1,0 +1,104 @@
+//! Departments: what they make, and what they never take away.
+
+use k8s_openapi::api::{
+    core::v1::{LimitRange, Namespace, ResourceQuota},
+    networking::v1::NetworkPolicy,
+    rbac::v1::RoleBinding,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
+use serde_json::json;
+use springtide_crds::{Department, LakeCluster};
+
+use crate::harness::world::{World, is_true};
+
+async fn make(world: &World, name: &str, namespace: &str, policy: &str) {
+    let body = json!({
+        "apiVersion": "springtide.dev/v1alpha1", "kind": "Department", "metadata": {"name": name},
+        "spec": {
+            "namespaces": [{"name": namespace, "quota": {"cpu": "8", "memory": "32Gi"}}],
+            "admins": {"users": ["ada"], "groups": ["retail-admins"]},
+            "deletionPolicy": policy,
+        },
+    });
+    let departments: Api<Department> = Api::all(world.client.clone());
+    departments
+        .patch(name, &PatchParams::apply("a-test"), &Patch::Apply(body))
+        .await
+        .unwrap();
+    world
+        .eventually("the department is set up", || async {
+            let department = departments.get_opt(name).await.unwrap()?;
+            is_true(&department.status?.conditions, "Available").then_some(())
+        })
+        .await;
+}
+
+async fn count<K>(world: &World, namespace: &str) -> usize
+where
+    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + serde::de::DeserializeOwned
+        + std::fmt::Debug,
+{
+    Api::<K>::namespaced(world.client.clone(), namespace)
+        .list(&ListParams::default())
+        .await
+        .unwrap()
+        .items
+        .len()
+}
+
+#[tokio::test]
+async fn a_department_is_set_up_and_then_left_alone() {
+    let world = World::new().await;
+    let operator = world.operator();
+    let (name, namespace) = (format!("dept-{}", world.namespace), format!("{}-a", world.namespace));
+    make(&world, &name, &namespace, "Retain").await;
+    let made: Namespace = Api::all(world.client.clone()).get(&namespace).await.unwrap();
+    assert_eq!(
+        made.labels()
+            .get("pod-security.kubernetes.io/enforce")
+            .map(String::as_str),
+        Some("restricted")
+    );
+    assert!(count::<ResourceQuota>(&world, &namespace).await >= 1);
+    assert!(count::<LimitRange>(&world, &namespace).await >= 1);
+    assert!(count::<RoleBinding>(&world, &namespace).await >= 1);
+    assert!(count::<NetworkPolicy>(&world, &namespace).await >= 1);
+    world.settle().await;
+    assert_eq!(world.writes_during(std::time::Duration::from_secs(4)).await, (0, 0));
+    remove(&world, &name).await;
+    let kept: Namespace = Api::all(world.client.clone()).get(&namespace).await.unwrap();
+    assert!(kept.metadata.deletion_timestamp.is_none(), "Retain keeps the namespace");
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_namespace_that_holds_a_cluster_is_never_deleted() {
+    let world = World::new().await;
+    let operator = world.operator();
+    let name = format!("dept-{}", world.namespace);
+    world.make_cluster("lake").await;
+    world.cluster_is_available("lake").await;
+    make(&world, &name, &world.namespace, "Delete").await;
+    let departments: Api<Department> = Api::all(world.client.clone());
+    departments.delete(&name, &DeleteParams::default()).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let namespace: Namespace = Api::all(world.client.clone()).get(&world.namespace).await.unwrap();
+    assert!(namespace.metadata.deletion_timestamp.is_none());
+    assert!(world.get::<LakeCluster>("lake").await.is_some());
+    operator.stop().await;
+}
+
+async fn remove(world: &World, name: &str) {
+    let departments: Api<Department> = Api::all(world.client.clone());
+    departments.delete(name, &DeleteParams::default()).await.unwrap();
+    world
+        .eventually("the department is gone", || async {
+            departments.get_opt(name).await.unwrap().is_none().then_some(())
+        })
+        .await;
+}

@@ -1,0 +1,427 @@
+//! One test's world: a namespace of its own on the shared API server, a kubelet, a frontend, and operators that come and go.
+
+use std::{
+    fmt::Debug,
+    future::Future,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::{
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{Namespace, Pod, Secret},
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client, CustomResourceExt, Resource, ResourceExt,
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    runtime::wait::{await_condition, conditions::is_crd_established},
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use springtide_controller::{
+    clock::ShiftedClock,
+    health::Health,
+    metrics::Metrics,
+    operator::{Operator, OperatorError},
+    settings::Settings,
+};
+use springtide_crds::{ComputeGroup, Department, LakeCluster};
+use tokio::{
+    sync::{MutexGuard, oneshot},
+    task::JoinHandle,
+};
+
+use super::{
+    api_server::{api_server, status_writes, writes},
+    frontend::Frontend,
+    kubelet::{Script, play},
+};
+
+/// Longest wait for anything; generous, because other builds may share the machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One test at a time: the server's counters are the whole server's.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+pub struct World {
+    pub client: Client,
+    pub namespace: String,
+    pub frontend: Frontend,
+    pub clock: Arc<ShiftedClock>,
+    pub metrics: Arc<Metrics>,
+    script: Arc<Mutex<Script>>,
+    kubelet: JoinHandle<()>,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// An operator that runs.
+pub struct Running {
+    task: JoinHandle<Result<(), OperatorError>>,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl Running {
+    /// Ends it in the middle of whatever it does.
+    pub async fn crash(self) {
+        self.task.abort();
+        let _cancelled = self.task.await;
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub async fn stop(mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+        tokio::time::timeout(PATIENCE, self.task)
+            .await
+            .expect("it stops")
+            .unwrap()
+            .unwrap();
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let turn = TURN.lock().await;
+        let client = api_server().client().await;
+        install(&client).await;
+        clean::<Department>(&client).await;
+        clean::<LakeCluster>(&client).await;
+        clean::<ComputeGroup>(&client).await;
+        let namespace = format!("test-{:08x}", rand::random::<u32>());
+        make_namespace(&client, &namespace).await;
+        make_namespace(&client, &format!("{namespace}-operator")).await;
+        let frontend = Frontend::start().await;
+        let script = Arc::new(Mutex::new(Script::default()));
+        script
+            .lock()
+            .unwrap()
+            .frontends
+            .insert(namespace.clone(), frontend.clone());
+        let kubelet = tokio::spawn(play(client.clone(), Arc::clone(&script)));
+        let world = Self {
+            client,
+            namespace,
+            frontend,
+            clock: Arc::new(ShiftedClock::default()),
+            metrics: Arc::new(Metrics::default()),
+            script,
+            kubelet,
+            _turn: turn,
+        };
+        world.storage_secret().await;
+        world
+    }
+
+    async fn storage_secret(&self) {
+        let secret: Secret = serde_json::from_value(json!({
+            "metadata": {"name": "storage"},
+            "stringData": {"access-key-id": "key", "secret-access-key": "secret"},
+        }))
+        .unwrap();
+        self.api::<Secret>()
+            .create(&PostParams::default(), &secret)
+            .await
+            .unwrap();
+    }
+
+    /// Starts an operator. Each has a Lease that expires soon, so that a crashed one is replaced within the test.
+    pub fn operator(&self) -> Running {
+        self.operator_with(|_| {})
+    }
+
+    pub fn operator_with(&self, change: impl FnOnce(&mut Settings)) -> Running {
+        let mut settings = <Settings as clap::Parser>::parse_from(["springtide-operator"]);
+        settings.pod_namespace = self.operator_namespace();
+        settings.lease_seconds = 8;
+        change(&mut settings);
+        let operator = Operator {
+            settings,
+            clock: Arc::clone(&self.clock) as _,
+            metrics: Arc::clone(&self.metrics),
+            health: Arc::new(Health::default()),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let client = self.client.clone();
+        let task = tokio::spawn(operator.run(client, async {
+            let _dropped = stopped.await;
+        }));
+        Running { task, stop: Some(stop) }
+    }
+
+    /// The namespace with the Lease.
+    pub fn operator_namespace(&self) -> String {
+        format!("{}-operator", self.namespace)
+    }
+
+    /// A further namespace, for a Lease that no crashed operator holds.
+    pub async fn another_operator_namespace(&self, suffix: usize) -> String {
+        let name = format!("{}-operator-{suffix}", self.namespace);
+        make_namespace(&self.client, &name).await;
+        name
+    }
+
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Pods with this part in their name never become ready.
+    pub fn hold_back(&self, part: &str) {
+        self.script.lock().unwrap().stuck.insert(part.to_owned());
+    }
+
+    pub fn release(&self, part: &str) {
+        self.script.lock().unwrap().stuck.remove(part);
+    }
+
+    pub async fn make_cluster(&self, name: &str) -> LakeCluster {
+        let body = json!({
+            "apiVersion": "springtide.dev/v1alpha1", "kind": "LakeCluster", "metadata": {"name": name},
+            "spec": {
+                "engine": {"version": "0.1.0"},
+                "storage": {"bucket": "retail", "prefix": name, "credentials": {"secretRef": {"name": "storage"}}},
+            },
+        });
+        self.create(body).await
+    }
+
+    pub async fn make_group(&self, name: &str, cluster: &str, spec: Value) -> ComputeGroup {
+        let mut body = json!({
+            "apiVersion": "springtide.dev/v1alpha1", "kind": "ComputeGroup", "metadata": {"name": name},
+            "spec": {"cluster": cluster},
+        });
+        body["spec"]
+            .as_object_mut()
+            .unwrap()
+            .extend(spec.as_object().unwrap().clone());
+        self.create(body).await
+    }
+
+    pub async fn create<K>(&self, body: Value) -> K
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    {
+        let kind = body["kind"].clone();
+        let name = body["metadata"]["name"].as_str().unwrap().to_owned();
+        let parameters = PatchParams::apply("a-test");
+        self.api::<K>()
+            .patch(&name, &parameters, &Patch::Apply(body))
+            .await
+            .unwrap_or_else(|error| panic!("{kind}: {error}"))
+    }
+
+    pub async fn get<K>(&self, name: &str) -> Option<K>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    {
+        self.api::<K>().get_opt(name).await.unwrap()
+    }
+
+    pub async fn merge<K>(&self, name: &str, patch: Value)
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    {
+        self.api::<K>()
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .unwrap();
+    }
+
+    pub async fn delete<K>(&self, name: &str)
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    {
+        self.api::<K>().delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    /// Replicas that the StatefulSet of a group asks for.
+    pub async fn wanted(&self, group: &str) -> Option<i32> {
+        self.get::<StatefulSet>(&format!("{group}-cn")).await?.spec?.replicas
+    }
+
+    /// The whole group serves this many nodes: by its status, by the engine and by Kubernetes.
+    pub async fn group_serves(&self, name: &str, nodes: usize) {
+        self.eventually(&format!("{name} serves {nodes} nodes"), || async {
+            let group = self.get::<ComputeGroup>(name).await?;
+            let serving = group.status?.serving_replicas as usize;
+            let known = {
+                let catalog = self.frontend.catalog.lock().unwrap();
+                catalog
+                    .nodes
+                    .keys()
+                    .filter(|node| node.starts_with(&format!("{name}-cn-")))
+                    .count()
+            };
+            (serving == nodes && known == nodes && self.wanted(name).await.unwrap_or(0) as usize == nodes).then_some(())
+        })
+        .await;
+    }
+
+    pub async fn cluster_is_available(&self, name: &str) {
+        self.eventually(&format!("{name} is available"), || async {
+            let cluster = self.get::<LakeCluster>(name).await?;
+            is_true(&cluster.status?.conditions, "Available").then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until `look` finds something.
+    pub async fn eventually<T, F>(&self, what: &str, look: impl Fn() -> F) -> T
+    where
+        F: Future<Output = Option<T>>,
+    {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.share_password().await;
+            if let Some(found) = look().await {
+                return found;
+            }
+            if Instant::now() > deadline {
+                self.dump().await;
+                panic!("did not come true in {} s: {what}", PATIENCE.as_secs());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What the kubelet would mount into the frontend: the operator's password.
+    pub async fn share_password(&self) {
+        let secrets = self.api::<Secret>().list(&ListParams::default()).await.unwrap();
+        let secret = secrets
+            .items
+            .into_iter()
+            .find(|secret| secret.name_any().ends_with("-operator"));
+        if let Some(password) = secret.and_then(|secret| secret.data?.remove("password")) {
+            self.frontend.catalog.lock().unwrap().password = String::from_utf8(password.0).unwrap();
+        }
+    }
+
+    /// Writes by the server's counters over a stretch of quiet.
+    pub async fn writes_during(&self, quiet: Duration) -> (u64, u64) {
+        let before = (writes(&self.client).await, status_writes(&self.client).await);
+        tokio::time::sleep(quiet).await;
+        (
+            writes(&self.client).await - before.0,
+            status_writes(&self.client).await - before.1,
+        )
+    }
+
+    /// Waits until nothing is written for a while.
+    pub async fn settle(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.writes_during(Duration::from_millis(1500)).await != (0, 0) {
+            if Instant::now() > deadline {
+                self.dump().await;
+                panic!("the operator does not come to rest");
+            }
+        }
+    }
+
+    async fn dump(&self) {
+        for cluster in self.api::<LakeCluster>().list(&ListParams::default()).await.unwrap() {
+            eprintln!(
+                "LakeCluster {}: {:#?}",
+                cluster.name_any(),
+                cluster.status.map(|status| status.conditions)
+            );
+        }
+        for group in self.api::<ComputeGroup>().list(&ListParams::default()).await.unwrap() {
+            eprintln!(
+                "ComputeGroup {} {:?}: {:#?}",
+                group.name_any(),
+                group.metadata.deletion_timestamp,
+                group.status
+            );
+        }
+        for pod in self.api::<Pod>().list(&ListParams::default()).await.unwrap() {
+            eprintln!(
+                "Pod {}: {:?}",
+                pod.name_any(),
+                pod.status.and_then(|status| status.phase)
+            );
+        }
+        for event in self
+            .api::<k8s_openapi::api::core::v1::Event>()
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+        {
+            eprintln!(
+                "Event {:?} {:?}: {:?}",
+                event.involved_object.name, event.reason, event.message
+            );
+        }
+        eprintln!("{:#?}", self.frontend.catalog.lock().unwrap());
+        eprintln!("{}", self.metrics.render());
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.kubelet.abort();
+        self.frontend.stop();
+    }
+}
+
+pub fn is_true(conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition], type_: &str) -> bool {
+    conditions
+        .iter()
+        .any(|condition| condition.type_ == type_ && condition.status == "True")
+}
+
+async fn make_namespace(client: &Client, name: &str) {
+    let body: Namespace = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+    Api::<Namespace>::all(client.clone())
+        .create(&PostParams::default(), &body)
+        .await
+        .unwrap();
+}
+
+/// Takes away what an earlier test left, so that this test's operators see this test's objects alone.
+async fn clean<K>(client: &Client)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let everywhere: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::erase::<K>(&()));
+    for object in everywhere.list(&ListParams::default()).await.unwrap() {
+        let resource = ApiResource::erase::<K>(&());
+        let api: Api<DynamicObject> = match object.namespace() {
+            Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &resource),
+            None => everywhere.clone(),
+        };
+        let name = object.name_any();
+        let _gone = api
+            .patch(
+                &name,
+                &PatchParams::default(),
+                &Patch::Merge(json!({"metadata": {"finalizers": null}})),
+            )
+            .await;
+        let _gone = api.delete(&name, &DeleteParams::default()).await;
+    }
+}
+
+async fn install(client: &Client) {
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for definition in [Department::crd(), LakeCluster::crd(), ComputeGroup::crd()] {
+        let name = definition.name_any();
+        let parameters = PatchParams::apply("a-test").force();
+        definitions
+            .patch(&name, &parameters, &Patch::Apply(&definition))
+            .await
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let established = await_condition(definitions.clone(), &name, is_crd_established());
+        tokio::time::timeout(PATIENCE, established)
+            .await
+            .expect("the kind is served")
+            .unwrap();
+    }
+}

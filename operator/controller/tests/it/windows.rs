@@ -1,0 +1,67 @@
+//! Windows open and close by the clock that the operator is given.
+
+use chrono::{TimeDelta, Utc};
+use serde_json::json;
+use springtide_crds::ComputeGroup;
+
+use crate::harness::world::World;
+
+#[tokio::test]
+async fn a_window_raises_compute_before_it_opens_and_lets_it_go_when_it_closes() {
+    let world = World::new().await;
+    let opens = "2030-06-03T08:00:00Z".parse::<chrono::DateTime<Utc>>().unwrap();
+    world.clock.set(opens - TimeDelta::minutes(30));
+    let operator = world.operator();
+    world.make_cluster("lake").await;
+    let window = json!({"name": "morning", "start": "0 8 * * *", "duration": "2h", "timeZone": "Etc/UTC", "minReplicas": 4, "leadTime": "5m"});
+    world
+        .make_group("etl", "lake", json!({"replicas": 1, "schedules": [window]}))
+        .await;
+    world.group_serves("etl", 1).await;
+    let status = world.get::<ComputeGroup>("etl").await.unwrap().status.unwrap();
+    let next = status.next_transition.unwrap();
+    assert_eq!((next.at.as_str(), next.wanted_replicas), ("2030-06-03T07:55:00Z", 4));
+
+    // The clock keeps running: the edge comes by itself, at the moment the operator has planned for.
+    world.clock.set(opens - TimeDelta::minutes(5) - TimeDelta::seconds(2));
+    world
+        .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "at the clock"}}}))
+        .await;
+    world.group_serves("etl", 4).await;
+    let status = world.get::<ComputeGroup>("etl").await.unwrap().status.unwrap();
+    assert_eq!((status.floor, status.active_windows.len()), (Some(4), 1));
+    let metrics = world.metrics.render();
+    let lateness = metrics
+        .lines()
+        .find(|line| line.starts_with("springtide_window_lateness_seconds{"))
+        .unwrap();
+    let seconds: f64 = lateness.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!((-300.0..-200.0).contains(&seconds), "{lateness}");
+
+    world.clock.set(opens + TimeDelta::hours(2) - TimeDelta::seconds(2));
+    world
+        .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "again"}}}))
+        .await;
+    world.group_serves("etl", 1).await;
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn an_operator_that_was_away_at_the_edge_catches_up() {
+    let world = World::new().await;
+    let opens = "2030-06-03T08:00:00Z".parse::<chrono::DateTime<Utc>>().unwrap();
+    world.clock.set(opens - TimeDelta::hours(1));
+    let operator = world.operator();
+    world.make_cluster("lake").await;
+    let window =
+        json!({"name": "morning", "start": "0 8 * * *", "until": "18:00", "timeZone": "Etc/UTC", "minReplicas": 3});
+    world
+        .make_group("etl", "lake", json!({"replicas": 1, "schedules": [window]}))
+        .await;
+    world.group_serves("etl", 1).await;
+    operator.crash().await;
+    world.clock.set(opens + TimeDelta::hours(3));
+    let operator = world.operator();
+    world.group_serves("etl", 3).await;
+    operator.stop().await;
+}
