@@ -88,8 +88,8 @@ struct BlockKey {
 
 /// An [`ObjectStore`] that keeps blocks of what is read by range, keyed by full name and block.
 ///
-/// It is right only for objects that never change under a name, which is what the engine writes. Whole reads, listings
-/// and writes go to the store. All of it may be lost at any moment.
+/// It is right only for objects that never change under a name, which is what the engine writes. What is read by
+/// `get_ranges` is kept; other reads, listings and writes go to the store. All of it may be lost at any moment.
 #[derive(Clone, Debug)]
 pub struct CachingStore {
     inner: Arc<dyn ObjectStore>,

@@ -128,6 +128,17 @@ impl SegmentReaderFactory {
         }
     }
 
+    fn open(&self, location: SegmentLocation, scanned_bytes: Count, requests: Count) -> SegmentReader {
+        SegmentReader {
+            path: Path::from(location.object.as_str()),
+            whole: None,
+            scanned_bytes,
+            requests,
+            factory: self.clone(),
+            location,
+        }
+    }
+
     /// Counters of all readers of this factory.
     #[must_use]
     pub fn metrics(&self) -> &Arc<SegmentReaderMetrics> {
@@ -149,14 +160,9 @@ impl ParquetFileReaderFactory for SegmentReaderFactory {
                 exec_datafusion_err!("file {} has no segment location", partitioned_file.object_meta.location)
             })?
             .clone();
-        Ok(Box::new(SegmentReader {
-            path: Path::from(location.object.as_str()),
-            whole: None,
-            scanned_bytes: MetricBuilder::new(metrics).counter("store_bytes", partition_index),
-            requests: MetricBuilder::new(metrics).counter("store_requests", partition_index),
-            factory: self.clone(),
-            location,
-        }))
+        let scanned_bytes = MetricBuilder::new(metrics).counter("store_bytes", partition_index);
+        let requests = MetricBuilder::new(metrics).counter("store_requests", partition_index);
+        Ok(Box::new(self.open(location, scanned_bytes, requests)))
     }
 }
 

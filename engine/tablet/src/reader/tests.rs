@@ -1,15 +1,12 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
-use datafusion::{
-    datasource::{listing::PartitionedFile, physical_plan::ParquetFileReaderFactory},
-    physical_plan::metrics::ExecutionPlanMetricsSet,
-};
+use datafusion::physical_plan::metrics::Count;
 use futures::TryStreamExt;
 use object_store::{ObjectStoreExt, memory::InMemory, path::Path};
 use parquet::arrow::{ArrowWriter, ParquetRecordBatchStreamBuilder, async_reader::AsyncFileReader};
 
-use super::{SegmentLocation, SegmentReaderFactory, SegmentReaderOptions};
+use super::{SegmentLocation, SegmentReader, SegmentReaderFactory, SegmentReaderOptions};
 
 /// A Parquet file of `rows` random-looking numbers between two stretches of other bytes.
 async fn stored(rows: i64) -> (Arc<InMemory>, SegmentLocation) {
@@ -33,11 +30,8 @@ async fn stored(rows: i64) -> (Arc<InMemory>, SegmentLocation) {
     (store, location)
 }
 
-fn reader(factory: &SegmentReaderFactory, location: &SegmentLocation) -> Box<dyn AsyncFileReader + Send> {
-    let file = PartitionedFile::new(location.object.clone(), location.length).with_extension(location.clone());
-    factory
-        .create_reader(0, file, None, &ExecutionPlanMetricsSet::new())
-        .unwrap()
+fn reader(factory: &SegmentReaderFactory, location: &SegmentLocation) -> SegmentReader {
+    factory.open(location.clone(), Count::new(), Count::new())
 }
 
 async fn count(factory: &SegmentReaderFactory, location: &SegmentLocation) -> usize {
