@@ -120,11 +120,7 @@ pub async fn run(places: &Places, timeline: &Timeline, options: &Options) -> Res
     }
 
     timeline.heading("A peak, two minutes ahead");
-    let group = examples
-        .groups
-        .last()
-        .ok_or_else(|| Error::Missing("examples/ has no ComputeGroup".into()))?;
-    window::show(timeline, &client, group).await?;
+    window::show(timeline, &client, &examples.groups).await?;
     farewell(timeline, &target, &logins, options);
     Ok(())
 }
@@ -163,14 +159,17 @@ async fn prepare(places: &Places, timeline: &Timeline, options: &Options) -> Res
 /// TPC-H as files on S3, and an account that may read them. The clusters start meanwhile.
 async fn data_on_s3(timeline: &Timeline, storage: &Storage, sf: ScaleFactor) -> Result<(Manifest, Keys)> {
     timeline
-        .step(&format!("TPC-H SF {sf} to s3://{DATA_BUCKET}/{}", sf.folder()), async |p| {
-            let owner = storage.account(DATA_ACCOUNT).await?;
-            storage.bucket(DATA_BUCKET, &owner).await?;
-            let reader = storage.account(DATA_READER).await?;
-            storage.let_read(DATA_BUCKET, &[&reader.id]).await?;
-            let manifest = generate(storage.store(DATA_BUCKET, &owner)?, &sf.folder(), sf, &p).await?;
-            Ok((manifest, reader))
-        })
+        .step(
+            &format!("TPC-H SF {sf} to s3://{DATA_BUCKET}/{}", sf.folder()),
+            async |p| {
+                let owner = storage.account(DATA_ACCOUNT).await?;
+                storage.bucket(DATA_BUCKET, &owner).await?;
+                let reader = storage.account(DATA_READER).await?;
+                storage.let_read(DATA_BUCKET, &[&reader.id]).await?;
+                let manifest = generate(storage.store(DATA_BUCKET, &owner)?, &sf.folder(), sf, &p).await?;
+                Ok((manifest, reader))
+            },
+        )
         .await
 }
 
@@ -180,7 +179,11 @@ async fn running(timeline: &Timeline, target: &Target, examples: &Examples) -> R
     let mut lakes = Vec::new();
     for lake in &examples.lakes {
         let name = format!("cluster {}/{}", lake.namespace().unwrap_or_default(), lake.name_any());
-        lakes.push(timeline.step(&name, async |p| departments::wait_ready(&client, lake, &p).await).await?);
+        lakes.push(
+            timeline
+                .step(&name, async |p| departments::wait_ready(&client, lake, &p).await)
+                .await?,
+        );
     }
     Ok(lakes)
 }

@@ -11,7 +11,7 @@ use springtide_crds::{ComputeGroup, ConditionType, Department, LakeCluster};
 use crate::{
     Error, Result,
     cluster::{self, Look, wait_until},
-    images::{Delivery, Image},
+    images::Delivery,
     places::Places,
     sql::{Door, Session},
     storage::{self, PULL_SECRET, Storage},

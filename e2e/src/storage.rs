@@ -98,12 +98,20 @@ impl Keys {
 }
 
 /// The server, reachable from this machine.
-#[derive(Debug)]
 pub struct Storage {
     client: Client,
     door: Door,
     root: Keys,
     admin: PathBuf,
+}
+
+impl std::fmt::Debug for Storage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Storage")
+            .field("door", &self.door)
+            .field("root", &self.root)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Starts the server, where it does not run yet, and waits until it answers.
@@ -119,7 +127,7 @@ pub async fn start(
     let manifest = std::fs::read_to_string(&manifest).map_err(Error::io(format!("read {}", manifest.display())))?;
     progress.say("applying its manifest");
     namespace(&client, NAMESPACE).await?;
-    let root = keys(&client, "s3-root", "root").await?;
+    keys(&client, "s3-root", "root").await?;
     target
         .kubectl(KUBECTL_LIMIT)
         .args([

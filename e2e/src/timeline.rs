@@ -66,10 +66,13 @@ impl Timeline {
 
     fn new(out: Box<dyn Write + Send>, live: bool, before: Duration) -> Self {
         let now = Instant::now();
+        let interval = if live { LIVE_INTERVAL } else { QUIET_INTERVAL };
+        let started = now.checked_sub(before).unwrap_or(now);
         Self {
-            started: now.checked_sub(before).unwrap_or(now),
+            started,
             live,
-            out: Arc::new(Mutex::new(out)),
+            interval,
+            out: Mutex::new(out),
         }
     }
 

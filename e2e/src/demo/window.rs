@@ -61,11 +61,16 @@ async fn with_room<'a>(client: &Client, groups: &'a [ComputeGroup]) -> Result<(&
     for group in groups {
         let api: Api<ComputeGroup> = Api::namespaced(client.clone(), &group.namespace().unwrap_or_default());
         let status = status(&api, &group.name_any()).await?;
-        if status.ceiling.is_none_or(|ceiling| ceiling >= status.serving_replicas + MORE_NODES) {
+        if status
+            .ceiling
+            .is_none_or(|ceiling| ceiling >= status.serving_replicas + MORE_NODES)
+        {
             return Ok((group, status.serving_replicas));
         }
     }
-    Err(Error::Missing("every ComputeGroup in examples/ is under the ceiling of a window at this hour; try again later".into()))
+    Err(Error::Missing(
+        "every ComputeGroup in examples/ is under the ceiling of a window at this hour; try again later".into(),
+    ))
 }
 
 async fn seen(
@@ -179,14 +184,26 @@ async fn serving(
 
 /// Waits until the group has what it wants without the window: what it had, unless another window of its own began meanwhile.
 async fn gone(api: &Api<ComputeGroup>, name: &str, peak: i32, progress: &Progress) -> Result<DateTime<Utc>> {
-    wait_until(&format!("the compute of {name} is gone"), EFFECT_LIMIT, progress, async || {
-        let ComputeGroupStatus { replicas, serving_replicas, wanted_replicas, .. } = status(api, name).await?;
-        let wanted = wanted_replicas.unwrap_or(peak);
-        if wanted < peak && replicas == wanted && serving_replicas == wanted {
-            return Ok(Look::Done(Utc::now()));
-        }
-        Ok(Look::NotYet(format!("{wanted} wanted, {replicas} pods, {serving_replicas} serve")))
-    })
+    wait_until(
+        &format!("the compute of {name} is gone"),
+        EFFECT_LIMIT,
+        progress,
+        async || {
+            let ComputeGroupStatus {
+                replicas,
+                serving_replicas,
+                wanted_replicas,
+                ..
+            } = status(api, name).await?;
+            let wanted = wanted_replicas.unwrap_or(peak);
+            if wanted < peak && replicas == wanted && serving_replicas == wanted {
+                return Ok(Look::Done(Utc::now()));
+            }
+            Ok(Look::NotYet(format!(
+                "{wanted} wanted, {replicas} pods, {serving_replicas} serve"
+            )))
+        },
+    )
     .await
 }
 

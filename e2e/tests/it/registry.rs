@@ -29,23 +29,54 @@ async fn images_pushed_to_a_private_registry_run_with_its_pull_secret_and_not_wi
     let registry = Registry::start(&cluster).await;
     let image = server_image(&cluster).await;
     let name = image.in_registry(&registry.name());
-    let delivery = Delivery::Registry { registry: registry.name(), login: Some(registry.login()) };
-    let tools = images::tools(&cluster.places, &Progress::default()).await.expect("crane is built");
-    images::deliver(&cluster.places, &delivery, &[image], &tools, &Progress::default()).await.expect("crane pushes");
+    let delivery = Delivery::Registry {
+        registry: registry.name(),
+        login: Some(registry.login()),
+    };
+    let tools = images::tools(&cluster.places, &Progress::default())
+        .await
+        .expect("crane is built");
+    images::deliver(&cluster.places, &delivery, &[image], &tools, &Progress::default())
+        .await
+        .expect("crane pushes");
 
     cluster.target.delivery = delivery;
     with_temp_namespace(&cluster, "registry", async |namespace| {
         let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
-        pods.create(&PostParams::default(), &pod("stranger", &name, false)).await.expect("create");
+        pods.create(&PostParams::default(), &pod("stranger", &name, false))
+            .await
+            .expect("create");
         let reason = waiting_reason(&pods, "stranger").await;
-        assert!(["ErrImagePull", "ImagePullBackOff"].contains(&reason.as_str()), "{reason}");
+        assert!(
+            ["ErrImagePull", "ImagePullBackOff"].contains(&reason.as_str()),
+            "{reason}"
+        );
 
-        departments::pull_secret(&cluster.target, &cluster.client, namespace).await.expect("a pull secret");
-        pods.create(&PostParams::default(), &pod("member", &name, true)).await.expect("create");
-        wait_until("the pod with the secret has run", LIMIT, &Progress::default(), async || {
-            let phase = pods.get("member").await.expect("get").status.and_then(|status| status.phase).unwrap_or_default();
-            Ok(if phase == "Succeeded" { Look::Done(()) } else { Look::NotYet(phase) })
-        })
+        departments::pull_secret(&cluster.target, &cluster.client, namespace)
+            .await
+            .expect("a pull secret");
+        pods.create(&PostParams::default(), &pod("member", &name, true))
+            .await
+            .expect("create");
+        wait_until(
+            "the pod with the secret has run",
+            LIMIT,
+            &Progress::default(),
+            async || {
+                let phase = pods
+                    .get("member")
+                    .await
+                    .expect("get")
+                    .status
+                    .and_then(|status| status.phase)
+                    .unwrap_or_default();
+                Ok(if phase == "Succeeded" {
+                    Look::Done(())
+                } else {
+                    Look::NotYet(phase)
+                })
+            },
+        )
         .await
         .expect("it ran");
     })
@@ -53,7 +84,11 @@ async fn images_pushed_to_a_private_registry_run_with_its_pull_secret_and_not_wi
 }
 
 fn pod(name: &str, image: &str, with_secret: bool) -> Pod {
-    let secrets = if with_secret { json!([{"name": springtide_e2e::storage::PULL_SECRET}]) } else { json!([]) };
+    let secrets = if with_secret {
+        json!([{"name": springtide_e2e::storage::PULL_SECRET}])
+    } else {
+        json!([])
+    };
     serde_json::from_value(json!({
         "metadata": {"name": name},
         "spec": {
@@ -67,9 +102,21 @@ fn pod(name: &str, image: &str, with_secret: bool) -> Pod {
 async fn waiting_reason(pods: &Api<Pod>, name: &str) -> String {
     wait_until("the image is refused", LIMIT, &Progress::default(), async || {
         let status = pods.get(name).await.expect("get").status.unwrap_or_default();
-        let state = status.container_statuses.unwrap_or_default().into_iter().next().and_then(|container| container.state);
-        let reason = state.and_then(|state| state.waiting).and_then(|waiting| waiting.reason).unwrap_or_default();
-        Ok(if reason.contains("Image") { Look::Done(reason) } else { Look::NotYet(reason) })
+        let state = status
+            .container_statuses
+            .unwrap_or_default()
+            .into_iter()
+            .next()
+            .and_then(|container| container.state);
+        let reason = state
+            .and_then(|state| state.waiting)
+            .and_then(|waiting| waiting.reason)
+            .unwrap_or_default();
+        Ok(if reason.contains("Image") {
+            Look::Done(reason)
+        } else {
+            Look::NotYet(reason)
+        })
     })
     .await
     .expect("the kubelet says why")
@@ -77,8 +124,13 @@ async fn waiting_reason(pods: &Api<Pod>, name: &str) -> String {
 
 /// The smallest of the images.
 async fn server_image(cluster: &Cluster) -> Image {
-    let images = images::pack(&cluster.places, &Progress::default()).await.expect("images are packed");
-    images.into_iter().find(|image| image.short_name() == "versitygw").expect("an image of the S3 server")
+    let images = images::pack(&cluster.places, &Progress::default())
+        .await
+        .expect("images are packed");
+    images
+        .into_iter()
+        .find(|image| image.short_name() == "versitygw")
+        .expect("an image of the S3 server")
 }
 
 /// A registry of this test's own, which ends with it.
@@ -91,7 +143,10 @@ struct Registry {
 
 impl Registry {
     async fn start(cluster: &Cluster) -> Self {
-        let port = TcpListener::bind((HOST, 0)).and_then(|free| free.local_addr()).expect("a free port").port();
+        let port = TcpListener::bind((HOST, 0))
+            .and_then(|free| free.local_addr())
+            .expect("a free port")
+            .port();
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         let address = format!("{HOST}:{port}");
@@ -107,7 +162,9 @@ impl Registry {
         let trust = cluster.places.cluster_state.join("registries").join(&address);
         std::fs::create_dir_all(&trust).expect("make a folder");
         std::fs::write(trust.join("hosts.toml"), format!("server = \"http://{address}\"\n")).expect("write");
-        let tools = images::tools(&cluster.places, &Progress::default()).await.expect("the registry is built");
+        let tools = images::tools(&cluster.places, &Progress::default())
+            .await
+            .expect("the registry is built");
         let process = Command::new(tools.join("registry"))
             .arg("serve")
             .arg(path("registry.yml"))
@@ -126,7 +183,12 @@ impl Registry {
         })
         .await
         .expect("the registry wants a password");
-        Self { port, folder, trust, _process: process }
+        Self {
+            port,
+            folder,
+            trust,
+            _process: process,
+        }
     }
 
     fn name(&self) -> String {
