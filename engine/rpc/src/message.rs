@@ -88,9 +88,9 @@ pub struct BeginLoadRequest {
     pub timeout_s: u64,
 }
 
-/// Answer of [`BEGIN_LOAD`].
+/// Answer of [`BEGIN_LOAD`]. Tagged from outside: serde reads 128-bit integers (bounds of partitions) only there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "result")]
+#[serde(rename_all = "snake_case")]
 pub enum BeginLoadReply {
     /// Write to `target`, then commit or abort.
     Begun {

@@ -130,7 +130,8 @@ impl Core {
             Ok(reply) => state.answered(reply, now_ms),
             Err(error) => {
                 self.inner.metrics.heartbeat_failed.inc();
-                state.failed(&error.to_string(), allowed);
+                let address = format!("{}:{}", node.host, node.heartbeat_port);
+                state.failed(&format!("heartbeat to {address} failed: {error}"), allowed);
             }
         }
     }

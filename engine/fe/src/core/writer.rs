@@ -86,14 +86,15 @@ impl EditWriter {
 
     pub(super) async fn edit(&self, intent: Intent) -> Result<Arc<Catalog>, CoreError> {
         let (reply, answer) = oneshot::channel();
-        let sent = self.requests.send(Request::Edit { intent, reply }).await;
-        match (sent, answer.await) {
-            (Ok(()), Ok(result)) => result,
-            _ => Err(match self.failure.borrow().clone() {
-                Some(reason) => CoreError::JournalFailed(reason),
-                None => CoreError::Stopping,
-            }),
+        // A refused request comes back with its reply in it, which must not be waited for.
+        let is_sent = self.requests.send(Request::Edit { intent, reply }).await.is_ok();
+        if is_sent && let Ok(result) = answer.await {
+            return result;
         }
+        Err(match self.failure.borrow().clone() {
+            Some(reason) => CoreError::JournalFailed(reason),
+            None => CoreError::Stopping,
+        })
     }
 
     pub(super) fn has_failed(&self) -> bool {

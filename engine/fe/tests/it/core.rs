@@ -1,7 +1,8 @@
 //! The core on a real directory and a store in memory.
 
+mod faults;
 pub(crate) mod fixture;
 mod kill_points;
-mod nodes;
+pub(crate) mod nodes;
 mod opening;
 mod transactions;

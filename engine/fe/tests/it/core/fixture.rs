@@ -108,11 +108,7 @@ impl Cluster {
         Core::open(self.parts()).await
     }
 
-    pub(crate) async fn open_with(
-        &self,
-        store: Arc<dyn ObjectStore>,
-        journal: JournalOpener,
-    ) -> Result<Core, Refusal> {
+    pub(crate) async fn open_with(&self, store: Arc<dyn ObjectStore>, journal: JournalOpener) -> Result<Core, Refusal> {
         Core::open(CoreParts {
             store,
             journal,
@@ -221,7 +217,8 @@ pub(crate) fn table(name: &str) -> NewTable {
 
 pub(crate) async fn create_table(core: &Core, name: &'static str) -> Result<(), CoreError> {
     let now_ms = core.now_ms();
-    core.edit(move |catalog| catalog.create_database("d", true, now_ms)).await?;
+    core.edit(move |catalog| catalog.create_database("d", true, now_ms))
+        .await?;
     core.edit(move |catalog| catalog.create_table(&table(name), false, now_ms))
         .await
         .map(drop)

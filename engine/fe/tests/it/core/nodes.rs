@@ -71,7 +71,10 @@ async fn heartbeats_tell_who_may_get_work() {
     let port = start_node(Arc::clone(&script)).await;
     add_node(&core, port, "evening").await;
     until(&core, "alive", NodeView::is_available).await;
-    assert_eq!((core.workers("evening").len(), core.workers("default_warehouse").len()), (1, 0));
+    assert_eq!(
+        (core.workers("evening").len(), core.workers("default_warehouse").len()),
+        (1, 0)
+    );
 
     script.lock().unwrap().as_mut().unwrap().draining = true;
     until(&core, "draining", |node| node.alive && node.draining).await;
@@ -81,7 +84,10 @@ async fn heartbeats_tell_who_may_get_work() {
         start_time_ms: 2,
         ..reply(1)
     });
-    until(&core, "restarted", |node| node.last_start_ms == Some(2) && node.is_available()).await;
+    until(&core, "restarted", |node| {
+        node.last_start_ms == Some(2) && node.is_available()
+    })
+    .await;
 
     script.lock().unwrap().take();
     until(&core, "dead", |node| !node.alive && !node.err_msg.is_empty()).await;

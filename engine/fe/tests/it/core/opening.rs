@@ -7,8 +7,8 @@ use springtide_contract::config::RefusalReason;
 use springtide_journal::{Journal, JournalError};
 use springtide_mysql::Proof;
 
+use super::faults::{Fault, FaultyStore};
 use super::fixture::{CLUSTER, Cluster, OTHER_CLUSTER, create_table, damage};
-use crate::core::kill_points::faults::{Fault, FaultyStore};
 
 async fn check_refused(cluster: &Cluster, reason: RefusalReason, words: &str) {
     let refusal = cluster.try_open().await.unwrap_err();
@@ -117,7 +117,7 @@ async fn mistakes_of_the_configuration_have_their_own_reason() {
     assert!(cluster.store.get(&Path::from("CLUSTER")).await.is_err());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn each_failure_of_the_store_has_its_own_reason() {
     for (fault, reason) in [
         (Fault::NotFound, RefusalReason::BucketNotFound),
@@ -192,13 +192,20 @@ async fn after_the_journal_failed_nothing_is_acknowledged() {
     let opener = springtide_fe::core::JournalOpener::new(|directory, id| {
         let options = springtide_journal::LocalOptions::new(id);
         let (journal, recovered) = springtide_journal::LocalJournal::open(directory, options)?;
-        Ok((Box::new(FailingJournal(Box::new(journal))) as Box<dyn Journal>, recovered))
+        Ok((
+            Box::new(FailingJournal(Box::new(journal))) as Box<dyn Journal>,
+            recovered,
+        ))
     });
     let core = cluster.open_with(Arc::clone(&cluster.store), opener).await.unwrap();
     create_table(&core, "t").await.unwrap_err();
     assert!(core.failed().await.contains("the disk is gone"));
     assert!(core.has_failed());
-    assert!(core.edit(|catalog| catalog.create_database("more", false, 0)).await.is_err());
+    assert!(
+        core.edit(|catalog| catalog.create_database("more", false, 0))
+            .await
+            .is_err()
+    );
     assert!(core.catalog().resolve_table("d", "t").is_err());
     core.shutdown().await;
 }
@@ -210,7 +217,9 @@ async fn images_are_written_and_read() {
     let core = cluster.open().await;
     for number in 0..40 {
         let name = format!("database_{number}");
-        core.edit(move |catalog| catalog.create_database(&name, false, 0)).await.unwrap();
+        core.edit(move |catalog| catalog.create_database(&name, false, 0))
+            .await
+            .unwrap();
     }
     let catalog = core.catalog();
     core.shutdown().await;

@@ -79,7 +79,10 @@ async fn an_aborted_load_leaves_its_label_free_and_cannot_be_committed() {
     let states: Vec<LoadState> = core.loads(None).into_iter().map(|load| load.state).collect();
     assert_eq!(states.len(), 2);
     assert!(matches!(states[0], LoadState::Cancelled { .. }));
-    assert!(matches!(core.commit(TxnId(99), Vec::new()).await, Err(CoreError::UnknownTransaction(_))));
+    assert!(matches!(
+        core.commit(TxnId(99), Vec::new()).await,
+        Err(CoreError::UnknownTransaction(_))
+    ));
     core.shutdown().await;
 }
 
@@ -140,10 +143,16 @@ async fn objects_that_do_not_fit_the_transaction_are_refused() {
     refused("name", |object| object.name = "../CLUSTER".to_owned()).await;
     refused("tablet", |object| object.writes[0].tablet.0 += 1000).await;
     refused("segment beyond the end", |object| object.size = 5).await;
-    refused("segment of another object", |object| object.writes[0].segment.object.push('x')).await;
+    refused("segment of another object", |object| {
+        object.writes[0].segment.object.push('x')
+    })
+    .await;
     let target = begin(&core, "t", "of another transaction").await.unwrap();
     let error = core.commit(target.txn, vec![foreign]).await.unwrap_err();
-    assert!(error.to_string().contains("another table, transaction or epoch"), "{error}");
+    assert!(
+        error.to_string().contains("another table, transaction or epoch"),
+        "{error}"
+    );
     assert_eq!(visible_rows(&core, "t").await, [0, 0]);
     core.shutdown().await;
 }
@@ -152,9 +161,15 @@ async fn objects_that_do_not_fit_the_transaction_are_refused() {
 async fn unknown_names_and_bad_labels_are_refused_at_begin() {
     let (_cluster, core) = with_table().await;
     let kind = |error: CoreError| error.catalog_kind().unwrap();
-    assert_eq!(kind(core.begin(request("nosuch", "l")).await.unwrap_err()), ErrorKind::UnknownTable);
+    assert_eq!(
+        kind(core.begin(request("nosuch", "l")).await.unwrap_err()),
+        ErrorKind::UnknownTable
+    );
     for label in ["", "a/b", "a\nb", &"x".repeat(129)] {
-        assert_eq!(kind(core.begin(request("t", label)).await.unwrap_err()), ErrorKind::Invalid);
+        assert_eq!(
+            kind(core.begin(request("t", label)).await.unwrap_err()),
+            ErrorKind::Invalid
+        );
     }
     core.shutdown().await;
 }

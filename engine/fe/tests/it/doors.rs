@@ -1,0 +1,248 @@
+//! HTTP 8030 and RPC 9020 over real sockets.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{Router, body::Bytes, http::HeaderMap, routing::put};
+use reqwest::{Client, RequestBuilder, StatusCode, redirect::Policy};
+use serde_json::Value;
+use springtide_fe::{
+    core::Core,
+    doors::{CoreSlot, serve_http, serve_rpc},
+};
+use springtide_rpc::{
+    ClusterToken, RpcClient, RpcError,
+    message::{
+        ABORT_LOAD, AbortLoadRequest, BEGIN_LOAD, BeginLoadReply, BeginLoadRequest, COMMIT_LOAD, CommitLoadReply,
+        CommitLoadRequest, Secret,
+    },
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::core::{
+    fixture::{Cluster, TOKEN, create_table, install_crypto, visible_rows},
+    nodes,
+};
+
+async fn http(slot: CoreSlot) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(serve_http(slot, listener, CancellationToken::new()));
+    url
+}
+
+async fn rpc(core: Core) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let token = ClusterToken::new(TOKEN).unwrap();
+    tokio::spawn(serve_rpc(core.into(), token, listener, CancellationToken::new()));
+    url
+}
+
+fn client() -> Client {
+    install_crypto();
+    Client::builder().no_proxy().redirect(Policy::none()).build().unwrap()
+}
+
+async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.unwrap();
+    (
+        response.status(),
+        serde_json::from_str(&response.text().await.unwrap()).unwrap_or_default(),
+    )
+}
+
+#[tokio::test]
+async fn health_says_not_ready_until_the_core_is_open() {
+    let slot = CoreSlot::default();
+    let url = http(slot.clone()).await;
+    for path in ["/api/health", "/api/ready", "/api/bootstrap", "/metrics"] {
+        let (status, _) = answer(client().get(format!("{url}{path}"))).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+    }
+    let cluster = Cluster::new();
+    let core = cluster.open().await;
+    slot.fill(core.clone());
+    let health = client()
+        .get(format!("{url}/api/health"))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert_eq!(
+        health,
+        r#"{"online_backend_num":0,"total_backend_num":0,"status":"OK"}"#
+    );
+    let (status, ready) = answer(client().get(format!("{url}/api/ready"))).await;
+    assert_eq!((status, &ready["status"]), (StatusCode::OK, &Value::from("OK")));
+    create_table(&core, "t").await.unwrap();
+    let metrics = client()
+        .get(format!("{url}/metrics"))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(metrics.contains("\nstarrocks_fe_table_num 1\n"), "{metrics}");
+    assert!(metrics.contains("\nstarrocks_fe_query_total 0\n"), "{metrics}");
+    core.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_stream_load_is_let_in_checked_and_sent_to_a_node() {
+    let cluster = Cluster::new();
+    let core = cluster.open().await;
+    let url = http(core.clone().into()).await;
+    let path = "/api/d/t/_stream_load";
+    let load = || client().put(format!("{url}{path}?x=1")).header("label", "l");
+    let expecting = |request: RequestBuilder| request.header("expect", "100-continue").body("1,2\n");
+
+    let (status, body) = answer(expecting(load())).await;
+    assert_eq!(
+        (status, &body["msg"]),
+        (StatusCode::UNAUTHORIZED, &"Need auth information.".into())
+    );
+    let (status, body) = answer(expecting(load().basic_auth("admin", Some("bad")))).await;
+    assert_eq!(
+        (status, &body["msg"]),
+        (StatusCode::UNAUTHORIZED, &"Access denied for admin@127.0.0.1".into())
+    );
+    let admin = || load().basic_auth("admin", Some("admin's password"));
+    let (status, body) = answer(admin().body("1,2\n")).await;
+    assert_eq!(
+        (status, &body["msg"]),
+        (StatusCode::BAD_REQUEST, &"There is no 100-continue header".into())
+    );
+    let (status, body) = answer(expecting(admin())).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    let message = body["msg"].as_str().unwrap();
+    assert!(
+        message.starts_with("Warehouse default_warehouse is not available"),
+        "{message}"
+    );
+
+    let (taken, door) = start_load_door().await;
+    let port = nodes::start_node(Arc::new(Mutex::new(Some(nodes::reply(door))))).await;
+    nodes::add_node(&core, port, "evening").await;
+    nodes::until(&core, "alive", |node| node.alive).await;
+    let response = expecting(admin().header("warehouse", "evening")).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::TEMPORARY_REDIRECT);
+    let location = response.headers()["location"].to_str().unwrap();
+    assert_eq!(location, format!("http://127.0.0.1:{door}{path}?x=1"));
+    assert!(taken.lock().unwrap().is_empty());
+
+    let carried = admin().header("warehouse", "evening").header("x-springtide-proxy", "1");
+    let (status, body) = answer(expecting(carried)).await;
+    assert_eq!((status, &body["Status"]), (StatusCode::OK, &"Success".into()));
+    let taken = taken.lock().unwrap().clone();
+    assert_eq!(
+        taken,
+        [(
+            "l".to_owned(),
+            "Basic YWRtaW46YWRtaW4ncyBwYXNzd29yZA==".to_owned(),
+            "1,2\n".to_owned()
+        )]
+    );
+    core.shutdown().await;
+}
+
+/// Label, credentials and bytes of each load that a node took.
+type Taken = Arc<Mutex<Vec<(String, String, String)>>>;
+
+/// A compute node's HTTP door that notes what it is sent.
+async fn start_load_door() -> (Taken, u16) {
+    let taken = Taken::default();
+    let notes = Arc::clone(&taken);
+    let note = move |headers: HeaderMap, body: Bytes| async move {
+        let header = |name: &str| headers[name].to_str().unwrap().to_owned();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        notes
+            .lock()
+            .unwrap()
+            .push((header("label"), header("authorization"), text));
+        r#"{"Status":"Success"}"#
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let router = Router::new().route("/api/d/t/_stream_load", put(note));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (taken, port)
+}
+
+fn begin_request(label: &str, password: &str) -> BeginLoadRequest {
+    BeginLoadRequest {
+        database: "d".to_owned(),
+        table: "t".to_owned(),
+        label: label.to_owned(),
+        user: "admin".to_owned(),
+        password: Secret(password.to_owned()),
+        client_ip: "127.0.0.1".to_owned(),
+        timeout_s: 60,
+    }
+}
+
+#[tokio::test]
+async fn a_compute_node_loads_by_rpc() {
+    let cluster = Cluster::new();
+    let core = cluster.open().await;
+    create_table(&core, "t").await.unwrap();
+    let url = rpc(core.clone()).await;
+    let client = RpcClient::new(ClusterToken::new(TOKEN).unwrap()).unwrap();
+    let timeout = std::time::Duration::from_secs(30);
+    let begin = async |label: &str, password: &str| -> BeginLoadReply {
+        client
+            .call(&url, BEGIN_LOAD, &begin_request(label, password), timeout)
+            .await
+            .unwrap()
+    };
+    assert!(matches!(begin("l", "bad").await, BeginLoadReply::AccessDenied { .. }));
+    assert!(matches!(
+        begin("", "admin's password").await,
+        BeginLoadReply::Refused { .. }
+    ));
+    let BeginLoadReply::Begun { target } = begin("l", "admin's password").await else {
+        panic!("not begun");
+    };
+    let again = begin("l", "admin's password").await;
+    assert!(
+        matches!(&again, BeginLoadReply::LabelAlreadyExists { existing_job_status, .. } if existing_job_status == "RUNNING"),
+        "{again:?}"
+    );
+    let commit = CommitLoadRequest {
+        txn: target.txn,
+        objects: vec![cluster.write(&target, 3).await],
+        publish_timeout_s: 30,
+    };
+    let reply: CommitLoadReply = client.call(&url, COMMIT_LOAD, &commit, timeout).await.unwrap();
+    assert!(matches!(reply, CommitLoadReply::Visible), "{reply:?}");
+    assert_eq!(visible_rows(&core, "t").await, [3, 3]);
+
+    let BeginLoadReply::Begun { target } = begin("aborted", "admin's password").await else {
+        panic!("not begun");
+    };
+    let abort = AbortLoadRequest {
+        txn: target.txn,
+        reason: "of the test".to_owned(),
+    };
+    let _: Value = client.call(&url, ABORT_LOAD, &abort, timeout).await.unwrap();
+    let commit = CommitLoadRequest {
+        txn: target.txn,
+        objects: Vec::new(),
+        publish_timeout_s: 1,
+    };
+    let reply: CommitLoadReply = client.call(&url, COMMIT_LOAD, &commit, timeout).await.unwrap();
+    assert!(
+        matches!(&reply, CommitLoadReply::Refused { message } if message.contains("of the test")),
+        "{reply:?}"
+    );
+
+    let stranger = RpcClient::new(ClusterToken::new("a guess").unwrap()).unwrap();
+    let refused: Result<BeginLoadReply, RpcError> = stranger
+        .call(&url, BEGIN_LOAD, &begin_request("x", "admin's password"), timeout)
+        .await;
+    assert!(matches!(refused, Err(RpcError::Unauthorized { .. })));
+    core.shutdown().await;
+}
