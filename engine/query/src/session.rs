@@ -42,13 +42,17 @@ use crate::{
     files::{self, ExternalStores},
     placement::{FixedWorkers, desired_tasks, route, scale_up},
     resources::NodeResources,
-    session::physical::{keep_off_frontend, needs_workers},
+    session::{
+        arithmetic::MySqlDivision,
+        physical::{keep_off_frontend, needs_workers},
+    },
     sink::{SinkPlanner, TaskOutcome},
     snapshot::{SourceTable, TableSource},
     statement::{FILES_DATABASE, NamedTable, PreparedStatement, prepare},
     table::{LakeTable, SEGMENTS_URL},
 };
 
+mod arithmetic;
 mod insert;
 pub(crate) mod physical;
 
@@ -242,6 +246,8 @@ impl Coordinator {
             .with_create_default_catalog_and_schema(false)
             .with_default_catalog_and_schema(DEFAULT_CATALOG, default_database)
             .with_extension(Arc::clone(&self.resources));
+        // `0.1` is a decimal in SQL: sums of prices are exact.
+        config.options_mut().sql_parser.parse_float_as_decimal = true;
         if let Some(zone) = &request.settings.time_zone {
             config.options_mut().execution.time_zone = Some(zone.clone());
         }
@@ -305,6 +311,8 @@ fn build_state(
         .scalar_functions()
         .get_or_insert_default()
         .extend(request.functions.iter().cloned());
+    let planners = builder.expr_planners().get_or_insert_default();
+    planners.insert(0, Arc::new(MySqlDivision));
     if let Some(target) = target {
         builder = builder.with_query_planner(Arc::new(SinkPlanner { target }));
     }

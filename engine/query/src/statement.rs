@@ -93,7 +93,17 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<QueryError> {
-        for item in &mut select.projection {
+        let mut seen = BTreeSet::new();
+        for (position, item) in select.projection.iter_mut().enumerate() {
+            // The same expression twice needs two names; the client sees it by its own all the same.
+            if let SelectItem::UnnamedExpr(expr) = item
+                && !seen.insert(expr.to_string().to_lowercase())
+            {
+                *item = SelectItem::ExprWithAlias {
+                    expr: expr.clone(),
+                    alias: Ident::with_quote('`', format!("{expr} #{position}")),
+                };
+            }
             match item {
                 SelectItem::ExprWithAlias { alias, .. } => lower(alias),
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) => {

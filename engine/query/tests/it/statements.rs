@@ -99,3 +99,28 @@ async fn explain_shows_stages_and_workers() {
         assert!(text.contains(worker.url.authority()), "{text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_are_divided_as_in_mysql() {
+    let (cluster, _) = loaded(1).await;
+    let answer = cluster
+        .query("select 1 / 2, 7 div 2, 1 / 0, 5 % 0, 5 % 3, 0.1 + 0.2, 1.5 / 0")
+        .await
+        .unwrap();
+    assert_eq!(rows(&answer), ["0.5|3|||2|0.3|"]);
+    let column = "select n_nationkey / n_regionkey from nation where n_nationkey in (5, 3) order by n_nationkey";
+    assert_eq!(rows(&cluster.query(column).await.unwrap()), ["3.0", ""]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_column_may_be_asked_for_twice() {
+    let (cluster, _) = loaded(1).await;
+    let sql = "select r_name, r_name, 1, 1, count(*), count(*) from region where r_regionkey = 1 group by r_name";
+    let session = cluster.session();
+    let plan = session.plan(parse(sql)).await.unwrap();
+    assert_eq!(
+        plan.column_names,
+        ["r_name", "r_name", "1", "1", "count(*)", "count(*)"]
+    );
+    assert_eq!(rows(&run(&session, sql).await.unwrap()), ["AMERICA|AMERICA|1|1|1|1"]);
+}
