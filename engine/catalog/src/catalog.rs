@@ -13,7 +13,7 @@ use crate::{
 
 mod apply;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// All metadata at one moment. Maps share their structure with the catalogs they were made from, so that a clone costs a few
 /// pointers and an edit a logarithm.
