@@ -87,7 +87,10 @@ fn kind(page: &mut String, definition: &CustomResourceDefinition) {
             definition.spec.scope.to_lowercase()
         ),
     );
-    columns(page, &definition_json["spec"]["versions"][0]["additionalPrinterColumns"]);
+    columns(
+        page,
+        &definition_json["spec"]["versions"][0]["additionalPrinterColumns"],
+    );
     for rule in rules(schema) {
         line(page, &format!("- The API server says: “{rule}.”"));
     }
@@ -97,7 +100,10 @@ fn kind(page: &mut String, definition: &CustomResourceDefinition) {
         for rule in rules(&schema["properties"][part]) {
             line(page, &format!("- The API server says: “{rule}.”"));
         }
-        line(page, "\n| field | type | default | bounds | meaning |\n|---|---|---|---|---|");
+        line(
+            page,
+            "\n| field | type | default | bounds | meaning |\n|---|---|---|---|---|",
+        );
         fields(page, &schema["properties"][part], "");
     }
 }
@@ -105,7 +111,11 @@ fn kind(page: &mut String, definition: &CustomResourceDefinition) {
 fn columns(page: &mut String, columns: &Value) {
     line(page, "`kubectl get` shows:\n\n| column | meaning |\n|---|---|");
     for column in columns.as_array().into_iter().flatten() {
-        let wide = if column["priority"].as_i64().unwrap_or_default() > 0 { " (with `-o wide`)" } else { "" };
+        let wide = if column["priority"].as_i64().unwrap_or_default() > 0 {
+            " (with `-o wide`)"
+        } else {
+            ""
+        };
         let meaning = match text(column, "description") {
             "" => "Age of the object",
             meaning => meaning,
@@ -124,12 +134,17 @@ fn fields(page: &mut String, schema: &Value, path: &str) {
             .as_array()
             .is_some_and(|required| required.iter().any(|entry| entry == name));
         let full = format!("{path}{name}");
-        let shown = if required { format!("**`{full}`**") } else { format!("`{full}`") };
+        let shown = if required {
+            format!("**`{full}`**")
+        } else {
+            format!("`{full}`")
+        };
         let mut meaning = text(field, "description").to_owned();
         for rule in rules(field) {
             let _ = write!(meaning, " The API server says: “{rule}.”");
         }
-        let cells = [shown, type_of(field), default_of(field), bounds(field), meaning].map(|cell| cell.replace('|', "\\|"));
+        let cells =
+            [shown, type_of(field), default_of(field), bounds(field), meaning].map(|cell| cell.replace('|', "\\|"));
         line(page, &format!("| {} |", cells.join(" | ")));
         fields(page, field, &format!("{full}."));
         fields(page, &field["items"], &format!("{full}[]."));
@@ -144,7 +159,10 @@ fn type_of(field: &Value) -> String {
         "array" => {
             let items = type_of(&field["items"]);
             match text(field, "x-kubernetes-list-type") {
-                "map" => format!("list of {items}, by `{}`", field["x-kubernetes-list-map-keys"][0].as_str().unwrap_or_default()),
+                "map" => format!(
+                    "list of {items}, by `{}`",
+                    field["x-kubernetes-list-map-keys"][0].as_str().unwrap_or_default()
+                ),
                 "set" => format!("set of {items}"),
                 _ => format!("list of {items}"),
             }
@@ -177,7 +195,11 @@ fn bounds(field: &Value) -> String {
     bounds.extend(range(number("minItems"), number("maxItems"), " items"));
     bounds.extend(range(number("minProperties"), number("maxProperties"), " entries"));
     if let Some(values) = field["enum"].as_array() {
-        let values: Vec<String> = values.iter().filter_map(Value::as_str).map(|value| format!("`{value}`")).collect();
+        let values: Vec<String> = values
+            .iter()
+            .filter_map(Value::as_str)
+            .map(|value| format!("`{value}`"))
+            .collect();
         bounds.push(format!("one of {}", values.join(", ")));
     }
     if let Some(pattern) = field["pattern"].as_str() {
@@ -198,7 +220,10 @@ fn rules(schema: &Value) -> Vec<&str> {
 
 fn reasons(page: &mut String) {
     line(page, "\n## Reasons\n");
-    line(page, "The reasons of conditions and Events.\n\n| reason | meaning |\n|---|---|");
+    line(
+        page,
+        "The reasons of conditions and Events.\n\n| reason | meaning |\n|---|---|",
+    );
     for (reason, meaning) in Reason::ALL {
         line(page, &format!("| `{}` | {} |", reason.as_str(), meaning.trim()));
     }
@@ -212,3 +237,6 @@ fn line(page: &mut String, text: &str) {
     page.push_str(text);
     page.push('\n');
 }
+
+#[cfg(test)]
+mod tests;

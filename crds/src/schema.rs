@@ -39,3 +39,6 @@ fn remove_nullable(value: &mut Value) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

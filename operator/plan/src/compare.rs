@@ -131,7 +131,9 @@ fn owns_more(desired: &Value, live: &Value) -> bool {
 /// Walks the notes of the API server (`f:` a field, `k:` an item by its keys, `v:` an item by its value) beside `desired`.
 fn owned_is_desired(owned: &Map<String, Value>, desired: &Value) -> bool {
     owned.iter().all(|(path, below)| {
-        let Some((kind, name)) = path.split_once(':') else { return true };
+        let Some((kind, name)) = path.split_once(':') else {
+            return true;
+        };
         let found = match kind {
             "f" => desired.get(name),
             "k" => item_by_keys(desired, name),

@@ -51,8 +51,17 @@ pub fn plan_compute_group(observed: &ObservedComputeGroup, now: DateTime<Utc>) -
         .map(|group| ready_to_build(observed, group, &scale));
     match &blocked {
         Some(Ok(compute)) => {
-            actions.extend(finish::writes(desired(observed, compute, &scale), &observed.live, metadata.uid.as_deref()));
-            actions.extend(members::statements(observed, &compute.cluster, &compute.warehouse, scale.wanted));
+            actions.extend(finish::writes(
+                desired(observed, compute, &scale),
+                &observed.live,
+                metadata.uid.as_deref(),
+            ));
+            actions.extend(members::statements(
+                observed,
+                &compute.cluster,
+                &compute.warehouse,
+                scale.wanted,
+            ));
         }
         // Without its cluster a group is nothing: what is left of it goes.
         Some(Err(finding)) if finding.reason == Reason::ClusterNotFound => {
@@ -148,11 +157,7 @@ pub fn wanted(replicas: u32, evaluation: &Evaluation, limit: u32) -> u32 {
 }
 
 /// Everything that is needed to build objects, or what is missing.
-fn ready_to_build(
-    observed: &ObservedComputeGroup,
-    group: &GroupShape,
-    scale: &Scale,
-) -> Result<ComputeShape, Finding> {
+fn ready_to_build(observed: &ObservedComputeGroup, group: &GroupShape, scale: &Scale) -> Result<ComputeShape, Finding> {
     let name = &observed.group.spec.cluster;
     let Some(cluster) = &observed.cluster else {
         return Err(Finding::fails(
@@ -161,10 +166,16 @@ fn ready_to_build(
         ));
     };
     if cluster.metadata.deletion_timestamp.is_some() {
-        return Err(Finding::fails(Reason::ClusterNotReady, format!("LakeCluster {name} is being deleted")));
+        return Err(Finding::fails(
+            Reason::ClusterNotReady,
+            format!("LakeCluster {name} is being deleted"),
+        ));
     }
     let not_ready = |why: &str| Finding::fails(Reason::ClusterNotReady, format!("LakeCluster {name} {why}"));
-    let accepted = cluster.status.as_ref().and_then(|status| status.accepted_spec.as_deref());
+    let accepted = cluster
+        .status
+        .as_ref()
+        .and_then(|status| status.accepted_spec.as_deref());
     let shape = accepted
         .and_then(|spec| ClusterShape::new(cluster, spec, &observed.settings).ok())
         .ok_or_else(|| not_ready("is not accepted yet; see its condition Accepted"))?;
@@ -174,7 +185,9 @@ fn ready_to_build(
         .ok_or_else(|| not_ready("has no internal token yet"))?;
     // Frontends come first. What exists already is looked after even while the frontend is away for a moment.
     if scale.wanted > 0 && !has_stateful_set(observed) && !has_leader(&observed.sql) {
-        return Err(not_ready("has no frontend that leads and answers yet; compute starts after it"));
+        return Err(not_ready(
+            "has no frontend that leads and answers yet; compute starts after it",
+        ));
     }
     Ok(ComputeShape::new(group, shape, drain_key, &observed.settings))
 }
@@ -209,7 +222,10 @@ fn desired(observed: &ObservedComputeGroup, compute: &ComputeShape, scale: &Scal
     let flavour = flavour(compute.cluster.engine);
     let files = flavour.compute_files(compute);
     let mut objects = vec![
-        DesiredObject::new(ObjectKind::ConfigMap, &config_map::build(&owner, compute, files.clone())),
+        DesiredObject::new(
+            ObjectKind::ConfigMap,
+            &config_map::build(&owner, compute, files.clone()),
+        ),
         DesiredObject::new(ObjectKind::Service, &service::build(&owner, compute)),
     ];
     // A budget over one pod would keep its node of Kubernetes from ever being emptied; over none it says nothing.
@@ -239,7 +255,10 @@ fn plan_deletion(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Plan<Co
     let (namespace, name) = identity(observed);
     let key = ObjectKey::namespaced(ObjectKind::StatefulSet, namespace, &names::compute(name));
     if let Some(live) = observed.live.get(&key) {
-        if live.pointer("/metadata/deletionTimestamp").is_none_or(serde_json::Value::is_null) {
+        if live
+            .pointer("/metadata/deletionTimestamp")
+            .is_none_or(serde_json::Value::is_null)
+        {
             plan.actions.push(Action::Delete {
                 uid: finish::uid(live),
                 object: key,
@@ -249,16 +268,20 @@ fn plan_deletion(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Plan<Co
         return plan;
     }
     if !observed.pods.is_empty() {
-        plan.wait = Some(waiting(&format!("{} pods are draining and stopping", observed.pods.len())));
+        plan.wait = Some(waiting(&format!(
+            "{} pods are draining and stopping",
+            observed.pods.len()
+        )));
         return plan;
     }
     let cluster_leaves = observed
         .cluster
         .as_ref()
         .is_none_or(|cluster| cluster.metadata.deletion_timestamp.is_some());
-    let gave_up_at = observed.group.metadata.deletion_timestamp.as_ref().and_then(|time| {
-        DateTime::from_timestamp(time.0.as_second(), 0).map(|deleted| deleted + DELETION_PATIENCE)
-    });
+    let gave_up_at =
+        observed.group.metadata.deletion_timestamp.as_ref().and_then(|time| {
+            DateTime::from_timestamp(time.0.as_second(), 0).map(|deleted| deleted + DELETION_PATIENCE)
+        });
     let gave_up = gave_up_at.is_some_and(|until| now >= until);
     if !cluster_leaves && !gave_up {
         if !matches!(observed.sql, SqlAnswer::Answered { .. }) {

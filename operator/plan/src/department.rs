@@ -59,10 +59,16 @@ fn check(observed: &ObservedDepartment) -> Result<(), Rejection> {
         if RESERVED_NAMESPACES.contains(&name.as_str()) || *name == observed.settings.operator_namespace {
             return Err(Rejection::new(
                 Reason::NamespaceTaken,
-                format!("{field}: {name} belongs to Kubernetes or the operator; write a namespace of the department's own"),
+                format!(
+                    "{field}: {name} belongs to Kubernetes or the operator; write a namespace of the department's own"
+                ),
             ));
         }
-        if let Some(other) = observed.other_departments.iter().find(|other| claims_before(other, department, name)) {
+        if let Some(other) = observed
+            .other_departments
+            .iter()
+            .find(|other| claims_before(other, department, name))
+        {
             return Err(Rejection::new(
                 Reason::NamespaceTaken,
                 format!(
@@ -81,7 +87,9 @@ fn check(observed: &ObservedDepartment) -> Result<(), Rejection> {
         {
             return Err(Rejection::new(
                 Reason::NamespaceTaken,
-                format!("{field}: {name} carries the label of Department {holder}; a namespace keeps its department as long as that exists"),
+                format!(
+                    "{field}: {name} carries the label of Department {holder}; a namespace keeps its department as long as that exists"
+                ),
             ));
         }
         check_quota(&field, namespace)?;
@@ -160,7 +168,10 @@ fn desired(observed: &ObservedDepartment, namespace: &str) -> Vec<DesiredObject>
     if let Some(binding) = role_binding::build(&owner, admins, &observed.settings.department_admin_role) {
         objects.push(DesiredObject::new(ObjectKind::RoleBinding, &binding));
     }
-    let quota = namespaces.iter().find(|entry| entry.name == namespace).map(|entry| &entry.quota);
+    let quota = namespaces
+        .iter()
+        .find(|entry| entry.name == namespace)
+        .map(|entry| &entry.quota);
     if let Some(quota) = quota.and_then(|quota| resource_quota::build(&owner, quota)) {
         objects.push(DesiredObject::new(ObjectKind::ResourceQuota, &quota));
     }
@@ -197,13 +208,16 @@ fn plan_deletion(observed: &ObservedDepartment) -> Plan<DepartmentStatus> {
             if let Some(cluster) = namespace.lake_clusters.first() {
                 plan.actions.clear();
                 plan.wait = Some(Wait {
-                    why: format!("namespace {name} still holds LakeCluster {cluster}; delete it first, or set deletionPolicy to Retain"),
+                    why: format!(
+                        "namespace {name} still holds LakeCluster {cluster}; delete it first, or set deletionPolicy to Retain"
+                    ),
                     until: None,
                 });
                 return plan;
             }
             // A volume claim may hold metadata that somebody kept on purpose.
-            if namespace.volume_claims.is_empty() && namespace.compute_groups.is_empty() && made_by_us(&namespace.body) {
+            if namespace.volume_claims.is_empty() && namespace.compute_groups.is_empty() && made_by_us(&namespace.body)
+            {
                 plan.actions.push(Action::Delete {
                     object: ObjectKey::cluster_scoped(ObjectKind::Namespace, name),
                     uid: finish::uid(&namespace.body),
@@ -217,7 +231,9 @@ fn plan_deletion(observed: &ObservedDepartment) -> Plan<DepartmentStatus> {
 
 /// Whether the namespace carries the operator's labels.
 fn made_by_us(body: &Value) -> bool {
-    body.pointer("/metadata/labels/app.kubernetes.io~1managed-by").and_then(Value::as_str) == Some(names::MANAGED_BY)
+    body.pointer("/metadata/labels/app.kubernetes.io~1managed-by")
+        .and_then(Value::as_str)
+        == Some(names::MANAGED_BY)
 }
 
 fn report(
@@ -273,7 +289,11 @@ fn report(
             why: available.message.clone(),
             until: None,
         }),
-        requeue_after: if waits && rejection.is_none() { finish::CONVERGING } else { finish::STEADY },
+        requeue_after: if waits && rejection.is_none() {
+            finish::CONVERGING
+        } else {
+            finish::STEADY
+        },
         status: (department.status.as_ref() != Some(&status)).then_some(status),
         actions,
         events,

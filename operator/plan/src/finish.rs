@@ -81,7 +81,8 @@ fn is_owned(body: &Value, owner_uid: Option<&str>) -> bool {
 }
 
 fn is_leaving(body: &Value) -> bool {
-    body.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null())
+    body.pointer("/metadata/deletionTimestamp")
+        .is_some_and(|time| !time.is_null())
 }
 
 /// The identity of an object, as a precondition of its deletion.

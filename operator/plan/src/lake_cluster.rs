@@ -23,8 +23,8 @@ mod stateful_set;
 
 pub(crate) use health::is_rolling;
 pub(crate) use services::service_port;
-pub(crate) use shape::{check_resources, positive};
 pub use shape::{ClusterShape, StorageShape};
+pub(crate) use shape::{check_resources, positive};
 pub(crate) use stateful_set::{CREDENTIALS_HASH_ANNOTATION, credentials_hash, hash};
 
 #[cfg(test)]
@@ -38,7 +38,13 @@ pub fn secrets(name: &str, spec: &LakeClusterSpec) -> Vec<String> {
         names::admin_secret(name),
         names::operator_secret(name),
     ];
-    secrets.extend(spec.storage.credentials.secret_ref.as_ref().map(|secret| secret.name.clone()));
+    secrets.extend(
+        spec.storage
+            .credentials
+            .secret_ref
+            .as_ref()
+            .map(|secret| secret.name.clone()),
+    );
     secrets.extend(spec.tls.as_ref().map(|tls| tls.secret_name.clone()));
     secrets
 }
@@ -242,8 +248,15 @@ fn report(
     let status = LakeClusterStatus {
         conditions,
         observed_generation: cluster.metadata.generation,
-        cluster_id: in_force.shape.as_ref().map(|shape| shape.cluster_id.clone()).or(before.cluster_id.clone()),
-        endpoint: in_force.shape.as_ref().map(|shape| shape.endpoint(springtide_contract::ports::FE_MYSQL)),
+        cluster_id: in_force
+            .shape
+            .as_ref()
+            .map(|shape| shape.cluster_id.clone())
+            .or(before.cluster_id.clone()),
+        endpoint: in_force
+            .shape
+            .as_ref()
+            .map(|shape| shape.endpoint(springtide_contract::ports::FE_MYSQL)),
         admin_secret: in_force.shape.as_ref().map(|shape| names::admin_secret(&shape.name)),
         leader,
         frontends_ready: Some(frontends_ready),

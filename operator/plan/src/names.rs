@@ -118,7 +118,11 @@ pub fn pod_host(pod: &str, service: &str, namespace: &str) -> String {
 /// Whether two host names name the same pod: engines may show them with or without the domain of the cluster.
 #[must_use]
 pub fn same_host(left: &str, right: &str) -> bool {
-    let (short, long) = if left.len() <= right.len() { (left, right) } else { (right, left) };
+    let (short, long) = if left.len() <= right.len() {
+        (left, right)
+    } else {
+        (right, left)
+    };
     match long.get(..short.len()) {
         Some(head) if head.eq_ignore_ascii_case(short) => {
             let rest = &long[short.len()..];
@@ -228,3 +232,6 @@ fn reference(kind: &str, name: &str, uid: Option<&str>) -> OwnerReference {
         block_owner_deletion: Some(true),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -134,8 +134,13 @@ struct Identifier<'a>(&'a str);
 
 impl fmt::Display for Identifier<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plain = self.0.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-            && self.0.chars().all(|character| character.is_ascii_alphanumeric() || character == '_');
+        let plain = self
+            .0
+            .starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && self
+                .0
+                .chars()
+                .all(|character| character.is_ascii_alphanumeric() || character == '_');
         if plain {
             formatter.write_str(self.0)
         } else {

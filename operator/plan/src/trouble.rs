@@ -71,7 +71,12 @@ fn refusal_reason(reason: RefusalReason) -> Reason {
 }
 
 fn image(pods: &[Pod]) -> Option<Finding> {
-    const REASONS: &[&str] = &["ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"];
+    const REASONS: &[&str] = &[
+        "ImagePullBackOff",
+        "ErrImagePull",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+    ];
     waiting(pods, REASONS).map(|(pod, status, message)| {
         Finding::fails(
             Reason::ImagePullFailed,
@@ -89,12 +94,16 @@ fn missing_pods(evidence: Evidence<'_>) -> Option<Finding> {
     if evidence.pods.len() >= evidence.pods_wanted as usize {
         return None;
     }
-    let event = latest(evidence.events, evidence.now, |event| event.reason.as_deref() == Some("FailedCreate"))?;
+    let event = latest(evidence.events, evidence.now, |event| {
+        event.reason.as_deref() == Some("FailedCreate")
+    })?;
     let message = event.message.clone().unwrap_or_default();
     Some(if message.contains("exceeded quota") {
         Finding::fails(
             Reason::PodOverQuota,
-            format!("the quota of the namespace refuses a pod: {message}; ask for fewer replicas or smaller resources, or have the department's quota raised"),
+            format!(
+                "the quota of the namespace refuses a pod: {message}; ask for fewer replicas or smaller resources, or have the department's quota raised"
+            ),
         )
     } else {
         Finding::fails(Reason::PodRefused, format!("a pod is refused: {message}"))
@@ -148,7 +157,12 @@ fn unschedulable(pods: &[Pod]) -> Option<Finding> {
 }
 
 fn crash(pods: &[Pod]) -> Option<Finding> {
-    const REASONS: &[&str] = &["CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError", "RunContainerError"];
+    const REASONS: &[&str] = &[
+        "CrashLoopBackOff",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+    ];
     waiting(pods, REASONS).map(|(pod, status, message)| {
         let last = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
         let cause = match last {
@@ -156,7 +170,10 @@ fn crash(pods: &[Pod]) -> Option<Finding> {
                 "ended with exit code {} ({}): {}",
                 last.exit_code,
                 last.reason.as_deref().unwrap_or("no reason"),
-                last.message.as_deref().unwrap_or("it left no message; see kubectl logs --previous").trim(),
+                last.message
+                    .as_deref()
+                    .unwrap_or("it left no message; see kubectl logs --previous")
+                    .trim(),
             ),
             None => message.to_owned(),
         };
@@ -197,7 +214,10 @@ fn latest<'a>(events: &'a [Event], now: DateTime<Utc>, matches: impl Fn(&Event) 
 
 /// When the Event was seen last, in seconds since 1970.
 fn seen_s(event: &Event) -> i64 {
-    let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
+    let series = event
+        .series
+        .as_ref()
+        .and_then(|series| series.last_observed_time.as_ref());
     series
         .map(|time| time.0.as_second())
         .or_else(|| event.last_timestamp.as_ref().map(|time| time.0.as_second()))

@@ -24,7 +24,9 @@ pub enum UnitError {
 
 /// Thousandths of the unit: of a core, of a byte.
 fn thousandths(text: &str) -> Option<u128> {
-    let end = text.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(text.len());
+    let end = text
+        .find(|character: char| !character.is_ascii_digit() && character != '.')
+        .unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() || whole.len() > 20 || fraction.len() > 9 {
@@ -104,7 +106,9 @@ pub fn duration(duration: &Duration) -> Result<StdDuration, UnitError> {
     let mut rest = duration.0.as_str();
     let mut seconds = 0_u64;
     for (unit, factor) in [('h', 3600), ('m', 60), ('s', 1)] {
-        let Some((number, tail)) = rest.split_once(unit) else { continue };
+        let Some((number, tail)) = rest.split_once(unit) else {
+            continue;
+        };
         let number: u64 = number
             .bytes()
             .all(|byte| byte.is_ascii_digit())

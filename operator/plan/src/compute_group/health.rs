@@ -22,7 +22,11 @@ pub(super) fn assess(
 ) -> Health {
     let serving = serving(observed);
     if let Some(obstacle) = obstacle {
-        let available = if serving > 0 { available(observed, scale, serving, None) } else { obstacle.clone() };
+        let available = if serving > 0 {
+            available(observed, scale, serving, None)
+        } else {
+            obstacle.clone()
+        };
         return Health {
             available,
             ready: obstacle,
@@ -54,7 +58,11 @@ pub(super) fn serving(observed: &ObservedComputeGroup) -> u32 {
 fn available(observed: &ObservedComputeGroup, scale: &Scale, serving: u32, trouble: Option<&Finding>) -> Finding {
     let wanted = scale.wanted;
     if serving > 0 {
-        let reason = if serving < wanted { Reason::PartlyServing } else { Reason::Serving };
+        let reason = if serving < wanted {
+            Reason::PartlyServing
+        } else {
+            Reason::Serving
+        };
         return Finding::holds(reason, format!("{serving} nodes serve, {wanted} are wanted"));
     }
     if scale.suspended {
@@ -76,10 +84,14 @@ fn available(observed: &ObservedComputeGroup, scale: &Scale, serving: u32, troub
         SqlAnswer::Answered { .. } if observed.pods.iter().all(trouble::is_ready) && !observed.pods.is_empty() => {
             Finding::fails(Reason::NoComputeAlive, no_heartbeats(observed))
         }
-        SqlAnswer::Unreachable { message } | SqlAnswer::LoginRefused { message } => {
-            Finding::fails(Reason::FrontendNotAnswering, format!("the frontend cannot be asked: {message}"))
-        }
-        _ => Finding::fails(Reason::ComputeStarting, format!("0 of {wanted} nodes serve; they are starting")),
+        SqlAnswer::Unreachable { message } | SqlAnswer::LoginRefused { message } => Finding::fails(
+            Reason::FrontendNotAnswering,
+            format!("the frontend cannot be asked: {message}"),
+        ),
+        _ => Finding::fails(
+            Reason::ComputeStarting,
+            format!("0 of {wanted} nodes serve; they are starting"),
+        ),
     }
 }
 
@@ -109,17 +121,25 @@ fn ready(observed: &ObservedComputeGroup, scale: &Scale, serving: u32, trouble: 
         return Finding::fails(Reason::ComputeStarting, format!("{serving} of {wanted} nodes serve"));
     }
     if pods > wanted || known > wanted as usize {
-        let leaving = pods.max(u32::try_from(known).unwrap_or(u32::MAX)).saturating_sub(wanted);
+        let leaving = pods
+            .max(u32::try_from(known).unwrap_or(u32::MAX))
+            .saturating_sub(wanted);
         return Finding::fails(
             Reason::ComputeLeaving,
             format!("{leaving} nodes finish what they have and leave; {wanted} stay"),
         );
     }
     if is_rolling(super::stateful_set_of(observed).as_ref(), wanted) {
-        return Finding::fails(Reason::ComputeStarting, "nodes are being replaced by those of a new revision");
+        return Finding::fails(
+            Reason::ComputeStarting,
+            "nodes are being replaced by those of a new revision",
+        );
     }
     let (reason, message) = if scale.suspended {
-        (Reason::Suspended, "the LakeCluster is suspended: no nodes are wanted".to_owned())
+        (
+            Reason::Suspended,
+            "the LakeCluster is suspended: no nodes are wanted".to_owned(),
+        )
     } else if wanted == 0 {
         (Reason::ScaledToZero, "no nodes are wanted".to_owned())
     } else {

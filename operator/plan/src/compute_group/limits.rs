@@ -32,7 +32,10 @@ fn check_replicas(observed: &ObservedComputeGroup, group: &GroupShape) -> Result
         return Err(beyond("replicas".to_owned(), group.replicas));
     }
     for schedule in &observed.group.spec.schedules {
-        let floor = schedule.min_replicas.and_then(|floor| u32::try_from(floor).ok()).unwrap_or_default();
+        let floor = schedule
+            .min_replicas
+            .and_then(|floor| u32::try_from(floor).ok())
+            .unwrap_or_default();
         if floor > limit {
             return Err(beyond(format!("schedules[{}].minReplicas", schedule.name), floor));
         }
@@ -73,7 +76,9 @@ fn check_quota(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<()
     }
     let own_pods = observed.pods.len() as u64;
     for (resource, per_pod_milli) in per_pod(group) {
-        let Some(room) = room_milli(observed, resource, per_pod_milli * own_pods) else { continue };
+        let Some(room) = room_milli(observed, resource, per_pod_milli * own_pods) else {
+            continue;
+        };
         let needed = per_pod_milli * u64::from(group.highest_floor);
         if needed > room {
             let fits = room / per_pod_milli.max(1);

@@ -108,7 +108,10 @@ fn resolve_resources(observed: &ObservedComputeGroup, own: Option<&PodResources>
         .cluster
         .as_ref()
         .map(|cluster| {
-            let accepted = cluster.status.as_ref().and_then(|status| status.accepted_spec.as_deref());
+            let accepted = cluster
+                .status
+                .as_ref()
+                .and_then(|status| status.accepted_spec.as_deref());
             accepted.unwrap_or(&cluster.spec)
         })
         .and_then(|spec| spec.compute_template.resources.as_ref());
@@ -119,7 +122,10 @@ fn resolve_resources(observed: &ObservedComputeGroup, own: Option<&PodResources>
 }
 
 fn warehouse_of(observed: &ObservedComputeGroup, warehouse: Option<&str>, name: &str) -> Result<String, Rejection> {
-    let engine = observed.cluster.as_ref().map_or(EngineKind::Bundled, |cluster| cluster.spec.engine.kind);
+    let engine = observed
+        .cluster
+        .as_ref()
+        .map_or(EngineKind::Bundled, |cluster| cluster.spec.engine.kind);
     if flavour(engine).capabilities().warehouses {
         return Ok(warehouse.unwrap_or(name).to_owned());
     }

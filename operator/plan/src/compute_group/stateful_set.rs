@@ -72,7 +72,12 @@ fn options<'a>(
     annotations.insert(names::CONFIG_HASH_ANNOTATION.to_owned(), hash(files));
     annotations.insert(
         CREDENTIALS_HASH_ANNOTATION.to_owned(),
-        credentials_hash(cluster, &observed.secrets, &observed.live, &names::compute(&compute.name)),
+        credentials_hash(
+            cluster,
+            &observed.secrets,
+            &observed.live,
+            &names::compute(&compute.name),
+        ),
     );
     PodOptions {
         labels,

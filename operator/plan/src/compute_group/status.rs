@@ -20,7 +20,10 @@ pub(super) fn build(
 ) -> ComputeGroupStatus {
     let (namespace, name) = super::identity(observed);
     let selector = stateful_set::selector(&observed.group.spec.cluster, name);
-    let selector: Vec<String> = selector.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let selector: Vec<String> = selector
+        .into_iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     let cluster_exists = observed.cluster.is_some();
     let endpoint = cluster_exists.then(|| {
         let service = names::client_service(&observed.group.spec.cluster);

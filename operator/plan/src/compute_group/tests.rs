@@ -1,1 +1,457 @@
+use std::time::Duration;
 
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::fixture::{applied, at, cluster, condition, event, group, group_of, quantity, statements};
+use crate::observed::SqlAnswer;
+
+fn accepted(fixture: &crate::fixture::GroupFixture) -> String {
+    condition(
+        &fixture.plan().status.expect("the status changes").conditions,
+        "Accepted",
+    )
+}
+
+fn replicas(plan: &Plan<ComputeGroupStatus>) -> Option<i64> {
+    applied(plan)
+        .iter()
+        .find(|(key, _)| key.starts_with("StatefulSet"))
+        .and_then(|(_, body)| body["spec"]["replicas"].as_i64())
+}
+
+#[test]
+fn bundled_objects() {
+    insta::assert_yaml_snapshot!("bundled", applied(&group("etl").replicas(3).plan()));
+}
+
+#[test]
+fn starrocks_objects() {
+    let fixture = group_of("etl", cluster("demo").starrocks()).replicas(3);
+    insta::assert_yaml_snapshot!("starrocks", applied(&fixture.plan()));
+}
+
+#[test]
+fn placement_and_labels_reach_the_pods_and_the_central_team_wins() {
+    let mut template = cluster("demo");
+    template.0.cluster.spec.compute_template.pod_template = serde_json::from_value(json!({
+        "labels": {"team": "central"},
+        "annotations": {"example.com/a": "1"},
+        "nodeSelector": {"pool": "compute"},
+        "tolerations": [{"key": "compute", "operator": "Exists"}],
+        "priorityClassName": "batch",
+    }))
+    .unwrap();
+    let fixture = group_of("etl", template).with(|observed| {
+        observed.group.spec.labels = [("team", "retail"), ("cost", "42")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        observed.group.spec.placement = serde_json::from_value(json!({
+            "nodeSelector": {"pool": "mine", "disk": "ssd"},
+            "tolerations": [{"key": "spot", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}],
+        }))
+        .unwrap();
+    });
+    let objects = applied(&fixture.plan());
+    let pod = &objects["StatefulSet retail/etl-cn"]["spec"]["template"];
+    assert_eq!(pod["metadata"]["labels"]["team"], "central");
+    assert_eq!(pod["metadata"]["labels"]["cost"], "42");
+    assert_eq!(pod["spec"]["nodeSelector"], json!({"pool": "compute", "disk": "ssd"}));
+    assert_eq!(pod["spec"]["tolerations"].as_array().unwrap().len(), 2);
+    assert_eq!(pod["spec"]["priorityClassName"], "batch");
+}
+
+#[test]
+fn one_node_has_no_disruption_budget() {
+    assert!(!applied(&group("etl").plan()).contains_key("PodDisruptionBudget retail/etl-cn"));
+    assert!(applied(&group("etl").replicas(2).plan()).contains_key("PodDisruptionBudget retail/etl-cn"));
+}
+
+#[test]
+fn the_grace_period_follows_from_the_drain() {
+    let fixture =
+        group("etl").with(|observed| observed.group.spec.drain.timeout = springtide_crds::Duration::new("1h"));
+    let objects = applied(&fixture.plan());
+    let spec = &objects["StatefulSet retail/etl-cn"]["spec"]["template"]["spec"];
+    assert_eq!(spec["terminationGracePeriodSeconds"], 3600 + 30 + 15);
+    let config = objects["ConfigMap retail/etl-cn"]["data"]["engine.json"]
+        .as_str()
+        .unwrap();
+    assert!(config.contains("\"drainTimeoutS\": 3600"), "{config}");
+}
+
+#[test]
+fn an_idle_group_has_an_empty_plan() {
+    let fixture = group("etl").replicas(2).pods(0..2).nodes(0..2).settled();
+    let plan = fixture.plan();
+    assert_eq!((plan.actions, plan.status, plan.events), (vec![], None, vec![]));
+    assert_eq!(plan.wait, None);
+}
+
+#[test]
+fn a_group_that_serves_says_how_much_and_until_when() {
+    let fixture = group("etl")
+        .window("morning", "0 8 * * *", Some(2), None)
+        .window("noon", "0 11 * * *", Some(3), Some(4))
+        .pods(0..3)
+        .nodes(0..3)
+        .settled();
+    insta::assert_yaml_snapshot!("status", fixture.0.group.status.clone().unwrap());
+}
+
+#[test]
+fn compute_starts_after_the_frontend() {
+    let waits = group("etl").with(|observed| observed.sql = SqlAnswer::NotAsked).plan();
+    assert_eq!(waits.actions, []);
+    assert!(waits.wait.unwrap().why.contains("compute starts after it"));
+    let exists = group("etl").pods(0..1).nodes(0..1).settled().replicas(2);
+    let plan = exists.with(|observed| observed.sql = SqlAnswer::NotAsked).plan();
+    assert_eq!(
+        replicas(&plan),
+        Some(2),
+        "what exists is scaled even while the frontend is away"
+    );
+}
+
+#[test]
+fn a_node_is_added_as_soon_as_its_pod_exists() {
+    let fixture = group("etl").replicas(3).pods([0, 1]).nodes([0]);
+    assert_eq!(
+        statements(&fixture.plan()),
+        ["ALTER SYSTEM ADD COMPUTE NODE 'etl-cn-1.etl-cn.retail.svc:9050' INTO WAREHOUSE etl"]
+    );
+}
+
+#[test]
+fn the_first_node_of_a_warehouse_makes_it() {
+    let fixture = group("etl").replicas(2).pods([0, 1]);
+    assert_eq!(
+        statements(&fixture.plan()),
+        [
+            "CREATE WAREHOUSE IF NOT EXISTS etl",
+            "ALTER SYSTEM ADD COMPUTE NODE 'etl-cn-0.etl-cn.retail.svc:9050' INTO WAREHOUSE etl",
+            "ALTER SYSTEM ADD COMPUTE NODE 'etl-cn-1.etl-cn.retail.svc:9050' INTO WAREHOUSE etl",
+        ]
+    );
+}
+
+#[test]
+fn fourteen_is_more_than_nine() {
+    // By text, etl-cn-9 would come after etl-cn-14, and the wrong node would be dropped.
+    let fixture = group("etl").replicas(10).pods(0..10).nodes(0..15);
+    let dropped = statements(&fixture.plan());
+    assert_eq!(dropped.len(), 5);
+    assert!(dropped[0].contains("etl-cn-10."), "{dropped:?}");
+    assert!(
+        dropped[4].contains("'etl-cn-14.etl-cn.retail.svc:9050' FROM WAREHOUSE etl"),
+        "{dropped:?}"
+    );
+    let added = statements(&group("etl").replicas(15).pods(0..15).nodes(0..9).plan());
+    assert!(
+        added[0].contains("etl-cn-9.") && added[5].contains("etl-cn-14."),
+        "{added:?}"
+    );
+}
+
+#[test]
+fn a_node_that_drains_is_not_dropped_before_its_pod_is_gone() {
+    let drains = group("etl").replicas(1).pods(0..2).nodes(0..2);
+    assert_eq!(statements(&drains.plan()), [] as [&str; 0]);
+    let gone = group("etl").replicas(1).pods(0..1).nodes(0..2);
+    assert_eq!(statements(&gone.plan()).len(), 1);
+}
+
+#[test]
+fn a_roll_drops_nothing() {
+    // While a pod is replaced it is away for a moment; its node stays known and nobody else's is touched.
+    let rolling = group("etl").replicas(3).pods([0, 1]).nodes(0..3);
+    assert_eq!(statements(&rolling.plan()), [] as [&str; 0]);
+}
+
+#[test]
+fn nodes_of_other_groups_and_strangers_are_left_alone() {
+    let fixture = group("etl").replicas(1).pods([0]).nodes([0]).with(|observed| {
+        let SqlAnswer::Answered { compute_nodes, .. } = &mut observed.sql else {
+            return;
+        };
+        for host in [
+            "bi-cn-5.bi-cn.retail.svc",
+            "etl-cn-5.etl-cn.finance.svc",
+            "etl-cn-5.other.retail.svc",
+            "10.0.0.7",
+        ] {
+            let mut row = compute_nodes[0].clone();
+            row.host = host.to_owned();
+            compute_nodes.push(row);
+        }
+    });
+    assert_eq!(statements(&fixture.plan()), [] as [&str; 0]);
+}
+
+#[test]
+fn a_suspended_cluster_has_no_compute_whatever_the_windows_say() {
+    let fixture = group("etl")
+        .replicas(2)
+        .window("always", "0 11 * * *", Some(5), None)
+        .with(|observed| {
+            observed.cluster.as_mut().unwrap().spec.suspend = true;
+        });
+    let plan = fixture.plan();
+    assert_eq!(replicas(&plan), Some(0));
+    let status = plan.status.unwrap();
+    assert!(condition(&status.conditions, "Available").starts_with("False Suspended"));
+    assert_eq!(status.floor, Some(5));
+}
+
+#[test]
+fn a_window_raises_compute_and_lets_it_go() {
+    let fixture = group("etl").replicas(1).window("morning", "0 8 * * *", Some(4), None);
+    assert_eq!(replicas(&fixture.plan_at(at("2026-11-23T07:59:59Z"))), Some(1));
+    assert_eq!(replicas(&fixture.plan_at(at("2026-11-23T08:00:00Z"))), Some(4));
+    assert_eq!(replicas(&fixture.plan_at(at("2026-11-23T10:00:00Z"))), Some(1));
+}
+
+#[test]
+fn the_next_look_is_at_the_next_edge() {
+    let fixture = group("etl")
+        .pods([0])
+        .nodes([0])
+        .window("soon", "1 12 * * *", Some(2), None)
+        .settled();
+    let plan = fixture.plan_at(at("2026-11-23T12:00:30Z"));
+    assert!(plan.requeue_after >= Duration::from_secs(30) && plan.requeue_after < Duration::from_secs(31));
+}
+
+#[test]
+fn wrong_schedules_are_named_with_their_field() {
+    let zone = group("etl").window("w", "0 8 * * *", Some(1), None).with(|observed| {
+        observed.group.spec.schedules[0].time_zone = "Europe/Berlinn".to_owned();
+    });
+    let message = accepted(&zone);
+    assert!(
+        message.starts_with("False UnknownTimeZone: schedules[w].timeZone: "),
+        "{message}"
+    );
+    let message = accepted(&group("etl").window("w", "0 25 * * *", Some(1), None));
+    assert!(
+        message.starts_with("False InvalidSchedule: schedules[w].start: "),
+        "{message}"
+    );
+    let message = accepted(&group("etl").window("w", "0 8 * * *", Some(3), Some(2)));
+    assert!(
+        message.starts_with("False InvalidSchedule: schedules[w].minReplicas: 3 is above"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_bad_change_leaves_what_was_accepted_in_force() {
+    let good = group("etl").replicas(2).pods(0..2).nodes(0..2).settled();
+    let bad = good.replicas(7).window("w", "nonsense", Some(1), None);
+    let plan = bad.plan();
+    assert_eq!(plan.actions, []);
+    let status = plan.status.unwrap();
+    assert_eq!(status.wanted_replicas, Some(2));
+    assert!(condition(&status.conditions, "Accepted").ends_with("the last accepted values stay in force"));
+    assert!(condition(&status.conditions, "Available").starts_with("True Serving"));
+}
+
+#[test]
+fn a_floor_above_the_quota_is_told_when_it_is_written() {
+    let quota = |used: &str| {
+        group("etl")
+            .window("w", "0 8 * * *", Some(4), None)
+            .with(|observed| {
+                observed.group.spec.resources = Some(springtide_crds::pod::PodResources {
+                    cpu: quantity("990m"),
+                    memory: quantity("1Gi"),
+                });
+            })
+            .quota(
+                json!({"requests.cpu": "5", "pods": "100"}),
+                json!({"requests.cpu": used, "pods": "1"}),
+            )
+    };
+    assert!(accepted(&quota("1")).starts_with("True Valid"));
+    let message = accepted(&quota("2"));
+    assert!(
+        message.starts_with("False QuotaExceeded: schedules: minReplicas 4 needs 4 of requests.cpu"),
+        "{message}"
+    );
+    assert!(message.contains("write 3 or less"), "{message}");
+    let own = quota("2").pods(0..1);
+    assert!(
+        accepted(&own).starts_with("True Valid"),
+        "what the group itself uses is free for it"
+    );
+}
+
+#[test]
+fn the_limits_of_the_department_hold() {
+    let limits = json!({
+        "namespaces": [{"name": "retail"}],
+        "limits": {"maxReplicasPerGroup": 5, "maxComputeResources": {"cpu": "2", "memory": "4Gi"}},
+        "defaults": {"computeResources": {"cpu": "500m", "memory": "1Gi"}},
+    });
+    let fixture = || group("etl").department(limits.clone());
+    let objects = applied(&fixture().plan());
+    let container = &objects["StatefulSet retail/etl-cn"]["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(
+        container["resources"]["requests"],
+        json!({"cpu": "500m", "memory": "1Gi"})
+    );
+    let message = accepted(&fixture().replicas(6));
+    assert!(
+        message.starts_with("False DepartmentLimitExceeded: replicas: 6 is more than"),
+        "{message}"
+    );
+    let message = accepted(&fixture().window("w", "0 8 * * *", Some(6), None));
+    assert!(message.contains("schedules[w].minReplicas: 6"), "{message}");
+    let large = fixture().with(|observed| {
+        observed.group.spec.resources = Some(springtide_crds::pod::PodResources {
+            cpu: quantity("2"),
+            memory: quantity("4097Mi"),
+        });
+    });
+    let message = accepted(&large);
+    assert!(message.contains("resources.memory: 4097Mi is more than"), "{message}");
+}
+
+#[test]
+fn a_warehouse_on_starrocks_is_refused() {
+    let fixture = group_of("etl", cluster("demo").starrocks()).with(|observed| {
+        observed.group.spec.warehouse = Some("month_end".to_owned());
+    });
+    let message = accepted(&fixture);
+    assert!(
+        message.starts_with("False NotSupportedByEngine: warehouse: StarRocks knows only default_warehouse"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_group_without_its_cluster_is_taken_down() {
+    let fixture = group("etl")
+        .pods(0..1)
+        .nodes(0..1)
+        .settled()
+        .with(|observed| observed.cluster = None);
+    let plan = fixture.plan();
+    assert!(
+        plan.actions
+            .iter()
+            .all(|action| matches!(action, Action::Delete { .. }))
+    );
+    assert_eq!(plan.actions.len(), 3);
+    assert!(condition(&plan.status.unwrap().conditions, "Ready").starts_with("False ClusterNotFound"));
+}
+
+#[test]
+fn a_quota_that_refuses_a_pod_is_told() {
+    let fixture = group("etl").replicas(2).pods([0]).nodes([0]).with(|observed| {
+        observed.events = vec![event(
+            "StatefulSet",
+            "etl-cn",
+            "FailedCreate",
+            "exceeded quota: q, requested: cpu=1",
+        )];
+    });
+    let status = fixture.plan().status.unwrap();
+    assert!(condition(&status.conditions, "Ready").starts_with("False PodOverQuota"));
+    assert!(condition(&status.conditions, "Available").starts_with("True PartlyServing"));
+}
+
+/// A group that is being deleted since an hour before noon or since `deleted`.
+fn deleted(fixture: crate::fixture::GroupFixture, deleted: &str) -> crate::fixture::GroupFixture {
+    let time = serde_json::from_value(json!(deleted)).unwrap();
+    fixture.with(|observed| observed.group.metadata.deletion_timestamp = Some(time))
+}
+
+#[test]
+fn a_deleted_group_drains_then_is_forgotten_then_goes() {
+    let full = deleted(
+        group("etl").replicas(2).pods(0..2).nodes(0..2).settled(),
+        "2026-11-23T11:59:00Z",
+    );
+    let plan = full.plan();
+    assert!(matches!(&plan.actions[..], [Action::Delete { object, .. }] if object.name == "etl-cn"));
+    let draining = full
+        .clone()
+        .with(|observed| observed.live = crate::observed::Live::default());
+    let plan = draining.plan();
+    assert_eq!(plan.actions, []);
+    assert!(plan.wait.unwrap().why.contains("2 pods are draining"));
+    let gone = draining.pods([]);
+    let plan = gone.plan();
+    assert_eq!(statements(&plan).len(), 2);
+    assert_eq!(plan.actions.last(), Some(&Action::RemoveFinalizer));
+}
+
+#[test]
+fn a_deleted_group_waits_for_its_frontend_but_not_for_ever() {
+    let silent = group("etl").with(|observed| {
+        observed.sql = SqlAnswer::Unreachable {
+            message: "refused".to_owned(),
+        };
+    });
+    let plan = deleted(silent.clone(), "2026-11-23T11:59:00Z").plan();
+    assert_eq!(plan.actions, []);
+    assert_eq!(plan.wait.unwrap().until, Some(at("2026-11-23T12:09:00Z")));
+    let plan = deleted(silent, "2026-11-23T11:49:00Z").plan();
+    assert_eq!(plan.actions, [Action::RemoveFinalizer]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Whatever pods exist and whatever the engine knows, no node whose ordinal is wanted is dropped, none whose pod exists, and
+    /// none is added that is known.
+    #[test]
+    fn no_wanted_node_is_ever_dropped(
+        replicas in 0..20i32,
+        pods in proptest::collection::btree_set(0..25u32, 0..25),
+        nodes in proptest::collection::btree_set(0..25u32, 0..25),
+    ) {
+        let fixture = group("etl").replicas(replicas).pods(pods.clone()).nodes(nodes.clone());
+        let plan = fixture.plan();
+        for action in &plan.actions {
+            let Action::Sql(statement) = action else { continue };
+            match statement {
+                crate::sql::AdminStatement::DropComputeNode { host, node_id, .. } => {
+                    let ordinal = names::ordinal(host.split('.').next().unwrap(), "etl-cn").unwrap();
+                    prop_assert!(ordinal >= u32::try_from(replicas).unwrap());
+                    prop_assert!(!pods.contains(&ordinal));
+                    prop_assert_eq!(node_id.clone(), (10_000 + ordinal).to_string());
+                }
+                crate::sql::AdminStatement::AddComputeNode { host, .. } => {
+                    let ordinal = names::ordinal(host.split('.').next().unwrap(), "etl-cn").unwrap();
+                    prop_assert!(ordinal < u32::try_from(replicas).unwrap());
+                    prop_assert!(pods.contains(&ordinal) && !nodes.contains(&ordinal));
+                }
+                _ => {}
+            }
+        }
+        prop_assert_eq!(fixture.plan(), plan);
+    }
+
+    /// What is wanted lies within floor and ceiling, with the floor winning, and never beyond the limit.
+    #[test]
+    fn wanted_is_within_its_bounds(
+        replicas in 0..50u32,
+        floor in proptest::option::of(0..50u32),
+        ceiling in proptest::option::of(0..50u32),
+        limit in 0..60u32,
+    ) {
+        let evaluation = Evaluation { floor, ceiling, ..evaluate(&[], crate::fixture::noon()) };
+        let wanted = wanted(replicas, &evaluation, limit);
+        prop_assert!(wanted <= limit);
+        prop_assert!(wanted >= floor.unwrap_or_default().min(limit));
+        if floor.unwrap_or_default() <= ceiling.unwrap_or(u32::MAX) {
+            prop_assert!(wanted <= ceiling.unwrap_or(u32::MAX));
+        }
+        if floor.is_none() && ceiling.is_none() {
+            prop_assert_eq!(wanted, replicas.min(limit));
+        }
+    }
+}

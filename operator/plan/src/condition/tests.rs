@@ -1,1 +1,42 @@
+use super::*;
 
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+const NINE: &str = "2026-11-23T09:00:00Z";
+const TEN: &str = "2026-11-23T10:00:00Z";
+
+fn starting() -> Finding {
+    Finding::fails(Reason::FrontendStarting, "starting")
+}
+
+#[test]
+fn the_time_of_a_condition_moves_only_with_its_status() {
+    let (first, _) = update(&[], Some(1), at(NINE), vec![(ConditionType::Available, starting())]);
+    let no_leader = Finding::fails(Reason::NoLeader, "no leader");
+    let (second, _) = update(&first, Some(1), at(TEN), vec![(ConditionType::Available, no_leader)]);
+    assert_eq!(second[0].last_transition_time, first[0].last_transition_time);
+    let serving = Finding::holds(Reason::Serving, "serves");
+    let (third, _) = update(&second, Some(1), at(TEN), vec![(ConditionType::Available, serving)]);
+    assert_eq!(third[0].last_transition_time, time(at(TEN)));
+}
+
+#[test]
+fn an_event_is_told_when_the_reason_changes_and_not_again() {
+    let (first, events) = update(&[], Some(1), at(NINE), vec![(ConditionType::Available, starting())]);
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].severity, Severity::Normal);
+    let (_, events) = update(&first, Some(1), at(TEN), vec![(ConditionType::Available, starting())]);
+    assert_eq!(events, []);
+    let refused = Finding::fails(Reason::BucketNotFound, "there is no bucket");
+    let (_, events) = update(&first, Some(1), at(TEN), vec![(ConditionType::Available, refused)]);
+    assert_eq!(events[0].severity, Severity::Warning);
+}
+
+#[test]
+fn a_long_message_is_cut() {
+    let finding = Finding::fails(Reason::PodCrashing, "ä".repeat(5000));
+    let (conditions, _) = update(&[], None, at(NINE), vec![(ConditionType::Ready, finding)]);
+    assert_eq!(conditions[0].message.chars().count(), MESSAGE_MAX_CHARACTERS);
+}

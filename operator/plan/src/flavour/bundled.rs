@@ -14,7 +14,8 @@ use springtide_contract::config::{
 use springtide_contract::{paths, ports};
 
 use super::{
-    Capabilities, ConfigError, Cordon, Flavour, PodShape, UpgradeStep, env, env_from_field, http_get, port, probe, with_tag,
+    Capabilities, ConfigError, Cordon, Flavour, PodShape, UpgradeStep, env, env_from_field, http_get, port, probe,
+    with_tag,
 };
 use crate::compute_group::ComputeShape;
 use crate::lake_cluster::ClusterShape;
@@ -66,7 +67,12 @@ impl Flavour for Bundled {
         compute: &BTreeMap<String, String>,
     ) -> Result<(), ConfigError> {
         numbers("frontends.config", frontends, &FrontendConfig::default(), &[])?;
-        numbers("computeTemplate.config", compute, &ComputeConfig::default(), RESERVED_COMPUTE)?;
+        numbers(
+            "computeTemplate.config",
+            compute,
+            &ComputeConfig::default(),
+            RESERVED_COMPUTE,
+        )?;
         Ok(())
     }
 
@@ -85,7 +91,11 @@ impl Flavour for Bundled {
         let (mut volumes, mut mounts) = common_volumes(cluster, &names::config_map(&cluster.name));
         for (name, secret, directory) in [
             ("admin", names::admin_secret(&cluster.name), paths::ADMIN_ACCOUNT),
-            ("operator", names::operator_secret(&cluster.name), paths::OPERATOR_ACCOUNT),
+            (
+                "operator",
+                names::operator_secret(&cluster.name),
+                paths::OPERATOR_ACCOUNT,
+            ),
         ] {
             volumes.push(secret_volume(name, &secret, &[]));
             mounts.push(read_only(name, directory));
@@ -171,9 +181,10 @@ impl Flavour for Bundled {
     }
 
     fn add_compute_node(&self, host: &str, warehouse: &str, warehouse_exists: bool) -> Vec<AdminStatement> {
-        let create = (!warehouse_exists && warehouse != super::DEFAULT_WAREHOUSE).then(|| AdminStatement::CreateWarehouse {
-            warehouse: warehouse.to_owned(),
-        });
+        let create =
+            (!warehouse_exists && warehouse != super::DEFAULT_WAREHOUSE).then(|| AdminStatement::CreateWarehouse {
+                warehouse: warehouse.to_owned(),
+            });
         let add = AdminStatement::AddComputeNode {
             host: host.to_owned(),
             port: ports::CN_HEARTBEAT,
@@ -204,9 +215,20 @@ fn engine_config(cluster: &ClusterShape) -> EngineConfig {
             path_style: cluster.storage.path_style,
         },
         // Unknown names and texts that are no numbers were refused by `check_config`.
-        frontend: numbers("frontends.config", &cluster.frontend_config, &FrontendConfig::default(), &[]).unwrap_or_default(),
-        compute: numbers("computeTemplate.config", &cluster.compute_config, &ComputeConfig::default(), &[])
-            .unwrap_or_default(),
+        frontend: numbers(
+            "frontends.config",
+            &cluster.frontend_config,
+            &FrontendConfig::default(),
+            &[],
+        )
+        .unwrap_or_default(),
+        compute: numbers(
+            "computeTemplate.config",
+            &cluster.compute_config,
+            &ComputeConfig::default(),
+            &[],
+        )
+        .unwrap_or_default(),
         tls: cluster.tls_secret.is_some(),
     }
 }
@@ -267,7 +289,9 @@ fn identity(service: &str) -> Vec<EnvVar> {
 
 /// What frontends and compute nodes read alike.
 fn common_volumes(cluster: &ClusterShape, config_map: &str) -> (Vec<Volume>, Vec<VolumeMount>) {
-    let directory = paths::ENGINE_CONFIG.rsplit_once('/').map_or("/", |(directory, _)| directory);
+    let directory = paths::ENGINE_CONFIG
+        .rsplit_once('/')
+        .map_or("/", |(directory, _)| directory);
     let mut volumes = vec![
         Volume {
             name: "config".to_owned(),
@@ -347,9 +371,12 @@ fn drain_sidecar(compute: &ComputeShape) -> Container {
     Container {
         name: names::DRAIN_CONTAINER.to_owned(),
         image: Some(compute.sidecar_image.clone()),
-        args: Some(vec!["drain".to_owned()]),
+        args: Some(vec![
+            "drain".to_owned(),
+            "--timeout".to_owned(),
+            format!("{}s", compute.drain_timeout.as_secs()),
+        ]),
         restart_policy: Some("Always".to_owned()),
-        env: Some(vec![env("SPRINGTIDE_DRAIN_TIMEOUT_S", compute.drain_timeout.as_secs().to_string())]),
         ports: Some(vec![port("drain", ports::SIDECAR_DRAIN)]),
         resources: Some(ResourceRequirements {
             requests: Some(amounts(&[("cpu", "10m"), ("memory", "32Mi")])),

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, ExecAction, Lifecycle, LifecycleHandler,
-    SecretKeySelector, Volume, VolumeMount,
+    ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, ExecAction, Lifecycle,
+    LifecycleHandler, SecretKeySelector, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{
-    Capabilities, ConfigError, Cordon, DEFAULT_WAREHOUSE, Flavour, PodShape, UpgradeStep, env, env_from_field, port, probe,
+    Capabilities, ConfigError, Cordon, DEFAULT_WAREHOUSE, Flavour, PodShape, UpgradeStep, env, env_from_field, port,
+    probe,
 };
 use crate::compute_group::ComputeShape;
 use crate::lake_cluster::ClusterShape;
@@ -53,7 +54,10 @@ const RESERVED: &[(&str, &str)] = &[
     ("aws_s3_access_key", "storage.credentials"),
     ("aws_s3_secret_key", "storage.credentials"),
     ("aws_s3_use_aws_sdk_default_behavior", "storage.credentials"),
-    ("enable_load_volume_from_conf", "nothing: the storage volume always comes from storage"),
+    (
+        "enable_load_volume_from_conf",
+        "nothing: the storage volume always comes from storage",
+    ),
     ("meta_dir", "frontends.metadataVolume"),
     ("storage_root_path", "cacheSize of the ComputeGroup"),
     ("mem_limit", "resources of the ComputeGroup"),
@@ -140,8 +144,16 @@ impl Flavour for StarRocks {
         let service = names::frontends_headless(&cluster.name);
         let mut env_vars = identity("fe", &service);
         if let Some(secret) = &cluster.storage_secret {
-            env_vars.push(env_from_secret("S3_ACCESS_KEY", &secret.name, &secret.access_key_id_key));
-            env_vars.push(env_from_secret("S3_SECRET_KEY", &secret.name, &secret.secret_access_key_key));
+            env_vars.push(env_from_secret(
+                "S3_ACCESS_KEY",
+                &secret.name,
+                &secret.access_key_id_key,
+            ));
+            env_vars.push(env_from_secret(
+                "S3_SECRET_KEY",
+                &secret.name,
+                &secret.secret_access_key_key,
+            ));
         }
         let mut mounts = vec![
             mount(names::METADATA_VOLUME, &format!("{HOME}/fe/meta")),

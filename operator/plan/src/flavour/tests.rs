@@ -1,1 +1,100 @@
+use super::*;
+use crate::fixture::{cluster, group_of};
 
+fn shape(kind: &str) -> ClusterShape {
+    let fixture = if kind == "StarRocks" {
+        cluster("demo").starrocks()
+    } else {
+        cluster("demo")
+    };
+    let observed = fixture.0;
+    ClusterShape::new(&observed.cluster, &observed.cluster.spec, &observed.settings).unwrap()
+}
+
+#[test]
+fn every_setting_of_fe_conf_is_one_that_starrocks_has() {
+    let known: Vec<&str> = include_str!("../../fixtures/starrocks/frontend-config-keys.txt")
+        .lines()
+        .collect();
+    let conf = &StarRocks.frontend_files(&shape("StarRocks"))["fe.conf"];
+    let settings: Vec<&str> = conf
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split_once(" = ").expect("every line is a setting").0)
+        .collect();
+    assert!(settings.len() > 10);
+    for setting in settings {
+        assert!(known.contains(&setting), "{setting} is no setting of StarRocks");
+    }
+}
+
+#[test]
+fn no_secret_stands_in_a_file() {
+    let conf = &StarRocks.frontend_files(&shape("StarRocks"))["fe.conf"];
+    assert!(conf.contains("aws_s3_access_key = ${S3_ACCESS_KEY}\n"), "{conf}");
+    let pod = StarRocks.frontend_pod(&shape("StarRocks"));
+    let env = pod.engine.env.unwrap();
+    let key = env.iter().find(|env| env.name == "S3_ACCESS_KEY").unwrap();
+    let from = key.value_from.as_ref().unwrap().secret_key_ref.as_ref().unwrap();
+    assert_eq!((from.name.as_str(), from.key.as_str()), ("s3", "access-key-id"));
+}
+
+#[test]
+fn the_engines_configuration_is_read_by_the_engine() {
+    let files = Bundled.frontend_files(&shape("Bundled"));
+    let config: springtide_contract::config::EngineConfig = serde_json::from_str(&files["engine.json"]).unwrap();
+    assert_eq!(config.cluster_name, "retail/demo");
+    assert_eq!(config.cluster_id, "0b9b3ff6-5c52-4d0e-9d55-0a5f2f3e7c11");
+    assert_eq!(config.frontend, springtide_contract::config::FrontendConfig::default());
+}
+
+#[test]
+fn a_compute_node_holds_no_account() {
+    for fixture in [
+        group_of("etl", cluster("demo")),
+        group_of("etl", cluster("demo").starrocks()),
+    ] {
+        let objects = crate::fixture::applied(&fixture.plan());
+        let pod = objects["StatefulSet retail/etl-cn"]["spec"]["template"].to_string();
+        for secret in ["demo-admin", "demo-operator"] {
+            assert!(!pod.contains(secret), "{pod}");
+        }
+    }
+}
+
+#[test]
+fn capabilities_and_order_of_upgrades() {
+    insta::assert_yaml_snapshot!(
+        "capabilities",
+        [EngineKind::Bundled, EngineKind::StarRocks].map(|kind| {
+            let flavour = flavour(kind);
+            (kind, flavour.capabilities(), flavour.upgrade_order())
+        })
+    );
+}
+
+#[test]
+fn the_tag_of_an_image_is_replaced() {
+    assert_eq!(
+        with_tag("springtide.dev/engine:0.1.0", "0.2.0"),
+        "springtide.dev/engine:0.2.0"
+    );
+    assert_eq!(with_tag("registry:5000/engine", "1"), "registry:5000/engine:1");
+    assert_eq!(with_tag("engine", "1"), "engine:1");
+}
+
+#[test]
+fn the_operators_account_on_starrocks() {
+    let texts: Vec<String> = StarRocks
+        .create_operator_account("demo-operator")
+        .iter()
+        .map(|statement| statement.text().text)
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            "CREATE USER IF NOT EXISTS 'springtide_operator' IDENTIFIED BY {password}",
+            "GRANT cluster_admin TO USER 'springtide_operator'",
+        ]
+    );
+}

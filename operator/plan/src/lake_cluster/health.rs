@@ -74,7 +74,10 @@ fn available(sql: &SqlAnswer, observed: &ObservedLakeCluster, trouble: Option<&F
     match sql {
         SqlAnswer::Answered { frontends, .. } => match frontends.iter().find(|row| row.is_leader && row.alive) {
             Some(leader) => Finding::holds(Reason::Serving, format!("frontend {} leads and answers", leader.host)),
-            None => Finding::fails(Reason::NoLeader, "frontends answer, but none of them is the leader and alive"),
+            None => Finding::fails(
+                Reason::NoLeader,
+                "frontends answer, but none of them is the leader and alive",
+            ),
         },
         SqlAnswer::LoginRefused { message } => Finding::fails(
             Reason::LoginRefused,
@@ -115,17 +118,24 @@ fn ready(
         let message = format!("{alive} of {} frontends are alive", shape.frontends);
         return Finding::fails(Reason::FrontendStarting, message);
     }
-    let live: Option<StatefulSet> =
-        observed
-            .live
-            .typed(ObjectKind::StatefulSet, &shape.namespace, &names::frontends(&shape.name));
+    let live: Option<StatefulSet> = observed.live.typed(
+        ObjectKind::StatefulSet,
+        &shape.namespace,
+        &names::frontends(&shape.name),
+    );
     if is_rolling(live.as_ref(), shape.frontends) {
-        return Finding::fails(Reason::FrontendStarting, "frontends are being replaced by those of a new revision");
+        return Finding::fails(
+            Reason::FrontendStarting,
+            "frontends are being replaced by those of a new revision",
+        );
     }
     if shape.suspend {
         return Finding::holds(Reason::Suspended, "the cluster is suspended: its compute is at zero");
     }
-    Finding::holds(Reason::AllReady, format!("{alive} of {} frontends are alive", shape.frontends))
+    Finding::holds(
+        Reason::AllReady,
+        format!("{alive} of {} frontends are alive", shape.frontends),
+    )
 }
 
 /// Whether pods of an old revision remain.
@@ -135,5 +145,8 @@ pub(crate) fn is_rolling(live: Option<&StatefulSet>, wanted: u32) -> bool {
     let observed_generation = status.observed_generation.unwrap_or_default();
     let settled = status.update_revision == status.current_revision
         || i64::from(status.updated_replicas.unwrap_or_default()) >= i64::from(wanted);
-    live.metadata.generation.is_some_and(|generation| generation > observed_generation) || !settled
+    live.metadata
+        .generation
+        .is_some_and(|generation| generation > observed_generation)
+        || !settled
 }

@@ -46,7 +46,10 @@ pub(super) fn counts(sql: &SqlAnswer) -> (Option<String>, i32, i32) {
     else {
         return (None, 0, 0);
     };
-    let leader = frontends.iter().find(|row| row.is_leader && row.alive).map(|row| row.host.clone());
+    let leader = frontends
+        .iter()
+        .find(|row| row.is_leader && row.alive)
+        .map(|row| row.host.clone());
     let alive = frontends.iter().filter(|row| row.alive).count();
     let compute = compute_nodes.iter().filter(|row| row.alive).count();
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);

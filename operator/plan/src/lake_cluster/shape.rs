@@ -102,7 +102,10 @@ impl ClusterShape {
             storage: StorageShape {
                 bucket: storage.bucket.clone(),
                 prefix: storage.prefix.trim_matches('/').to_owned(),
-                endpoint: storage.endpoint.as_ref().map(|endpoint| endpoint.trim_end_matches('/').to_owned()),
+                endpoint: storage
+                    .endpoint
+                    .as_ref()
+                    .map(|endpoint| endpoint.trim_end_matches('/').to_owned()),
                 region: storage.region.clone(),
                 path_style: storage.path_style,
             },
@@ -163,13 +166,18 @@ fn check_frontends(spec: &LakeClusterSpec) -> Result<(), Rejection> {
     if replicas > 1 && !flavour(spec.engine.kind).capabilities().followers {
         return Err(Rejection::new(
             Reason::NotSupportedByEngine,
-            format!("frontends.replicas: {replicas} frontends need an engine with followers, and the bundled one has none yet; write 1"),
+            format!(
+                "frontends.replicas: {replicas} frontends need an engine with followers, and the bundled one has none yet; write 1"
+            ),
         ));
     }
     if replicas % 2 == 0 {
         return Err(Rejection::field(
             "frontends.replicas",
-            format!("{replicas} frontends survive no more failures than {}; write an odd number", replicas - 1),
+            format!(
+                "{replicas} frontends survive no more failures than {}; write an odd number",
+                replicas - 1
+            ),
         ));
     }
     Ok(())
@@ -227,7 +235,9 @@ fn check_secret(
         if !facts.keys.contains(*key) {
             return Err(Rejection::new(
                 Reason::SecretKeyMissing,
-                format!("{field}: Secret {secret} has no value under key {key} ({name}); add it, or write the key that has it"),
+                format!(
+                    "{field}: Secret {secret} has no value under key {key} ({name}); add it, or write the key that has it"
+                ),
             ));
         }
     }

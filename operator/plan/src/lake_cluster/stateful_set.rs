@@ -97,7 +97,11 @@ fn retention(delete: bool) -> StatefulSetPersistentVolumeClaimRetentionPolicy {
 fn claim(shape: &ClusterShape, live: Option<&StatefulSet>) -> PersistentVolumeClaim {
     let live_claim = live
         .and_then(|live| live.spec.as_ref()?.volume_claim_templates.as_ref())
-        .and_then(|claims| claims.iter().find(|claim| claim.metadata.name.as_deref() == Some(names::METADATA_VOLUME)))
+        .and_then(|claims| {
+            claims
+                .iter()
+                .find(|claim| claim.metadata.name.as_deref() == Some(names::METADATA_VOLUME))
+        })
         .and_then(|claim| claim.spec.as_ref());
     let size = live_claim
         .and_then(|spec| spec.resources.as_ref()?.requests.as_ref()?.get("storage").cloned())
@@ -159,7 +163,13 @@ pub(crate) fn credentials_hash(
         ),
         None => live
             .typed::<StatefulSet>(ObjectKind::StatefulSet, &shape.namespace, stateful_set)
-            .and_then(|set| set.spec?.template.metadata?.annotations?.remove(CREDENTIALS_HASH_ANNOTATION))
+            .and_then(|set| {
+                set.spec?
+                    .template
+                    .metadata?
+                    .annotations?
+                    .remove(CREDENTIALS_HASH_ANNOTATION)
+            })
             .unwrap_or_default(),
     }
 }

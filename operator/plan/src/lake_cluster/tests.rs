@@ -1,1 +1,408 @@
+use serde_json::json;
+use springtide_crds::ComputeGroup;
 
+use super::*;
+use crate::fixture::{
+    applied, at, cluster, condition, event, facts, failing_pod, noon, ready_pod, statements, unbound_claim,
+};
+use crate::observed::SqlAnswer;
+
+/// Plans `fixture` and returns the condition `type_` of the status.
+fn check(fixture: &crate::fixture::ClusterFixture, type_: &str) -> String {
+    let plan = fixture.plan();
+    condition(&plan.status.expect("the status changes").conditions, type_)
+}
+
+#[test]
+fn bundled_objects() {
+    insta::assert_yaml_snapshot!("bundled", applied(&cluster("demo").plan()));
+}
+
+#[test]
+fn starrocks_objects() {
+    insta::assert_yaml_snapshot!("starrocks", applied(&cluster("demo").starrocks().plan()));
+}
+
+#[test]
+fn everything_that_may_be_written_reaches_the_objects() {
+    let full = cluster("demo").with(|observed| {
+        let spec = json!({
+            "engine": {"version": "0.2.0"},
+            "image": "registry.example/engine:x",
+            "storage": {
+                "bucket": "lake", "prefix": "p", "region": "eu-central-1",
+                "credentials": {"serviceAccountName": "lake-reader"},
+            },
+            "frontends": {
+                "resources": {"cpu": 2, "memory": "8Gi"},
+                "metadataVolume": {"size": "50Gi", "storageClassName": "fast"},
+                "config": {"queryTimeoutS": "900"},
+            },
+            "computeTemplate": {"config": {"memoryLimitBytes": "1000000"}},
+            "service": {"type": "LoadBalancer", "annotations": {"example.com/internal": "true"}},
+            "tls": {"secretName": "demo-tls"},
+            "bootstrap": {"adopt": "0b9b3ff6-5c52-4d0e-9d55-0a5f2f3e7c99"},
+            "imagePullSecrets": ["registry"],
+            "deletionPolicy": "Delete",
+        });
+        observed.cluster.spec = serde_json::from_value(spec).unwrap();
+        observed
+            .secrets
+            .insert("demo-tls".to_owned(), facts(&["tls.crt", "tls.key"]));
+    });
+    insta::assert_yaml_snapshot!("full", applied(&full.plan()));
+}
+
+#[test]
+fn secrets_are_made_once_and_before_the_pods() {
+    let plan = cluster("demo").plan();
+    let made: Vec<&str> = plan
+        .actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::CreateSecretOnce(secret) => Some(secret.name.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(made, ["demo-internal", "demo-admin", "demo-operator"]);
+    assert!(matches!(plan.actions[0], Action::CreateSecretOnce(_)));
+    let again = cluster("demo").secrets().plan();
+    assert!(
+        !again
+            .actions
+            .iter()
+            .any(|action| matches!(action, Action::CreateSecretOnce(_)))
+    );
+}
+
+#[test]
+fn an_idle_cluster_has_an_empty_plan() {
+    for fixture in [cluster("demo"), cluster("demo").starrocks()] {
+        let plan = fixture.secrets().serving().settled().plan();
+        assert_eq!(plan.actions, []);
+        assert_eq!(plan.status, None);
+        assert_eq!(plan.events, []);
+        assert_eq!(plan.wait, None);
+        assert_eq!(plan.requeue_after, finish::STEADY);
+    }
+}
+
+#[test]
+fn a_cluster_that_serves_says_where() {
+    let plan = cluster("demo").secrets().serving().settled();
+    let status = plan.0.cluster.status.clone().unwrap();
+    insta::assert_yaml_snapshot!("status", status);
+}
+
+#[test]
+fn foreign_drift_is_repaired() {
+    let settled = cluster("demo").secrets().serving().settled();
+    let drifted = settled.with(|observed| {
+        let key = ObjectKey::namespaced(ObjectKind::StatefulSet, "retail", "demo-fe");
+        let mut body = observed.live.get(&key).unwrap().clone();
+        body["spec"]["template"]["spec"]["containers"][0]["image"] = json!("evil");
+        observed.live.insert(ObjectKind::StatefulSet, body);
+    });
+    let plan = drifted.plan();
+    assert_eq!(plan.actions.len(), 1);
+    assert!(matches!(&plan.actions[0], Action::Apply(object) if object.key.name == "demo-fe"));
+}
+
+#[test]
+fn what_is_no_longer_wanted_is_pruned_but_never_data() {
+    let settled = cluster("demo").secrets().serving().settled();
+    let left_over = settled.with(|observed| {
+        for (kind, owner) in [
+            (ObjectKind::PodDisruptionBudget, "0b9b3ff6-5c52-4d0e-9d55-0a5f2f3e7c11"),
+            (
+                ObjectKind::PersistentVolumeClaim,
+                "0b9b3ff6-5c52-4d0e-9d55-0a5f2f3e7c11",
+            ),
+            (ObjectKind::Secret, "0b9b3ff6-5c52-4d0e-9d55-0a5f2f3e7c11"),
+            (ObjectKind::ConfigMap, "somebody-else"),
+        ] {
+            let body = json!({"metadata": {
+                "name": "old", "namespace": "retail", "uid": "u", "ownerReferences": [{"uid": owner}],
+            }});
+            observed.live.insert(kind, body);
+        }
+    });
+    let plan = left_over.plan();
+    let expected = Action::Delete {
+        object: ObjectKey::namespaced(ObjectKind::PodDisruptionBudget, "retail", "old"),
+        uid: Some("u".to_owned()),
+    };
+    assert_eq!(plan.actions, [expected]);
+}
+
+#[test]
+fn a_missing_secret_is_named() {
+    let missing = cluster("demo").with(|observed| observed.secrets.clear());
+    assert_eq!(
+        check(&missing, "Accepted"),
+        "False SecretNotFound: storage.credentials.secretRef: there is no Secret s3 in namespace retail; create it, or write the name of one that exists"
+    );
+    assert_eq!(
+        missing.plan().actions,
+        [],
+        "nothing is made before the values are accepted"
+    );
+}
+
+#[test]
+fn a_missing_key_is_named() {
+    let missing = cluster("demo").with(|observed| {
+        observed.secrets.insert("s3".to_owned(), facts(&["access-key-id"]));
+    });
+    let accepted = check(&missing, "Accepted");
+    assert!(accepted.contains("SecretKeyMissing"), "{accepted}");
+    assert!(accepted.contains("key secret-access-key"), "{accepted}");
+}
+
+#[test]
+fn the_last_accepted_values_stay_in_force() {
+    let settled = cluster("demo").secrets().serving().settled();
+    let broken = settled.with(|observed| observed.cluster.spec.frontends.replicas = 3);
+    let plan = broken.plan();
+    assert_eq!(plan.actions, []);
+    let status = plan.status.unwrap();
+    let accepted = condition(&status.conditions, "Accepted");
+    assert!(
+        accepted.starts_with("False NotSupportedByEngine: frontends.replicas: 3"),
+        "{accepted}"
+    );
+    assert!(
+        accepted.ends_with("the last accepted values stay in force"),
+        "{accepted}"
+    );
+    assert_eq!(status.accepted_spec.unwrap().frontends.replicas, 1);
+}
+
+#[test]
+fn running_pods_are_not_rolled_when_their_secret_vanishes() {
+    let settled = cluster("demo").secrets().serving().settled();
+    let plan = settled.with(|observed| drop(observed.secrets.remove("s3"))).plan();
+    assert_eq!(plan.actions, []);
+}
+
+#[test]
+fn a_rotated_key_rolls_the_frontends() {
+    let settled = cluster("demo").secrets().serving().settled();
+    let rotated = settled.with(|observed| observed.secrets.get_mut("s3").unwrap().hash = "other".to_owned());
+    assert_eq!(
+        applied(&rotated.plan()).keys().collect::<Vec<_>>(),
+        ["StatefulSet retail/demo-fe"]
+    );
+}
+
+#[test]
+fn unknown_settings_are_refused_with_those_that_exist() {
+    let fixture = cluster("demo").with(|observed| {
+        observed
+            .cluster
+            .spec
+            .frontends
+            .config
+            .insert("qe_max_connection".to_owned(), "1".to_owned());
+    });
+    let accepted = check(&fixture, "Accepted");
+    assert!(accepted.contains("no setting \"qe_max_connection\""), "{accepted}");
+    assert!(accepted.contains("queryTimeoutS"), "{accepted}");
+}
+
+#[test]
+fn settings_of_starrocks_that_follow_from_the_api_are_refused() {
+    let fixture = cluster("demo").starrocks().with(|observed| {
+        observed
+            .cluster
+            .spec
+            .frontends
+            .config
+            .insert("aws_s3_secret_key".to_owned(), "k".to_owned());
+    });
+    let accepted = check(&fixture, "Accepted");
+    assert!(accepted.contains("write storage.credentials"), "{accepted}");
+    let fixture = cluster("demo").starrocks().with(|observed| {
+        observed
+            .cluster
+            .spec
+            .frontends
+            .config
+            .insert("a".to_owned(), "1\nrun_mode = x".to_owned());
+    });
+    assert!(check(&fixture, "Accepted").contains("line break"));
+}
+
+#[test]
+fn an_even_number_of_frontends_is_refused() {
+    let fixture = cluster("demo")
+        .starrocks()
+        .with(|observed| observed.cluster.spec.frontends.replicas = 2);
+    assert!(check(&fixture, "Accepted").contains("write an odd number"));
+}
+
+#[test]
+fn a_frontend_of_starrocks_that_is_not_known_is_added() {
+    let fixture = cluster("demo").starrocks().secrets().serving().with(|observed| {
+        observed.cluster.spec.frontends.replicas = 3;
+        observed.pods.push(ready_pod("demo-fe-1"));
+    });
+    assert_eq!(
+        statements(&fixture.plan()),
+        ["ALTER SYSTEM ADD FOLLOWER 'demo-fe-1.demo-fe-pods.retail.svc:9010'"]
+    );
+}
+
+/// A cluster whose frontend never came up, with this evidence.
+fn trouble(change: impl FnOnce(&mut ObservedLakeCluster)) -> String {
+    check(&cluster("demo").secrets().with(change), "Available")
+}
+
+#[test]
+fn what_the_engine_says_becomes_the_condition() {
+    for reason in [
+        "BucketNotFound",
+        "StorageAccessDenied",
+        "ForeignCluster",
+        "MetadataCorrupt",
+        "SecretMissing",
+    ] {
+        let refusal = json!({"reason": reason, "message": "do this"}).to_string();
+        let fixture = cluster("demo").secrets().with(|observed| {
+            let ended = json!({"terminated": {"exitCode": 2, "message": format!("log line\n{refusal}\n")}});
+            let waiting = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}});
+            observed.pods = vec![failing_pod("demo-fe-0", waiting, ended)];
+        });
+        let expected = format!("False {reason}: pod demo-fe-0 does not start: do this");
+        assert_eq!(check(&fixture, "Available"), expected);
+        assert_eq!(check(&fixture, "StorageReady"), expected);
+    }
+}
+
+#[test]
+fn an_image_that_does_not_exist_is_named() {
+    let found = trouble(|observed| {
+        let waiting = json!({"waiting": {"reason": "ImagePullBackOff", "message": "not found"}});
+        observed.pods = vec![failing_pod("demo-fe-0", waiting, json!({}))];
+    });
+    assert!(
+        found.starts_with("False ImagePullFailed: pod demo-fe-0: image springtide.dev/engine:0.1.0"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_volume_that_cannot_bind_is_named_after_a_while() {
+    let pending = |created| {
+        move |observed: &mut ObservedLakeCluster| {
+            observed.pods = vec![ready_pod("demo-fe-0")];
+            observed.volume_claims = vec![unbound_claim("meta-demo-fe-0", created, Some("nosuch"))];
+            observed.events = vec![event(
+                "PersistentVolumeClaim",
+                "meta-demo-fe-0",
+                "ProvisioningFailed",
+                "no class nosuch",
+            )];
+        }
+    };
+    let found = trouble(pending("2026-11-23T11:59:00Z"));
+    assert!(
+        found.starts_with("False VolumeNotBound: volume claim meta-demo-fe-0 is not bound: no class nosuch"),
+        "{found}"
+    );
+    let found = trouble(pending("2026-11-23T11:59:55Z"));
+    assert!(found.starts_with("False FrontendStarting"), "{found}");
+}
+
+#[test]
+fn a_crash_is_told_with_its_exit_code() {
+    let found = trouble(|observed| {
+        let waiting = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+        let ended = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}});
+        observed.pods = vec![failing_pod("demo-fe-0", waiting, ended)];
+    });
+    assert!(
+        found.starts_with("False PodCrashing: container engine of pod demo-fe-0 ended with exit code 137 (OOMKilled)"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_pod_over_quota_is_told() {
+    let found = trouble(|observed| {
+        observed.events = vec![event(
+            "StatefulSet",
+            "demo-fe",
+            "FailedCreate",
+            "pods \"demo-fe-0\" is forbidden: exceeded quota",
+        )];
+    });
+    assert!(
+        found.starts_with("False PodOverQuota: the quota of the namespace refuses a pod"),
+        "{found}"
+    );
+}
+
+#[test]
+fn an_account_that_is_refused_is_told() {
+    let fixture = cluster("demo").secrets().with(|observed| {
+        observed.pods = vec![ready_pod("demo-fe-0")];
+        observed.sql = SqlAnswer::LoginRefused {
+            message: "Access denied".to_owned(),
+        };
+    });
+    assert_eq!(
+        check(&fixture, "OperatorAccountReady"),
+        "False LoginRefused: the engine refuses the operator's account: Access denied"
+    );
+}
+
+#[test]
+fn secrets_go_with_the_cluster_only_when_data_goes() {
+    let deleted = |policy| {
+        cluster("demo").secrets().with(|observed| {
+            observed.cluster.metadata.deletion_timestamp =
+                Some(serde_json::from_value(json!("2026-11-23T11:00:00Z")).unwrap());
+            observed.cluster.spec.deletion_policy = policy;
+        })
+    };
+    use springtide_crds::department::DeletionPolicy;
+    assert_eq!(
+        deleted(DeletionPolicy::Retain).plan().actions,
+        [Action::RemoveFinalizer]
+    );
+    let actions = deleted(DeletionPolicy::Delete).plan().actions;
+    assert_eq!(actions.len(), 4);
+    assert_eq!(actions.last(), Some(&Action::RemoveFinalizer));
+}
+
+#[test]
+fn the_cluster_shows_the_next_change_of_its_compute() {
+    let group = |name: &str, cluster: &str, next: &str| -> ComputeGroup {
+        serde_json::from_value(json!({
+            "apiVersion": "springtide.dev/v1alpha1", "kind": "ComputeGroup",
+            "metadata": {"name": name, "namespace": "retail"},
+            "spec": {"cluster": cluster},
+            "status": {"nextTransition": {"at": next, "wantedReplicas": 1}},
+        }))
+        .unwrap()
+    };
+    let fixture = cluster("demo").with(|observed| {
+        observed.groups = vec![
+            group("a", "demo", "2026-11-23T20:00:00Z"),
+            group("b", "demo", "2026-11-23T18:00:00Z"),
+            group("c", "other", "2026-11-23T13:00:00Z"),
+        ];
+    });
+    assert_eq!(
+        fixture.plan().status.unwrap().compute_until.as_deref(),
+        Some("2026-11-23T18:00:00Z")
+    );
+}
+
+#[test]
+fn the_plan_is_the_same_for_the_same_observation() {
+    let fixture = cluster("demo").secrets().serving();
+    assert_eq!(fixture.plan(), fixture.plan());
+    assert_ne!(noon(), at("2026-11-23T12:00:01Z"));
+}

@@ -7,7 +7,9 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AnswerError {
     /// A column is not there.
-    #[error("the answer to {statement} has no column {column}; the engine's version is not one that the operator knows")]
+    #[error(
+        "the answer to {statement} has no column {column}; the engine's version is not one that the operator knows"
+    )]
     ColumnMissing {
         /// The statement that was asked.
         statement: &'static str,
@@ -152,7 +154,9 @@ impl<'a> Answer<'a> {
     }
 
     fn optional_text(&self, row: &[Option<String>], column: &str) -> String {
-        self.find(column).map(|column| self.text(row, column)).unwrap_or_default()
+        self.find(column)
+            .map(|column| self.text(row, column))
+            .unwrap_or_default()
     }
 
     fn boolean(&self, row: &[Option<String>], column: usize, name: &'static str) -> Result<bool, AnswerError> {
