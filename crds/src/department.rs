@@ -25,7 +25,7 @@ use crate::quantity::Quantity;
     status = "DepartmentStatus",
     derive = "PartialEq",
     doc = "A part of the company: its namespaces, its administrators and how much it may use. The operator makes the namespaces, roles, quotas and network policies from it.",
-    validation = ("self.metadata.name.size() <= 63", "metadata.name is used as a label value: write at most 63 characters"),
+    validation = ("self.metadata.name.size() <= 50", "metadata.name becomes part of label values: write at most 50 characters"),
     printcolumn(
         name = "Available", type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Available\")].status",

@@ -30,6 +30,7 @@ use crate::quantity::Quantity;
     derive = "PartialEq",
     doc = "One shared-data analytic cluster: frontends with the metadata and the MySQL protocol, all data on S3, and a template for its compute nodes.",
     validation = ("self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')", "metadata.name becomes part of host names: write at most 40 lower-case letters, digits and dashes, a letter first"),
+    validation = ("!self.metadata.name.endsWith('-cn') && !self.metadata.name.endsWith('-fe-pods')", "names that end in -cn or -fe-pods are those of Services that the operator makes: write another name"),
     printcolumn(
         name = "Available", type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Available\")].status",

@@ -41,18 +41,10 @@ pub const OPERATOR_USER: &str = "springtide_operator";
 /// The SQL account of the department's administrators.
 pub const ADMIN_USER: &str = "admin";
 
-/// Value of [`OWNER_LABEL`]: `kind.name`, in lower case; at most 63 characters, since names are bounded.
+/// Value of [`OWNER_LABEL`]: `kind.name`, with the kind in lower case. The API bounds names so that it fits.
 #[must_use]
 pub fn owner(kind: &str, name: &str) -> String {
-    let mut owner = format!("{}.{name}", kind.to_ascii_lowercase());
-    if owner.len() > 63 {
-        // Only a department's name can be this long. The end of a label value must be a letter or a digit.
-        owner.truncate(63);
-        while owner.ends_with(['-', '.', '_']) {
-            owner.pop();
-        }
-    }
-    owner
+    format!("{}.{name}", kind.to_ascii_lowercase())
 }
 
 /// Name of the frontends' StatefulSet.

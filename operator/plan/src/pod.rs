@@ -109,6 +109,8 @@ fn restricted(mut container: Container, read_only_root: bool) -> Container {
         read_only_root_filesystem: Some(read_only_root),
         ..SecurityContext::default()
     });
+    // What a process that crashed logged last is what the condition tells.
+    container.termination_message_policy = Some("FallbackToLogsOnError".to_owned());
     container
 }
 

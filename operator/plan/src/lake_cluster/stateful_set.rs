@@ -57,8 +57,8 @@ pub(super) fn build(
         metadata: owner.metadata(&name),
         spec: Some(StatefulSetSpec {
             persistent_volume_claim_retention_policy: Some(retention(shape.delete_volumes)),
-            // One after the other: the first frontend makes the cluster, the others join it.
-            pod_management_policy: Some("OrderedReady".to_owned()),
+            // With `OrderedReady` a pod that never gets ready, for example for its image, is never replaced by a corrected one.
+            pod_management_policy: Some("Parallel".to_owned()),
             replicas: Some(i32::try_from(shape.frontends).unwrap_or(1)),
             revision_history_limit: Some(5),
             selector: LabelSelector {
