@@ -1,6 +1,6 @@
 //! Puts the frontend together and runs it until it is told to stop.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use object_store::ObjectStore;
 use springtide_catalog::Edit;
@@ -103,6 +103,7 @@ pub async fn run(options: FrontendOptions) -> Result<(), FrontendError> {
         tls,
         local_files,
         audit,
+        sole_compute_node,
         shutdown,
     } = options;
     let ports = Ports {
@@ -137,13 +138,19 @@ pub async fn run(options: FrontendOptions) -> Result<(), FrontendError> {
         };
         let served = match Core::open(parts).await {
             Ok(core) => {
-                slot.fill(core.clone());
-                let options = FrontOptions {
-                    advertised_host,
-                    ports,
-                    audit,
+                let served = async {
+                    if let Some(node) = sole_compute_node {
+                        keep_only(&core, node).await?;
+                    }
+                    slot.fill(core.clone());
+                    let options = FrontOptions {
+                        advertised_host,
+                        ports,
+                        audit,
+                    };
+                    serve_mysql(&core, client, &token, mysql, tls, local_files, options, &stop).await
                 };
-                let served = serve_mysql(&core, client, &token, mysql, tls, local_files, options, &stop).await;
+                let served = served.await;
                 core.shutdown().await;
                 served
             }
@@ -162,6 +169,25 @@ fn rpc_url(host: &str, port: u16) -> String {
     } else {
         format!("http://{host}:{port}")
     }
+}
+
+/// Makes `node` the only compute node of the catalog.
+async fn keep_only(core: &Core, node: SocketAddr) -> Result<(), FrontendError> {
+    let address = (node.ip().to_string(), node.port());
+    let edited = core
+        .edit(move |catalog| {
+            let mut edits: Vec<Edit> = catalog
+                .compute_nodes()
+                .filter(|known| (known.host.as_str(), known.heartbeat_port) != (address.0.as_str(), address.1))
+                .map(|known| Edit::DropComputeNode { id: known.id })
+                .collect();
+            if catalog.compute_node_at(&address.0, address.1).is_none() {
+                edits.extend(catalog.add_compute_nodes(std::slice::from_ref(&address), None)?);
+            }
+            Ok(edits)
+        })
+        .await;
+    edited.map(|_| ()).map_err(|error| FrontendError::Failed(error.to_string()))
 }
 
 fn port(listener: &TcpListener, what: &'static str) -> Result<u16, FrontendError> {

@@ -1,0 +1,164 @@
+//! The processes of a cluster: a frontend, or a compute node, on the ports of the contract.
+
+use std::{net::Ipv6Addr, path::Path, sync::Arc};
+
+use object_store::{ObjectStore, prefix::PrefixStore};
+use springtide_cn::{ComputeNodeError, ComputeNodeOptions};
+use springtide_contract::{
+    config::{EngineConfig, Refusal, RefusalReason},
+    paths, ports,
+};
+use springtide_fe::{FrontendError, FrontendOptions, core::Dirs};
+use springtide_model::ClusterId;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{place::Place, store, tls};
+
+/// Version of this engine, as `SHOW FRONTENDS` and `SHOW COMPUTE NODES` give it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Why a process ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// It refuses to start, for a reason that the operator shows.
+    #[error("{}", .0.message)]
+    Refused(Refusal),
+    /// A port is taken.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The frontend ended.
+    #[error(transparent)]
+    Frontend(FrontendError),
+    /// The compute node ended.
+    #[error(transparent)]
+    ComputeNode(#[from] ComputeNodeError),
+    /// A file or folder that `standalone` needs.
+    #[error("{what}: {source}")]
+    Folder {
+        /// What was tried.
+        what: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+impl From<Refusal> for ProcessError {
+    fn from(refusal: Refusal) -> Self {
+        ProcessError::Refused(refusal)
+    }
+}
+
+impl From<FrontendError> for ProcessError {
+    fn from(error: FrontendError) -> Self {
+        match error {
+            FrontendError::Refused(refusal) => ProcessError::Refused(refusal),
+            error => ProcessError::Frontend(error),
+        }
+    }
+}
+
+/// Listens on `port` of `host`.
+///
+/// # Errors
+/// When the port is taken.
+pub async fn listen(host: &str, port: u16) -> Result<TcpListener, ProcessError> {
+    TcpListener::bind((host, port))
+        .await
+        .map_err(|source| ProcessError::Listen {
+            address: format!("{host}:{port}"),
+            source,
+        })
+}
+
+/// All addresses of the pod, of either family.
+async fn listen_everywhere(port: u16) -> Result<TcpListener, ProcessError> {
+    match listen(&Ipv6Addr::UNSPECIFIED.to_string(), port).await {
+        Ok(listener) => Ok(listener),
+        // A machine without IPv6.
+        Err(_) => listen("0.0.0.0", port).await,
+    }
+}
+
+/// The identity in the configuration.
+///
+/// # Errors
+/// [`RefusalReason::ConfigInvalid`] when it is not a UUID.
+pub fn cluster_id(config: &EngineConfig) -> Result<ClusterId, Refusal> {
+    config.cluster_id.parse().map(ClusterId).map_err(|error| Refusal {
+        reason: RefusalReason::ConfigInvalid,
+        message: format!("clusterId `{}` is not a UUID: {error}", config.cluster_id),
+    })
+}
+
+/// The part of the configured prefix where table data is: below the cluster's id.
+#[must_use]
+pub fn data_store(store: Arc<dyn ObjectStore>, cluster_id: ClusterId) -> Arc<dyn ObjectStore> {
+    Arc::new(PrefixStore::new(store, cluster_id.to_string()))
+}
+
+/// Runs a frontend until `shutdown`. `host` is what clients and compute nodes call it.
+///
+/// # Errors
+/// See [`ProcessError`].
+pub async fn frontend(place: &Place, host: String, shutdown: CancellationToken) -> Result<(), ProcessError> {
+    let config = place.config()?;
+    let options = FrontendOptions {
+        dirs: Dirs {
+            meta: place.path(paths::FE_META),
+            admin_account: place.path(paths::ADMIN_ACCOUNT),
+            operator_account: place.path(paths::OPERATOR_ACCOUNT),
+        },
+        store: store::open(&config.storage, place)?,
+        token: place.token()?,
+        advertised_host: host,
+        mysql: listen_everywhere(ports::FE_MYSQL).await?,
+        http: listen_everywhere(ports::FE_HTTP).await?,
+        rpc: listen_everywhere(ports::FE_RPC).await?,
+        tls: if config.tls {
+            Some(tls::watch_certificate(place)?.into())
+        } else {
+            None
+        },
+        local_files: false,
+        audit: true,
+        sole_compute_node: None,
+        shutdown,
+        config,
+    };
+    Ok(springtide_fe::run(options).await?)
+}
+
+/// Runs a compute node until `shutdown`.
+///
+/// # Errors
+/// See [`ProcessError`].
+pub async fn compute_node(place: &Place, shutdown: CancellationToken) -> Result<(), ProcessError> {
+    let config = place.config()?;
+    let cluster_id = cluster_id(&config)?;
+    let options = ComputeNodeOptions {
+        cluster_id,
+        store: data_store(store::open(&config.storage, place)?, cluster_id),
+        token: place.token()?,
+        local_directory: place.path(paths::CN_LOCAL),
+        http: listen_everywhere(ports::CN_HTTP).await?,
+        heartbeat: listen_everywhere(ports::CN_HEARTBEAT).await?,
+        worker: listen_everywhere(ports::CN_WORKER).await?,
+        version: VERSION.to_owned(),
+        local_files: false,
+        shutdown,
+        config: config.compute,
+    };
+    Ok(springtide_cn::run(options).await?)
+}
+
+/// Where a process that refuses to start leaves the reason.
+#[must_use]
+pub fn termination_log(place: &Place) -> impl AsRef<Path> {
+    place.path(paths::TERMINATION_LOG)
+}

@@ -1,0 +1,98 @@
+//! The object store of a cluster, from its configuration and mounted credentials.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use object_store::{
+    ClientOptions, ObjectStore, RetryConfig, aws::AmazonS3Builder, local::LocalFileSystem, prefix::PrefixStore,
+};
+use springtide_contract::{
+    config::{Refusal, RefusalReason, StorageConfig},
+    paths,
+};
+
+use crate::place::Place;
+
+/// Time for one request, its body included.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time to connect to the store.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Requests are repeated this often, and
+const RETRIES: usize = 5;
+/// for at most this long, all together.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Opens the store at the configured prefix: the `CLUSTER` object is at its root, data is below the cluster's id.
+///
+/// # Errors
+/// [`RefusalReason::ConfigInvalid`] or [`RefusalReason::SecretMissing`]; nothing is asked of the store yet.
+pub fn open(config: &StorageConfig, place: &Place) -> Result<Arc<dyn ObjectStore>, Refusal> {
+    match config {
+        StorageConfig::Directory { path } => open_directory(Path::new(path)),
+        StorageConfig::S3 {
+            bucket,
+            prefix,
+            endpoint,
+            region,
+            path_style,
+        } => {
+            let mut builder = AmazonS3Builder::new()
+                .with_bucket_name(bucket)
+                .with_region(region)
+                .with_virtual_hosted_style_request(!path_style)
+                .with_client_options(
+                    ClientOptions::new()
+                        .with_timeout(REQUEST_TIMEOUT)
+                        .with_connect_timeout(CONNECT_TIMEOUT)
+                        .with_allow_http(endpoint.as_deref().is_some_and(|url| url.starts_with("http://"))),
+                )
+                .with_retry(RetryConfig {
+                    max_retries: RETRIES,
+                    retry_timeout: RETRY_TIMEOUT,
+                    ..RetryConfig::default()
+                });
+            if let Some(endpoint) = endpoint {
+                builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
+            }
+            // Without the directory, the identity of the pod's service account is used.
+            if place.path(paths::STORAGE_CREDENTIALS).is_dir() {
+                builder = builder
+                    .with_access_key_id(place.secret(paths::STORAGE_CREDENTIALS, paths::ACCESS_KEY_ID_FILE)?)
+                    .with_secret_access_key(place.secret(paths::STORAGE_CREDENTIALS, paths::SECRET_ACCESS_KEY_FILE)?);
+            } else {
+                builder = from_environment(builder);
+            }
+            let store = builder.build().map_err(|error| invalid(&error.to_string()))?;
+            Ok(if prefix.is_empty() {
+                Arc::new(store)
+            } else {
+                Arc::new(PrefixStore::new(store, prefix.as_str()))
+            })
+        }
+    }
+}
+
+/// What a cloud's webhook puts into the environment of a pod with a trusted service account.
+fn from_environment(mut builder: AmazonS3Builder) -> AmazonS3Builder {
+    for (key, value) in std::env::vars() {
+        let Some(setting) = key.strip_prefix("AWS_") else {
+            continue;
+        };
+        if let Ok(setting) = format!("aws_{}", setting.to_ascii_lowercase()).parse() {
+            builder = builder.with_config(setting, value);
+        }
+    }
+    builder
+}
+
+fn open_directory(path: &Path) -> Result<Arc<dyn ObjectStore>, Refusal> {
+    std::fs::create_dir_all(path).map_err(|error| invalid(&format!("{}: {error}", path.display())))?;
+    let store = LocalFileSystem::new_with_prefix(path).map_err(|error| invalid(&error.to_string()))?;
+    Ok(Arc::new(store))
+}
+
+fn invalid(problem: &str) -> Refusal {
+    Refusal {
+        reason: RefusalReason::ConfigInvalid,
+        message: format!("storage: {problem}"),
+    }
+}

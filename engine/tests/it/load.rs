@@ -1,0 +1,123 @@
+//! Stream Load over HTTP: formats, labels, and what a client is told.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{Int64Array, RecordBatch, StringArray},
+    datatypes::{DataType, Field, Schema},
+};
+use parquet::arrow::ArrowWriter;
+use reqwest::{Client, StatusCode, redirect::Policy};
+use serde_json::Value;
+
+use crate::engine::Engine;
+
+pub(crate) async fn with_table() -> (Engine, tempfile::TempDir) {
+    let (engine, folder) = Engine::start().await;
+    engine
+        .execute(&[
+            "CREATE DATABASE shop",
+            "CREATE TABLE shop.item (id BIGINT NOT NULL, name VARCHAR(8), price DECIMAL(8, 2) DEFAULT '0')
+             DUPLICATE KEY(id) DISTRIBUTED BY HASH(id) BUCKETS 2",
+        ])
+        .await;
+    (engine, folder)
+}
+
+/// Sends `body` the way that clients of StarRocks do: to the frontend first, which names the compute node.
+pub(crate) async fn stream_load(engine: &Engine, headers: &[(&str, &str)], body: Vec<u8>) -> (StatusCode, Value) {
+    stream_load_as(engine, &engine.password, headers, body).await
+}
+
+pub(crate) async fn stream_load_as(
+    engine: &Engine,
+    password: &str,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+) -> (StatusCode, Value) {
+    let client = Client::builder()
+        .no_proxy()
+        .redirect(Policy::none())
+        .build()
+        .expect("a client");
+    let mut url = format!("http://127.0.0.1:{}/api/shop/item/_stream_load", engine.http_port);
+    for _ in 0..2 {
+        let mut request = client
+            .put(&url)
+            .basic_auth(&engine.user, Some(password))
+            .header("expect", "100-continue")
+            .body(body.clone());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.expect("an answer");
+        if response.status() == StatusCode::TEMPORARY_REDIRECT {
+            url = response.headers()["location"].to_str().expect("a URL").to_owned();
+            continue;
+        }
+        let status = response.status();
+        let text = response.text().await.expect("a body");
+        return (status, serde_json::from_str(&text).unwrap_or(Value::String(text)));
+    }
+    panic!("redirected twice");
+}
+
+fn parquet_file() -> Vec<u8> {
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("name", DataType::Utf8, true),
+        Field::new("id", DataType::Int64, false),
+    ]));
+    let columns: Vec<arrow::array::ArrayRef> = vec![
+        Arc::new(StringArray::from(vec![Some("p"), None])),
+        Arc::new(Int64Array::from(vec![7, 8])),
+    ];
+    let batch = RecordBatch::try_new(Arc::clone(&schema), columns).expect("a batch");
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema, None).expect("a writer");
+    writer.write(&batch).expect("rows");
+    writer.into_inner().expect("a file")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn csv_json_and_parquet_are_loaded() {
+    let (engine, _folder) = with_table().await;
+    let comma = [("column_separator", ",")];
+    let (status, reply) = stream_load(&engine, &comma, b"1,a,1.5\n2,\\N,2\n".to_vec()).await;
+    assert_eq!(
+        (status, reply["Status"].as_str(), &reply["NumberLoadedRows"]),
+        (StatusCode::OK, Some("Success"), &Value::from(2)),
+        "{reply}"
+    );
+    let json = [("format", "json"), ("strip_outer_array", "true")];
+    let (_, reply) = stream_load(
+        &engine,
+        &json,
+        br#"[{"id": 3, "name": "j"}, {"id": 4, "price": 4.25}]"#.to_vec(),
+    )
+    .await;
+    assert_eq!(reply["Status"], "Success", "{reply}");
+    let (_, reply) = stream_load(&engine, &[("format", "parquet")], parquet_file()).await;
+    assert_eq!(reply["Status"], "Success", "{reply}");
+    assert_eq!(
+        engine.rows("SELECT id, name, price FROM shop.item ORDER BY id").await,
+        [
+            "1|a|1.50",
+            "2|NULL|2.00",
+            "3|j|NULL",
+            "4|NULL|4.25",
+            "7|p|0.00",
+            "8|NULL|0.00"
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_is_loaded_once() {
+    let (engine, _folder) = with_table().await;
+    let headers = [("column_separator", ","), ("label", "monday")];
+    let (_, first) = stream_load(&engine, &headers, b"1,a,1\n".to_vec()).await;
+    assert_eq!(first["Status"], "Success", "{first}");
+    let (_, second) = stream_load(&engine, &headers, b"1,a,1\n".to_vec()).await;
+    assert_eq!(second["Status"], "Label Already Exists", "{second}");
+    assert_eq!(second["ExistingJobStatus"], "FINISHED", "{second}");
+    assert_eq!(engine.rows("SELECT count(*) FROM shop.item").await, ["1"]);
+}
