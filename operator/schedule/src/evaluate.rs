@@ -150,7 +150,6 @@ fn next_transition(timeline: &mut Timeline<'_>, now: DateTime<Utc>) -> Option<Tr
     let replicas = |limit: Option<(u32, &Window)>| limit.map(|(replicas, _)| replicas);
     let before = (replicas(timeline.floor()), replicas(timeline.ceiling()));
     for _ in 0..MAX_TRANSITION_STEPS {
-        let phases: Vec<Phase> = timeline.states.iter().map(WindowState::phase).collect();
         let at = timeline.advance()?;
         let (floor, ceiling) = (replicas(timeline.floor()), replicas(timeline.ceiling()));
         if (floor, ceiling) == before {
@@ -162,13 +161,7 @@ fn next_transition(timeline: &mut Timeline<'_>, now: DateTime<Utc>) -> Option<Tr
         let edges = timeline
             .windows
             .iter()
-            .zip(&timeline.states)
-            .zip(phases)
-            .filter(|((_, state), phase)| state.phase() != *phase)
-            .map(|((window, state), _)| TransitionEdge {
-                window: window.name.clone(),
-                phase: state.phase(),
-            })
+            .filter_map(|window| edge_at(window, at))
             .collect();
         return Some(Transition {
             at,
@@ -178,6 +171,18 @@ fn next_transition(timeline: &mut Timeline<'_>, now: DateTime<Utc>) -> Option<Tr
         });
     }
     None
+}
+
+/// The phase that a window takes up at an instant, if it had another one just before.
+fn edge_at(window: &Window, at: DateTime<Utc>) -> Option<TransitionEdge> {
+    let just_before = window
+        .state_at(at.checked_sub_signed(TimeDelta::nanoseconds(1))?)
+        .phase();
+    let phase = window.state_at(at).phase();
+    (phase != just_before).then(|| TransitionEdge {
+        window: window.name.clone(),
+        phase,
+    })
 }
 
 impl WindowState {

@@ -9,6 +9,7 @@
 //! The kubelet sends SIGTERM when the hook answers, whatever it answers: so the answer itself is what is withheld.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// CN, `POST`: start draining; idempotent. Body [`DrainRequest`], answer [`NodeStatus`].
 pub const DRAIN_PATH: &str = "/internal/v1/drain";
@@ -58,3 +59,21 @@ impl NodeStatus {
             && self.running_loads == 0
     }
 }
+
+/// The last path segment of the hook's URL: 64 lower-case hexadecimal digits.
+///
+/// A `preStop` hook cannot read a Secret, and whoever may read a pod may read the hook's path. So the path carries a digest, which
+/// opens the drain sidecar and nothing else: the cluster token cannot be had from it.
+#[must_use]
+pub fn drain_key(token: &str) -> String {
+    hex::encode(Sha256::digest(format!("drain:{token}")))
+}
+
+/// Whether `key` is the [`drain_key`] of `token`, in a time that does not depend on where they differ.
+#[must_use]
+pub fn is_drain_key(key: &str, token: &str) -> bool {
+    Sha256::digest(key) == Sha256::digest(drain_key(token))
+}
+
+#[cfg(test)]
+mod tests;

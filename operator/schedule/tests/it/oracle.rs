@@ -285,9 +285,8 @@ impl Case {
                         "at {now} {evaluation:?}, a minute-by-minute watch says {limits:?}"
                     ));
                 }
-                let change = (index + 1..to)
-                    .find(|later| expected.at(*later) != limits)
-                    .map(|later| clock.instant(later));
+                let later = runs.partition_point(|(begin, _)| *begin <= index);
+                let change = runs.get(later).map(|(begin, _)| clock.instant(*begin));
                 let transition = evaluation.next_transition.map(|transition| transition.at);
                 let agree =
                     transition == change || change.is_none() && transition.is_none_or(|at| at >= clock.instant(to));
