@@ -6,7 +6,7 @@ fn found() -> Found {
     let cluster = |namespace: &str, name: &str| {
         let body = json!({
             "metadata": {"namespace": namespace, "name": name},
-            "spec": {"engine": {"version": "0.1.0"}, "storage": {"bucket": "retail", "credentials": {}}},
+            "spec": {"engine": {"version": "0.1.0"}, "storage": {"bucket": "retail", "prefix": "lake", "credentials": {}}},
         });
         serde_json::from_value(body).unwrap()
     };

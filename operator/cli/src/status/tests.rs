@@ -5,7 +5,7 @@ use super::*;
 fn cluster(status: Value) -> LakeCluster {
     let body = json!({
         "metadata": {"namespace": "retail", "name": "lake", "generation": 2},
-        "spec": {"engine": {"version": "0.1.0"}, "storage": {"bucket": "retail", "credentials": {}}},
+        "spec": {"engine": {"version": "0.1.0"}, "storage": {"bucket": "retail", "prefix": "lake", "credentials": {}}},
         "status": status,
     });
     serde_json::from_value(body).unwrap()

@@ -2,7 +2,6 @@
 
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
-    autoscaling::v1::Scale,
     core::v1::{PersistentVolumeClaim, Secret},
 };
 use kube::{
@@ -53,17 +52,12 @@ async fn kubectl_scale_scales_both_ways_and_forgets_the_nodes_that_left() {
         scale(&world, "etl", replicas).await;
         world.group_serves("etl", replicas).await;
     }
-    let shown: Scale = world
-        .api::<ComputeGroup>()
-        .get_scale("etl")
-        .await
-        .map(|scale| serde_json::from_value(serde_json::to_value(scale).unwrap()).unwrap())
-        .unwrap();
+    let shown = world.api::<ComputeGroup>().get_scale("etl").await.unwrap();
     assert_eq!(shown.status.unwrap().replicas, 2);
     operator.stop().await;
 }
 
-pub async fn scale(world: &World, group: &str, replicas: usize) {
+pub(crate) async fn scale(world: &World, group: &str, replicas: usize) {
     let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
     world
         .api::<ComputeGroup>()

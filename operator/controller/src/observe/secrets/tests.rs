@@ -31,8 +31,3 @@ fn values_are_not_in_what_is_logged() {
     };
     assert!(!format!("{values:?} {:?}", values.facts()).contains("swordfish"));
 }
-
-#[test]
-fn the_drain_key_is_what_the_sidecar_makes_of_the_token_too() {
-    assert_eq!(drain_key("token"), "b574c932631fbcedd4093de43f12ee09");
-}

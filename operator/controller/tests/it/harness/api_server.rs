@@ -11,7 +11,7 @@ use std::{
 use kube::{Client, Config};
 
 /// The one server of this test binary. It ends when the process ends, because its standard input does.
-pub struct ApiServer {
+pub(crate) struct ApiServer {
     _supervisor: Child,
     dir: PathBuf,
     port: u16,
@@ -20,7 +20,7 @@ pub struct ApiServer {
 const TOKEN: &str = "administrator-of-a-test";
 
 /// The server, started by the first test that asks.
-pub fn api_server() -> &'static ApiServer {
+pub(crate) fn api_server() -> &'static ApiServer {
     static SERVER: OnceLock<ApiServer> = OnceLock::new();
     SERVER.get_or_init(ApiServer::start)
 }
@@ -61,7 +61,7 @@ impl ApiServer {
     }
 
     /// A client with all rights, once the server answers. One per test, as a client belongs to the test's runtime.
-    pub async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         let client = self.client_that_may_fail();
         let deadline = Instant::now() + Duration::from_secs(120);
         while ready(&client).await.is_err() {
@@ -92,7 +92,7 @@ async fn ready(client: &Client) -> Result<(), kube::Error> {
 }
 
 /// Requests that change something, by the server's own counters: without Leases, Events and status.
-pub async fn writes(client: &Client) -> u64 {
+pub(crate) async fn writes(client: &Client) -> u64 {
     let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
     let text = client.request_text(request).await.unwrap();
     let counts = text
@@ -118,7 +118,7 @@ pub async fn writes(client: &Client) -> u64 {
 }
 
 /// Status writes, by the server's own counters.
-pub async fn status_writes(client: &Client) -> u64 {
+pub(crate) async fn status_writes(client: &Client) -> u64 {
     let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
     let text = client.request_text(request).await.unwrap();
     let counts = text.lines().filter(|line| {

@@ -18,35 +18,35 @@ use tokio_util::sync::CancellationToken;
 
 /// What the frontend of one cluster knows and was asked.
 #[derive(Debug, Default)]
-pub struct Catalog {
+pub(crate) struct Catalog {
     /// Name of the frontend's pod; empty while none runs.
-    pub leader: String,
+    pub(crate) leader: String,
     /// The frontend answers; a statement to one that does not waits for ever.
-    pub hangs: bool,
+    pub(crate) hangs: bool,
     /// By `host:port`: the id.
-    pub nodes: BTreeMap<String, u64>,
+    pub(crate) nodes: BTreeMap<String, u64>,
     next_id: u64,
     /// Pods that run, by name: a node whose pod runs is alive.
-    pub running: BTreeSet<String>,
+    pub(crate) running: BTreeSet<String>,
     /// Nodes that say they drain, by pod name.
-    pub draining: BTreeSet<String>,
+    pub(crate) draining: BTreeSet<String>,
     /// Every statement that changed something, in order.
-    pub changes: Vec<String>,
+    pub(crate) changes: Vec<String>,
     /// The operator's password, as mounted from its Secret.
-    pub password: String,
+    pub(crate) password: String,
 }
 
 /// A frontend on a loopback address of its own.
 #[derive(Clone, Debug)]
-pub struct Frontend {
-    pub address: IpAddr,
-    pub catalog: Arc<Mutex<Catalog>>,
+pub(crate) struct Frontend {
+    pub(crate) address: IpAddr,
+    pub(crate) catalog: Arc<Mutex<Catalog>>,
     stop: CancellationToken,
 }
 
 impl Frontend {
     /// Starts one on the port of a real frontend, at an address that no other test uses.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let catalog = Arc::new(Mutex::new(Catalog {
             next_id: 10_001,
             ..Catalog::default()
@@ -69,12 +69,12 @@ impl Frontend {
     }
 
     /// Ends it: connections break and nobody listens any more.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stop.cancel();
     }
 
     /// What it was told to change so far.
-    pub fn changes(&self) -> Vec<String> {
+    pub(crate) fn changes(&self) -> Vec<String> {
         self.catalog.lock().unwrap().changes.clone()
     }
 }

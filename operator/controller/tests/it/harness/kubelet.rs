@@ -18,15 +18,15 @@ use super::frontend::Frontend;
 
 /// What the pods of one test's namespaces do.
 #[derive(Debug, Default)]
-pub struct Script {
+pub(crate) struct Script {
     /// By namespace: the frontend that stands behind the frontends' pods.
-    pub frontends: BTreeMap<String, Frontend>,
+    pub(crate) frontends: BTreeMap<String, Frontend>,
     /// Pods that never become ready, by a part of their name.
-    pub stuck: BTreeSet<String>,
+    pub(crate) stuck: BTreeSet<String>,
 }
 
 /// Runs until the task is aborted.
-pub async fn play(client: Client, script: Arc<Mutex<Script>>) {
+pub(crate) async fn play(client: Client, script: Arc<Mutex<Script>>) {
     let mut addresses = BTreeMap::new();
     loop {
         if let Err(error) = turn(&client, &script, &mut addresses).await {

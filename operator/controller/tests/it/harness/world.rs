@@ -46,32 +46,32 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// One test at a time: the server's counters are the whole server's.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-pub struct World {
-    pub client: Client,
-    pub namespace: String,
-    pub frontend: Frontend,
-    pub clock: Arc<ShiftedClock>,
-    pub metrics: Arc<Metrics>,
+pub(crate) struct World {
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
+    pub(crate) frontend: Frontend,
+    pub(crate) clock: Arc<ShiftedClock>,
+    pub(crate) metrics: Arc<Metrics>,
     script: Arc<Mutex<Script>>,
     kubelet: JoinHandle<()>,
     _turn: MutexGuard<'static, ()>,
 }
 
 /// An operator that runs.
-pub struct Running {
+pub(crate) struct Running {
     task: JoinHandle<Result<(), OperatorError>>,
     stop: Option<oneshot::Sender<()>>,
 }
 
 impl Running {
     /// Ends it in the middle of whatever it does.
-    pub async fn crash(self) {
+    pub(crate) async fn crash(self) {
         self.task.abort();
         let _cancelled = self.task.await;
     }
 
     /// Asks it to end, and waits until it has.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         tokio::time::timeout(PATIENCE, self.task)
             .await
@@ -80,13 +80,13 @@ impl Running {
             .unwrap();
     }
 
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.task.is_finished()
     }
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let turn = TURN.lock().await;
         let client = api_server().client().await;
         install(&client).await;
@@ -131,11 +131,11 @@ impl World {
     }
 
     /// Starts an operator. Each has a Lease that expires soon, so that a crashed one is replaced within the test.
-    pub fn operator(&self) -> Running {
+    pub(crate) fn operator(&self) -> Running {
         self.operator_with(|_| {})
     }
 
-    pub fn operator_with(&self, change: impl FnOnce(&mut Settings)) -> Running {
+    pub(crate) fn operator_with(&self, change: impl FnOnce(&mut Settings)) -> Running {
         let mut settings = <Settings as clap::Parser>::parse_from(["springtide-operator"]);
         settings.pod_namespace = self.operator_namespace();
         settings.lease_seconds = 8;
@@ -148,25 +148,25 @@ impl World {
         };
         let (stop, stopped) = oneshot::channel();
         let client = self.client.clone();
-        let task = tokio::spawn(operator.run(client, async {
+        let task = tokio::spawn(operator.run(client, async move {
             let _dropped = stopped.await;
         }));
         Running { task, stop: Some(stop) }
     }
 
     /// The namespace with the Lease.
-    pub fn operator_namespace(&self) -> String {
+    pub(crate) fn operator_namespace(&self) -> String {
         format!("{}-operator", self.namespace)
     }
 
     /// A further namespace, for a Lease that no crashed operator holds.
-    pub async fn another_operator_namespace(&self, suffix: usize) -> String {
+    pub(crate) async fn another_operator_namespace(&self, suffix: usize) -> String {
         let name = format!("{}-operator-{suffix}", self.namespace);
         make_namespace(&self.client, &name).await;
         name
     }
 
-    pub fn api<K>(&self) -> Api<K>
+    pub(crate) fn api<K>(&self) -> Api<K>
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
     {
@@ -174,15 +174,15 @@ impl World {
     }
 
     /// Pods with this part in their name never become ready.
-    pub fn hold_back(&self, part: &str) {
+    pub(crate) fn hold_back(&self, part: &str) {
         self.script.lock().unwrap().stuck.insert(part.to_owned());
     }
 
-    pub fn release(&self, part: &str) {
+    pub(crate) fn release(&self, part: &str) {
         self.script.lock().unwrap().stuck.remove(part);
     }
 
-    pub async fn make_cluster(&self, name: &str) -> LakeCluster {
+    pub(crate) async fn make_cluster(&self, name: &str) -> LakeCluster {
         let body = json!({
             "apiVersion": "springtide.dev/v1alpha1", "kind": "LakeCluster", "metadata": {"name": name},
             "spec": {
@@ -193,7 +193,7 @@ impl World {
         self.create(body).await
     }
 
-    pub async fn make_group(&self, name: &str, cluster: &str, spec: Value) -> ComputeGroup {
+    pub(crate) async fn make_group(&self, name: &str, cluster: &str, spec: Value) -> ComputeGroup {
         let mut body = json!({
             "apiVersion": "springtide.dev/v1alpha1", "kind": "ComputeGroup", "metadata": {"name": name},
             "spec": {"cluster": cluster},
@@ -205,7 +205,7 @@ impl World {
         self.create(body).await
     }
 
-    pub async fn create<K>(&self, body: Value) -> K
+    pub(crate) async fn create<K>(&self, body: Value) -> K
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
     {
@@ -218,14 +218,14 @@ impl World {
             .unwrap_or_else(|error| panic!("{kind}: {error}"))
     }
 
-    pub async fn get<K>(&self, name: &str) -> Option<K>
+    pub(crate) async fn get<K>(&self, name: &str) -> Option<K>
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
     {
         self.api::<K>().get_opt(name).await.unwrap()
     }
 
-    pub async fn merge<K>(&self, name: &str, patch: Value)
+    pub(crate) async fn merge<K>(&self, name: &str, patch: Value)
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
     {
@@ -235,7 +235,7 @@ impl World {
             .unwrap();
     }
 
-    pub async fn delete<K>(&self, name: &str)
+    pub(crate) async fn delete<K>(&self, name: &str)
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
     {
@@ -243,12 +243,12 @@ impl World {
     }
 
     /// Replicas that the StatefulSet of a group asks for.
-    pub async fn wanted(&self, group: &str) -> Option<i32> {
+    pub(crate) async fn wanted(&self, group: &str) -> Option<i32> {
         self.get::<StatefulSet>(&format!("{group}-cn")).await?.spec?.replicas
     }
 
     /// The whole group serves this many nodes: by its status, by the engine and by Kubernetes.
-    pub async fn group_serves(&self, name: &str, nodes: usize) {
+    pub(crate) async fn group_serves(&self, name: &str, nodes: usize) {
         self.eventually(&format!("{name} serves {nodes} nodes"), || async {
             let group = self.get::<ComputeGroup>(name).await?;
             let serving = group.status?.serving_replicas as usize;
@@ -265,7 +265,7 @@ impl World {
         .await;
     }
 
-    pub async fn cluster_is_available(&self, name: &str) {
+    pub(crate) async fn cluster_is_available(&self, name: &str) {
         self.eventually(&format!("{name} is available"), || async {
             let cluster = self.get::<LakeCluster>(name).await?;
             is_true(&cluster.status?.conditions, "Available").then_some(())
@@ -274,7 +274,7 @@ impl World {
     }
 
     /// Waits until `look` finds something.
-    pub async fn eventually<T, F>(&self, what: &str, look: impl Fn() -> F) -> T
+    pub(crate) async fn eventually<T, F>(&self, what: &str, look: impl Fn() -> F) -> T
     where
         F: Future<Output = Option<T>>,
     {
@@ -293,7 +293,7 @@ impl World {
     }
 
     /// What the kubelet would mount into the frontend: the operator's password.
-    pub async fn share_password(&self) {
+    pub(crate) async fn share_password(&self) {
         let secrets = self.api::<Secret>().list(&ListParams::default()).await.unwrap();
         let secret = secrets
             .items
@@ -305,7 +305,7 @@ impl World {
     }
 
     /// Writes by the server's counters over a stretch of quiet.
-    pub async fn writes_during(&self, quiet: Duration) -> (u64, u64) {
+    pub(crate) async fn writes_during(&self, quiet: Duration) -> (u64, u64) {
         let before = (writes(&self.client).await, status_writes(&self.client).await);
         tokio::time::sleep(quiet).await;
         (
@@ -315,7 +315,7 @@ impl World {
     }
 
     /// Waits until nothing is written for a while.
-    pub async fn settle(&self) {
+    pub(crate) async fn settle(&self) {
         let deadline = Instant::now() + PATIENCE;
         while self.writes_during(Duration::from_millis(1500)).await != (0, 0) {
             if Instant::now() > deadline {
@@ -371,7 +371,7 @@ impl Drop for World {
     }
 }
 
-pub fn is_true(conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition], type_: &str) -> bool {
+pub(crate) fn is_true(conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition], type_: &str) -> bool {
     conditions
         .iter()
         .any(|condition| condition.type_ == type_ && condition.status == "True")
