@@ -96,40 +96,6 @@ impl SecretValues {
     }
 }
 
-fn facts(&self) -> BTreeMap<String, SecretFacts> {
-        self.values
-            .iter()
-            .map(|(name, data)| (name.clone(), facts(data)))
-            .collect()
-    }
-
-    /// A key's value as text, if it is there and not empty.
-    pub(crate) fn text(&self, secret: &str, key: &str) -> Option<String> {
-        let value = self.values.get(secret)?.get(key)?;
-        let text = String::from_utf8(value.clone()).ok()?;
-        (!text.is_empty()).then_some(text)
-    }
-
-    /// The operator's account: user and password.
-    pub(crate) fn operator_account(&self, cluster: &str) -> Option<(String, String)> {
-        let secret = names::operator_secret(cluster);
-        let user = self.text(&secret, paths::USERNAME_FILE)?;
-        Some((user, self.text(&secret, paths::PASSWORD_FILE)?))
-    }
-
-    /// The path component that drain sidecars answer to.
-    pub(crate) fn drain_key(&self, cluster: &str) -> Option<String> {
-        let token = self.text(&names::internal_secret(cluster), paths::TOKEN_FILE)?;
-        Some(springtide_contract::drain::drain_key(&token))
-    }
-}
-
-/// Made from the cluster's internal token and not the token itself, because whoever may read pods can read the path of a hook:
-/// the first 16 bytes of SHA-256 over `springtide drain key`, a line feed and the token, in hexadecimal.
-fn drain_key(token: &str) -> String {
-    hex::encode(&Sha256::digest(format!("springtide drain key\n{token}"))[..16])
-}
-
 fn facts(data: &BTreeMap<String, Vec<u8>>) -> SecretFacts {
     let mut hash = Sha256::new();
     for (key, value) in data {
