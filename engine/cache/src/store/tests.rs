@@ -85,8 +85,14 @@ async fn memory_is_bounded() {
 #[tokio::test]
 async fn what_is_not_there_is_an_error() {
     let (cache, object, path) = cache(5_000, 1 << 20).await;
-    assert!(cache.get_ranges(&Path::from("data/none"), &[0..10]).await.is_err());
-    let beyond = cache.get_ranges(&path, &[4_000..6_000]).await.unwrap_err().to_string();
+    let none = Path::from("data/none");
+    assert!(cache.get_ranges(&none, std::slice::from_ref(&(0..10))).await.is_err());
+    let behind_the_end = 4_000..6_000;
+    let error = cache
+        .get_ranges(&path, std::slice::from_ref(&behind_the_end))
+        .await
+        .unwrap_err();
+    let beyond = error.to_string();
     assert!(beyond.contains("data/o") && beyond.contains("5000 bytes"), "{beyond}");
     let whole: Bytes = cache.get(&path).await.unwrap().bytes().await.unwrap();
     assert_eq!(whole, object);
