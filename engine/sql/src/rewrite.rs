@@ -183,7 +183,6 @@ impl Rewriter<'_> {
                 }
                 _ => None,
             },
-            Expr::BinaryOp { left, op, right } => binary(left, op, right),
             Expr::RLike {
                 negated, expr, pattern, ..
             } => Some(Expr::BinaryOp {
@@ -242,30 +241,6 @@ fn null_is_least(item: &mut OrderByExpr) {
     }
 }
 
-fn binary(left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<Expr> {
-    match op {
-        // Division by zero is NULL.
-        BinaryOperator::Divide | BinaryOperator::Modulo if !is_nonzero_literal(right) => Some(Expr::BinaryOp {
-            left: Box::new(left.clone()),
-            op: op.clone(),
-            right: Box::new(functions::call("nullif", vec![right.clone(), number("0")])),
-        }),
-        BinaryOperator::MyIntegerDivide => functions::template("div", vec![left.clone(), right.clone()]),
-        _ => None,
-    }
-}
-
-fn is_nonzero_literal(expr: &Expr) -> bool {
-    match expr {
-        Expr::Value(ValueWithSpan {
-            value: Value::Number(digits, _),
-            ..
-        }) => digits.chars().any(|digit| ('1'..='9').contains(&digit)),
-        Expr::Nested(inner) => is_nonzero_literal(inner),
-        _ => false,
-    }
-}
-
 fn cast_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Signed | DataType::SignedInteger => DataType::BigInt(None),
@@ -282,10 +257,6 @@ fn cast_type(data_type: &DataType) -> DataType {
 
 fn value(value: Value) -> Expr {
     Expr::Value(value.with_empty_span())
-}
-
-fn number(digits: &str) -> Expr {
-    value(Value::Number(digits.to_owned(), false))
 }
 
 fn text(text: &str) -> Expr {

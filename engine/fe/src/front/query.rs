@@ -1,7 +1,5 @@
 //! Queries: rewritten, planned, run on the nodes of the session's warehouse, and written row by row.
 
-mod division;
-
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -117,10 +115,9 @@ pub(super) fn open(
     })
 }
 
-/// Plans with MySQL's division.
+/// Plans, with the names that the client asked for.
 pub(super) async fn plan(query: &QuerySession, prepared: &PreparedQuery) -> Result<QueryPlan, QueryError> {
     let mut plan = query.plan(prepared.statement.clone()).await?;
-    plan.logical = division::exact(plan.logical)?;
     match &prepared.names {
         Some(names) if names.len() == plan.column_names.len() => plan.column_names.clone_from(names),
         _ => {

@@ -85,8 +85,8 @@ async fn define(shared: &Shared, login: &mut Login, statement: &Statement) -> Re
             edited
         }
         Statement::CreateTable(table) => {
-            let table = new_table(session.database_or(table.table.database.as_deref())?, table)?;
-            let (new, if_not_exists) = table;
+            let database = session.database_or(table.table.database.as_deref())?.to_owned();
+            let (new, if_not_exists) = new_table(&database, table)?;
             core.edit(move |catalog| catalog.create_table(&new, if_not_exists, now)).await
         }
         Statement::DropTable { table, if_exists } => {

@@ -27,6 +27,7 @@ const ACCEPTED: &[(&str, &str)] = &[
     ("net_write_timeout", "60"),
     ("query_cache_size", "0"),
     ("session_track_schema", "1"),
+    ("socket", ""),
     ("sql_auto_is_null", "0"),
     ("sql_log_bin", "1"),
     ("sql_notes", "1"),
@@ -58,7 +59,7 @@ static VARIABLES: LazyLock<BTreeMap<String, (&'static str, &'static str)>> = Laz
 });
 
 /// The MySQL version that clients derive features from, and ours behind it.
-pub(crate) const SERVER_VERSION: &str = concat!("8.0.33-springtide-", env!("CARGO_PKG_VERSION"));
+pub const SERVER_VERSION: &str = concat!("8.0.33-springtide-", env!("CARGO_PKG_VERSION"));
 /// `@@version_comment`.
 pub(crate) const VERSION_COMMENT: &str = concat!("Springtide ", env!("CARGO_PKG_VERSION"));
 

@@ -65,6 +65,7 @@ impl Frontend {
             tls: None,
             local_files: true,
             audit: true,
+            sole_compute_node: None,
             shutdown: shutdown.clone(),
         };
         let task = tokio::spawn(run(options));
