@@ -135,7 +135,7 @@ fn schemas() {
                     precision: 39,
                     scale: 0,
                 },
-            )
+            );
         }),
         ErrorKind::Invalid,
         "DECIMAL(1 to 38",
