@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 export SPRINGTIDE_CACHE ?= $(HOME)/.cache/springtide
 export CARGO_TARGET_DIR ?= $(SPRINGTIDE_CACHE)/target
 export CARGO_INCREMENTAL ?= 0
-export SF NODES CONTEXT REGISTRY REGISTRY_LOGIN
+# SF, NODES, CONTEXT, REGISTRY and REGISTRY_LOGIN reach the programs as make itself passes them on.
 # The timeline counts from here, so that it shows the time of building, too.
 export SPRINGTIDE_STARTED := $(shell date +%s)
 
@@ -29,12 +29,12 @@ help: ## This list
 demo: programs ## A department's cluster on a real Kubernetes, from nothing to queries and a pre-scaled peak
 	@$(E2E) demo $(if $(DRY_RUN),--dry-run)
 
-demo-down: programs ## Remove what the demo made
-	@$(E2E) demo-down
+demo-down: ## Remove what the demo made
+	@if [ -n "$(CONTEXT)" ]; then $(MAKE) programs && $(E2E) demo-down; else e2e/kubernetes/down; fi
 
 standalone: ## The engine alone on a local folder: no root, no Kubernetes
 	@cargo build --locked --workspace --bins
-	@$(CARGO_TARGET_DIR)/debug/springtide-engine standalone --data "$(or $(DATA),$(SPRINGTIDE_CACHE)/standalone)"
+	@$(CARGO_TARGET_DIR)/debug/springtide-engine standalone --folder "$(or $(DATA),$(SPRINGTIDE_CACHE)/standalone)"
 
 test: ## All tests, from pure to whole cluster, and a summary
 	@e2e/test
@@ -46,7 +46,7 @@ fmt: ## Format the Rust code
 	@cargo fmt --all
 
 generate: ## Write the CRDs' YAML and the API reference
-	@cargo run --locked --quiet -p springtide-crds --bin generate
+	@cargo run --locked --quiet -p springtide-crds --bin generate-crds
 
 images: programs ## Pack the images and bring them to the nodes
 	@$(E2E) images $(if $(DRY_RUN),--dry-run)

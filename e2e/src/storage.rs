@@ -179,7 +179,7 @@ impl Storage {
     pub async fn account(&self, name: &str) -> Result<Keys> {
         let keys = keys(&self.client, &format!("s3-account-{name}"), name).await?;
         let listed = self.administer(&["list-users"]).await?;
-        if !listed.split_whitespace().any(|word| word == name) {
+        if !first_words(&listed).any(|word| word == name) {
             // The secret key goes by the environment of the program's own arguments: they name no password in a message.
             self.administer_with(&["create-user", "--role", "user"], Some(&keys))
                 .await?;
@@ -190,7 +190,7 @@ impl Storage {
     /// Makes a bucket that the account owns, unless there is one.
     pub async fn bucket(&self, name: &str, owner: &Keys) -> Result<()> {
         let listed = self.administer(&["list-buckets"]).await?;
-        if !listed.split_whitespace().any(|word| word == name) {
+        if !first_words(&listed).any(|word| word == name) {
             self.administer(&["create-bucket", "--bucket", name, "--owner", &owner.id])
                 .await?;
         }
@@ -269,6 +269,11 @@ impl Storage {
         }
         program.output().await
     }
+}
+
+/// The first column of a table.
+fn first_words(table: &str) -> impl Iterator<Item = &str> {
+    table.lines().filter_map(|line| line.split_whitespace().next())
 }
 
 /// A namespace, made where it is missing; its labels are its manifest's business.

@@ -44,7 +44,7 @@ pub(crate) async fn cluster() -> Cluster {
     assert!(
         kubeconfig.is_file(),
         "the cluster tests need a Kubernetes: {} does not exist. Run `make test`, or `make cluster-up images` and then \
-         `KUBECONFIG=... cargo test -p springtide-e2e --test it`",
+         `KUBECONFIG=... cargo test --workspace --test cluster`",
         kubeconfig.display()
     );
     let mut target = Target::local(&places);
