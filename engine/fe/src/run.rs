@@ -187,7 +187,9 @@ async fn keep_only(core: &Core, node: SocketAddr) -> Result<(), FrontendError> {
             Ok(edits)
         })
         .await;
-    edited.map(|_| ()).map_err(|error| FrontendError::Failed(error.to_string()))
+    edited
+        .map(|_| ())
+        .map_err(|error| FrontendError::Failed(error.to_string()))
 }
 
 fn port(listener: &TcpListener, what: &'static str) -> Result<u16, FrontendError> {
@@ -197,7 +199,10 @@ fn port(listener: &TcpListener, what: &'static str) -> Result<u16, FrontendError
         .map_err(|source| FrontendError::Serve { what, source })
 }
 
-#[allow(clippy::too_many_arguments, reason = "called once, to keep the order of starting and stopping in one place")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "called once, to keep the order of starting and stopping in one place"
+)]
 async fn serve_mysql(
     core: &Core,
     client: RpcClient,
@@ -208,8 +213,9 @@ async fn serve_mysql(
     options: FrontOptions,
     stop: &CancellationToken,
 ) -> Result<(), FrontendError> {
-    let worker_token = WorkerToken::new(&token.header())
-        .ok_or_else(|| FrontendError::Client("the cluster token has characters that no HTTP header may have".to_owned()))?;
+    let worker_token = WorkerToken::new(&token.header()).ok_or_else(|| {
+        FrontendError::Client("the cluster token has characters that no HTTP header may have".to_owned())
+    })?;
     let coordinator = Coordinator::new(
         core.data_store(),
         CoordinatorOptions {

@@ -27,7 +27,11 @@ pub fn create_table_text(table: &TableDescription<'_>) -> String {
         comment,
     } = table;
     let columns: Vec<String> = schema.columns.iter().map(column_text).collect();
-    let mut text = format!("CREATE TABLE {} (\n  {}\n) ENGINE=OLAP \n", quote_identifier(name), columns.join(",\n  "));
+    let mut text = format!(
+        "CREATE TABLE {} (\n  {}\n) ENGINE=OLAP \n",
+        quote_identifier(name),
+        columns.join(",\n  ")
+    );
     let key = schema.columns.iter().take(schema.key_columns);
     let _ = writeln!(text, "DUPLICATE KEY({})", identifiers(key));
     let comment = if comment.is_empty() { "OLAP" } else { comment };
@@ -91,7 +95,11 @@ fn partition_text(name: &str, range: &PartitionRange) -> String {
         PartitionBound::Value(literal) => format!("({})", literal_text(literal)),
     };
     let name = quote_unless_plain(name);
-    format!("PARTITION {name} VALUES [{}, {})", bound(&range.lower), bound(&range.upper))
+    format!(
+        "PARTITION {name} VALUES [{}, {})",
+        bound(&range.lower),
+        bound(&range.upper)
+    )
 }
 
 fn literal_text(literal: &Literal) -> String {
@@ -111,7 +119,9 @@ pub fn quote_identifier(name: &str) -> String {
 
 fn quote_unless_plain(name: &str) -> String {
     let plain = name.starts_with(|first: char| first.is_ascii_alphabetic())
-        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+        && name
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
     if plain { name.to_owned() } else { quote_identifier(name) }
 }
 

@@ -17,5 +17,5 @@ pub use names::{OUTPUT_SUFFIX, output_names, referenced_tables};
 pub use parse::{check_bound, parse};
 pub use redact::redact;
 pub use rewrite::{Parameter, SessionValues, bind, rewrite};
-pub use statement::*;
 pub use sqlparser;
+pub use statement::*;

@@ -69,7 +69,9 @@ fn expression_name(expr: &Expr) -> String {
             [] => expr.to_string(),
         },
         Expr::Value(value) => match &value.value {
-            sqlparser::ast::Value::SingleQuotedString(text) | sqlparser::ast::Value::DoubleQuotedString(text) => text.clone(),
+            sqlparser::ast::Value::SingleQuotedString(text) | sqlparser::ast::Value::DoubleQuotedString(text) => {
+                text.clone()
+            }
             _ => expr.to_string(),
         },
         _ => expr.to_string(),

@@ -72,7 +72,9 @@ fn statement(cursor: &mut Cursor) -> Result<Statement, SqlError> {
         "DROP" => drop(cursor),
         "TRUNCATE" => {
             cursor.take("TABLE");
-            Ok(Statement::TruncateTable { table: table_name(cursor)? })
+            Ok(Statement::TruncateTable {
+                table: table_name(cursor)?,
+            })
         }
         "ALTER" => alter(cursor),
         "SHOW" => show::show(cursor),
@@ -110,7 +112,10 @@ fn statement(cursor: &mut Cursor) -> Result<Statement, SqlError> {
             }
             Ok(Statement::NoOperation)
         }
-        "DELETE" | "UPDATE" => Err(SqlError::unsupported(first.as_str(), "DUPLICATE KEY tables only grow; load into a new table or drop a partition")),
+        "DELETE" | "UPDATE" => Err(SqlError::unsupported(
+            first.as_str(),
+            "DUPLICATE KEY tables only grow; load into a new table or drop a partition",
+        )),
         _ => {
             cursor.rewind(0);
             cursor.expected(STATEMENTS)
@@ -164,7 +169,10 @@ fn describe(cursor: &mut Cursor) -> Result<Statement, SqlError> {
 
 fn insert(cursor: &mut Cursor) -> Result<Statement, SqlError> {
     if cursor.take("OVERWRITE") {
-        return Err(SqlError::unsupported("INSERT OVERWRITE", "use TRUNCATE TABLE and INSERT INTO"));
+        return Err(SqlError::unsupported(
+            "INSERT OVERWRITE",
+            "use TRUNCATE TABLE and INSERT INTO",
+        ));
     }
     cursor.require("INTO")?;
     cursor.take("TABLE");
@@ -234,7 +242,16 @@ fn create(cursor: &mut Cursor) -> Result<Statement, SqlError> {
             if_not_exists: if_not,
         });
     }
-    for feature in ["VIEW", "MATERIALIZED", "FUNCTION", "CATALOG", "ROLE", "INDEX", "RESOURCE", "STORAGE"] {
+    for feature in [
+        "VIEW",
+        "MATERIALIZED",
+        "FUNCTION",
+        "CATALOG",
+        "ROLE",
+        "INDEX",
+        "RESOURCE",
+        "STORAGE",
+    ] {
         if cursor.is_word(feature) {
             return Err(SqlError::unsupported(format!("CREATE {feature}"), ""));
         }

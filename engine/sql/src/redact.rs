@@ -60,7 +60,9 @@ fn is_secret(before: &[TokenWithSpan]) -> bool {
                 || word.value.eq_ignore_ascii_case("PASSWORD")
                 || (by && is_account_statement(before))
         }
-        Some(Token::LParen) => matches!(back.next(), Some(Token::Word(word)) if word.value.eq_ignore_ascii_case("PASSWORD")),
+        Some(Token::LParen) => {
+            matches!(back.next(), Some(Token::Word(word)) if word.value.eq_ignore_ascii_case("PASSWORD"))
+        }
         Some(Token::Eq) => match back.next() {
             Some(token) => {
                 let name = match token {

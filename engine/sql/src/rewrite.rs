@@ -6,9 +6,9 @@ mod functions;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, OrderByExpr,
-    OrderByKind, Query, Select, TableFactor, TimezoneInfo, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
-    WindowType,
+    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    OrderByExpr, OrderByKind, Query, Select, TableFactor, TimezoneInfo, UnaryOperator, Value, ValueWithSpan, VisitMut,
+    VisitorMut, WindowType,
 };
 
 use crate::SqlError;

@@ -16,7 +16,10 @@ pub struct Parsed {
 
 /// One statement.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(clippy::large_enum_variant, reason = "statements are parsed one at a time and never kept in bulk")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "statements are parsed one at a time and never kept in bulk"
+)]
 pub enum Statement {
     /// Nothing but comments.
     Empty,

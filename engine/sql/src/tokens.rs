@@ -23,7 +23,9 @@ const DIALECT: StarRocksDialect = StarRocksDialect;
 /// Splits `sql` into the tokens of its statements; white space and comments are left out, and each `?` has a number.
 pub(crate) fn split(sql: &str) -> Result<Vec<Vec<TokenWithSpan>>, SqlError> {
     if sql.len() > MAX_TEXT_BYTES {
-        return Err(SqlError::TooComplex("it has more than 64 MiB; use Stream Load or FILES for data"));
+        return Err(SqlError::TooComplex(
+            "it has more than 64 MiB; use Stream Load or FILES for data",
+        ));
     }
     let tokens = Tokenizer::new(&DIALECT, sql)
         .tokenize_with_location()
@@ -106,7 +108,9 @@ pub(crate) struct Cursor {
 
 impl Cursor {
     pub(crate) fn new(tokens: Vec<TokenWithSpan>) -> Self {
-        let end = tokens.last().map_or(Location { line: 1, column: 1 }, |token| token.span.end);
+        let end = tokens
+            .last()
+            .map_or(Location { line: 1, column: 1 }, |token| token.span.end);
         Self { tokens, next: 0, end }
     }
 
@@ -166,7 +170,10 @@ impl Cursor {
 
     /// Takes all of `words`, in this order, or none.
     pub(crate) fn take_all(&mut self, words: &[&str]) -> bool {
-        let found = words.iter().enumerate().all(|(offset, word)| self.is_word_at(offset, word));
+        let found = words
+            .iter()
+            .enumerate()
+            .all(|(offset, word)| self.is_word_at(offset, word));
         if found {
             self.next += words.len();
         }
@@ -208,7 +215,9 @@ impl Cursor {
     /// An identifier, quoted or not. Words that begin clauses are not identifiers unless quoted.
     pub(crate) fn identifier(&mut self) -> Result<String, SqlError> {
         match self.peek() {
-            Token::Word(word) if !word.value.is_empty() && (word.quote_style.is_some() || !is_reserved(word.keyword)) => {
+            Token::Word(word)
+                if !word.value.is_empty() && (word.quote_style.is_some() || !is_reserved(word.keyword)) =>
+            {
                 let name = word.value.clone();
                 self.next += 1;
                 Ok(name)
@@ -404,7 +413,12 @@ pub(crate) struct SourceMap<'a> {
 impl<'a> SourceMap<'a> {
     pub(crate) fn new(sql: &'a str) -> Self {
         let lines = std::iter::once(0)
-            .chain(sql.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1))
+            .chain(
+                sql.bytes()
+                    .enumerate()
+                    .filter(|(_, byte)| *byte == b'\n')
+                    .map(|(at, _)| at + 1),
+            )
             .collect();
         Self { sql, lines }
     }
@@ -421,7 +435,9 @@ impl<'a> SourceMap<'a> {
         if rest.as_bytes().get(..column).is_some_and(<[u8]>::is_ascii) {
             return start + column;
         }
-        rest.char_indices().nth(column).map_or(self.sql.len(), |(at, _)| start + at)
+        rest.char_indices()
+            .nth(column)
+            .map_or(self.sql.len(), |(at, _)| start + at)
     }
 
     /// The text from the first to the last of `tokens`.

@@ -59,10 +59,7 @@ fn check_host(user: &UserName) -> Result<(), MysqlError> {
     if user.host == "%" {
         return Ok(());
     }
-    Err(Kind::Invalid.analyzing(&format!(
-        "Host '{}' in {user} is not supported yet; use '%'",
-        user.host
-    )))
+    Err(Kind::Invalid.analyzing(&format!("Host '{}' in {user} is not supported yet; use '%'", user.host)))
 }
 
 fn hash(password: &Password) -> PasswordHash {
@@ -117,9 +114,8 @@ fn grant(
     };
     let is_admin = known.role == Role::Admin;
     match (revoke, wants_admin) {
-        (false, true) if !is_admin => Err(Kind::Invalid.analyzing(
-            "Making an administrator is not supported yet; the administrator is made with the cluster",
-        )),
+        (false, true) if !is_admin => Err(Kind::Invalid
+            .analyzing("Making an administrator is not supported yet; the administrator is made with the cluster")),
         (false, _) => Ok(()),
         (true, _) => Err(errors::Kind::Invalid.analyzing(
             "REVOKE is not supported yet; every user may read and write all tables, DROP USER takes everything",

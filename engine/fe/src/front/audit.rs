@@ -12,7 +12,9 @@ use std::{
     time::Duration,
 };
 
-use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray,
+};
 use springtide_catalog::NewRange;
 use springtide_model::{DEFAULT_WAREHOUSE, Literal, PartitionBound, PartitionRange};
 use springtide_mysql::MysqlError;
@@ -25,12 +27,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Shared, client_ip,
-    connection::query_type,
-    errors::from_core,
-    insert,
-    query::Figures,
-    session::Session,
+    Shared, client_ip, connection::query_type, errors::from_core, insert, query::Figures, session::Session,
     statements::new_table,
 };
 
@@ -66,7 +63,7 @@ pub struct AuditMetrics {
 
 /// StarRocks' `queryType`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum QueryType {
+pub(crate) enum QueryType {
     Query,
     Dml,
     Ddl,
@@ -86,7 +83,7 @@ impl QueryType {
 
 /// What is kept of one statement.
 #[derive(Clone, Debug)]
-pub(super) struct AuditRecord {
+pub(crate) struct AuditRecord {
     query_id: Uuid,
     begun_ms: u64,
     query_type: QueryType,
@@ -144,7 +141,11 @@ impl AuditRecord {
         self.millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match result {
             Ok(figures) => {
-                self.state = if self.query_type == QueryType::Query { "EOF" } else { "OK" };
+                self.state = if self.query_type == QueryType::Query {
+                    "EOF"
+                } else {
+                    "OK"
+                };
                 self.figures = *figures;
             }
             Err(error) => {
@@ -157,7 +158,7 @@ impl AuditRecord {
 
 /// Where connections put their records.
 #[derive(Debug)]
-pub(super) struct AuditSender {
+pub(crate) struct AuditSender {
     queue: Option<mpsc::Sender<AuditRecord>>,
     metrics: Arc<AuditMetrics>,
 }
@@ -344,7 +345,12 @@ fn audit_table() -> Result<springtide_catalog::NewTable, MysqlError> {
 /// The records as rows, in the order of the table's columns.
 fn rows(host: &str, batch: &[AuditRecord]) -> Result<RecordBatch, arrow::error::ArrowError> {
     let text = |get: &dyn Fn(&AuditRecord) -> String| -> ArrayRef {
-        Arc::new(batch.iter().map(|record| Some(get(record))).collect::<StringViewArray>())
+        Arc::new(
+            batch
+                .iter()
+                .map(|record| Some(get(record)))
+                .collect::<StringViewArray>(),
+        )
     };
     let number = |get: &dyn Fn(&AuditRecord) -> u64| -> ArrayRef {
         Arc::new(

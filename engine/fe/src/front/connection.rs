@@ -16,9 +16,11 @@ use super::{
     Shared,
     audit::{AuditRecord, QueryType},
     errors::{self, Kind, from_sql},
-    query, rows::Rows,
+    query,
+    rows::Rows,
     session::Session,
-    statements, variables::Variables,
+    statements,
+    variables::Variables,
 };
 use crate::core::SessionGuard;
 
@@ -81,7 +83,14 @@ impl Connection {
         let login = self.login()?;
         let shown = redact(&parsed.text);
         let statement = login.guard.begin(&shown, out.cancelled().clone());
-        let mut record = AuditRecord::begin(&shared, &login.session, statement.query_id(), number, &parsed.statement, shown);
+        let mut record = AuditRecord::begin(
+            &shared,
+            &login.session,
+            statement.query_id(),
+            number,
+            &parsed.statement,
+            shown,
+        );
         let began = Instant::now();
         shared.core.metrics().query_total.inc();
         let limit = time_limit(&login.session, &parsed.statement);
@@ -109,7 +118,9 @@ impl Connection {
 
     fn one_prepared(&self, statement_id: u32) -> Result<Arc<Parsed>, MysqlError> {
         self.prepared.get(&statement_id).cloned().ok_or_else(|| {
-            Kind::UnknownStatement.error(format!("Unknown prepared statement handler ({statement_id}) given to EXECUTE"))
+            Kind::UnknownStatement.error(format!(
+                "Unknown prepared statement handler ({statement_id}) given to EXECUTE"
+            ))
         })
     }
 }
@@ -166,7 +177,10 @@ impl Handler for Connection {
         );
         let mut variables = Variables::new(core.catalog().globals());
         if core.catalog().global("query_timeout").is_none() && core.config().frontend.query_timeout_s > 0 {
-            variables.set_global("query_timeout", Some(core.config().frontend.query_timeout_s.to_string()));
+            variables.set_global(
+                "query_timeout",
+                Some(core.config().frontend.query_timeout_s.to_string()),
+            );
         }
         let session = Session::new(self.info.connection_id, self.info.peer, account, variables);
         guard.set_warehouse(&session.warehouse);
@@ -226,10 +240,7 @@ impl Handler for Connection {
         out: &mut ResultWriter,
     ) -> Result<(), MysqlError> {
         let prepared = self.one_prepared(statement_id)?;
-        let values = parameters
-            .iter()
-            .map(query::constant)
-            .collect::<Result<Vec<_>, _>>()?;
+        let values = parameters.iter().map(query::constant).collect::<Result<Vec<_>, _>>()?;
         let mut parsed = Parsed::clone(&prepared);
         let bound = match &mut parsed.statement {
             Statement::Query(query) => springtide_sql::bind(query, &values),

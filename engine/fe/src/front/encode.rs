@@ -4,9 +4,9 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch},
     compute::cast,
     datatypes::{
-        DataType, Date32Type, Date64Type, Decimal128Type, Decimal256Type, Field, Float32Type, Float64Type, Int8Type, Int16Type,
-        Int32Type, Int64Type, Schema, TimeUnit, Time64MicrosecondType, TimestampMicrosecondType, UInt8Type, UInt16Type,
-        UInt32Type, UInt64Type,
+        DataType, Date32Type, Date64Type, Decimal128Type, Decimal256Type, Field, Float32Type, Float64Type, Int8Type,
+        Int16Type, Int32Type, Int64Type, Schema, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, UInt8Type,
+        UInt16Type, UInt32Type, UInt64Type,
     },
     error::ArrowError,
     temporal_conversions::{as_date, as_datetime},
@@ -82,7 +82,9 @@ fn wire_type(data_type: &DataType) -> DataType {
         DataType::Dictionary(_, value) => wire_type(value),
         DataType::RunEndEncoded(_, value) => wire_type(value.data_type()),
         DataType::Float16 => DataType::Float32,
-        DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => DataType::Decimal128(*precision, *scale),
+        DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
+            DataType::Decimal128(*precision, *scale)
+        }
         DataType::Date64 => DataType::Date32,
         DataType::Timestamp(..) => DataType::Timestamp(TimeUnit::Microsecond, None),
         DataType::Time32(_) | DataType::Time64(_) => DataType::Time64(TimeUnit::Microsecond),
@@ -163,7 +165,11 @@ fn value(array: &ArrayRef, row: usize) -> Result<Value<'_>, ArrowError> {
         DataType::Time64(TimeUnit::Microsecond) => time_value(array.as_primitive::<Time64MicrosecondType>().value(row)),
         _ => {
             let options = FormatOptions::new();
-            text(ArrayFormatter::try_new(array.as_ref(), &options)?.value(row).try_to_string()?)
+            text(
+                ArrayFormatter::try_new(array.as_ref(), &options)?
+                    .value(row)
+                    .try_to_string()?,
+            )
         }
     })
 }
@@ -177,7 +183,10 @@ fn out_of_range(name: &str) -> ArrowError {
 }
 
 fn year(year: i32, name: &str) -> Result<u16, ArrowError> {
-    u16::try_from(year).ok().filter(|year| *year <= 9999).ok_or_else(|| out_of_range(name))
+    u16::try_from(year)
+        .ok()
+        .filter(|year| *year <= 9999)
+        .ok_or_else(|| out_of_range(name))
 }
 
 fn small(number: u32) -> u8 {

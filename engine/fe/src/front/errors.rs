@@ -108,7 +108,9 @@ pub(crate) fn access_denied(privilege: &str, object: &str) -> MysqlError {
 
 pub(crate) fn from_sql(error: &SqlError) -> MysqlError {
     let kind = match error {
-        SqlError::Syntax { .. } | SqlError::Invalid(_) | SqlError::Unsupported { .. } | SqlError::TooComplex(_) => Kind::Invalid,
+        SqlError::Syntax { .. } | SqlError::Invalid(_) | SqlError::Unsupported { .. } | SqlError::TooComplex(_) => {
+            Kind::Invalid
+        }
         SqlError::DuplicateColumn(_) => Kind::DuplicateColumn,
         SqlError::DuplicatePartition(_) => Kind::DuplicatePartition,
         SqlError::UnknownVariable(_) => Kind::UnknownVariable,

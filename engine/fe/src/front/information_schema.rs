@@ -6,7 +6,9 @@ mod builders;
 use std::{collections::HashMap, sync::Arc, sync::LazyLock};
 
 use arrow::{
-    array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray},
+    array::{
+        ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray,
+    },
     datatypes::SchemaRef,
 };
 use datafusion::{catalog::TableProvider, datasource::MemTable};

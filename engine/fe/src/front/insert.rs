@@ -83,7 +83,9 @@ pub(super) async fn run(shared: &Shared, session: &Session, insert: &Insert) -> 
         committed: false,
     };
     if *target.schema != *schema {
-        return Err(Kind::Retryable.error("the table was changed while the statement was planned; repeat the statement"));
+        return Err(
+            Kind::Retryable.error("the table was changed while the statement was planned; repeat the statement")
+        );
     }
     let (objects, rows) = match small {
         Some(batch) => ingest(shared, &session.warehouse, &target, &batch).await?,
@@ -287,7 +289,11 @@ async fn ingest(
     let mut lost: Option<RpcError> = None;
     for view in nodes.iter().take(2) {
         let (host, port) = (&view.node.host, view.node.heartbeat_port);
-        match shared.rpc.ingest(host, port, &request, vec![body.clone()], INGEST_TIMEOUT).await {
+        match shared
+            .rpc
+            .ingest(host, port, &request, vec![body.clone()], INGEST_TIMEOUT)
+            .await
+        {
             Ok(reply) => return Ok((reply.objects, reply.rows)),
             Err(error) if error.is_unreachable() => {
                 tracing::warn!(node = %view.node.id, %error, "a compute node did not take the rows of an insert");
@@ -301,7 +307,9 @@ async fn ingest(
         }
     }
     let problem = lost.map(|error| error.to_string()).unwrap_or_default();
-    Err(Kind::Retryable.error(format!("no compute node took the rows: {problem}; the statement may be repeated")))
+    Err(Kind::Retryable.error(format!(
+        "no compute node took the rows: {problem}; the statement may be repeated"
+    )))
 }
 
 fn encoded(batch: &RecordBatch) -> Result<Bytes, MysqlError> {

@@ -24,7 +24,7 @@ use crate::core::Core;
 
 /// How much a statement read and answered, for the audit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Figures {
+pub(crate) struct Figures {
     /// Rows of the tables that it read, before any filter.
     pub(super) scan_rows: u64,
     /// Rows that the client got, or that were inserted.
@@ -175,7 +175,10 @@ pub(super) async fn run(
         if is_retry || !out.restart() {
             return Err(describe_error(shared, session, &error));
         }
-        tracing::warn!(node = url, "a compute node was lost; running the query once more on the others");
+        tracing::warn!(
+            node = url,
+            "a compute node was lost; running the query once more on the others"
+        );
         is_retry = true;
     }
 }
@@ -234,7 +237,10 @@ pub(super) async fn explain(
         let plan = plan(&query, &prepared).await?;
         let mut text = String::new();
         if mode == ExplainMode::Verbose {
-            text.push_str(&format!("LOGICAL PLAN\n{}\n\nPHYSICAL PLAN\n", plan.logical.display_indent()));
+            text.push_str(&format!(
+                "LOGICAL PLAN\n{}\n\nPHYSICAL PLAN\n",
+                plan.logical.display_indent()
+            ));
         }
         text.push_str(&query.explain(&plan).await?);
         if mode == ExplainMode::Analyze {

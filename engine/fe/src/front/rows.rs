@@ -36,12 +36,17 @@ impl Rows {
         match filter {
             None => {}
             Some(ShowFilter::Like(pattern)) => {
-                self.rows
-                    .retain(|row| row.first().and_then(Option::as_deref).is_some_and(|text| like(pattern, text)));
+                self.rows.retain(|row| {
+                    row.first()
+                        .and_then(Option::as_deref)
+                        .is_some_and(|text| like(pattern, text))
+                });
             }
             Some(ShowFilter::AnyOf(filters)) => {
                 let wanted = |row: &[Option<String>], filter: &ColumnFilter| {
-                    let index = columns.iter().position(|name| name.eq_ignore_ascii_case(&filter.column));
+                    let index = columns
+                        .iter()
+                        .position(|name| name.eq_ignore_ascii_case(&filter.column));
                     let Some(text) = index.and_then(|index| row.get(index)).and_then(Option::as_deref) else {
                         return false;
                     };

@@ -47,7 +47,9 @@ impl Session {
 
     pub(crate) fn set_user_variable(&mut self, name: String, value: Parameter) -> Result<(), MysqlError> {
         if self.user_variables.len() >= MAX_USER_VARIABLES && !self.user_variables.contains_key(&name) {
-            return Err(Kind::Invalid.error(format!("A session may have at most {MAX_USER_VARIABLES} user variables.")));
+            return Err(Kind::Invalid.error(format!(
+                "A session may have at most {MAX_USER_VARIABLES} user variables."
+            )));
         }
         self.user_variables.insert(name, value);
         Ok(())

@@ -22,13 +22,20 @@ pub(super) async fn run(shared: &Shared, login: &mut Login, item: &SetItem) -> R
         }
         SetItem::Names { charset } => {
             variables::check_charset(charset)?;
-            for name in ["character_set_client", "character_set_connection", "character_set_results"] {
+            for name in [
+                "character_set_client",
+                "character_set_connection",
+                "character_set_results",
+            ] {
                 login.session.variables.set(name, Some(charset.clone()));
             }
             Ok(())
         }
         SetItem::Password { user, password } => {
-            let name = user.as_ref().map_or(&login.session.account.name, |user| &user.name).clone();
+            let name = user
+                .as_ref()
+                .map_or(&login.session.account.name, |user| &user.name)
+                .clone();
             accounts::set_password(shared, &login.session, name, password).await
         }
         SetItem::Catalog(name) if name == "default_catalog" => Ok(()),

@@ -82,7 +82,11 @@ pub(crate) fn distribution_key(schema: &TableSchema) -> String {
         .filter_map(|index| schema.columns.get(*index))
         .map(|column| column.name.as_str())
         .collect();
-    if names.is_empty() { "ALL KEY".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "ALL KEY".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 /// `[types: [DATE]; keys: [2024-01-01]; ..types: [DATE]; keys: [2024-02-01]; )`, empty without a range.
@@ -110,7 +114,9 @@ pub(crate) fn range_text(schema: &TableSchema, range: Option<&PartitionRange>) -
 }
 
 pub(crate) fn unknown_path(path: &str) -> MysqlError {
-    Kind::Invalid.analyzing(&format!("Unknown proc node path: {path}. msg: Cannot find path: {path}"))
+    Kind::Invalid.analyzing(&format!(
+        "Unknown proc node path: {path}. msg: Cannot find path: {path}"
+    ))
 }
 
 #[cfg(test)]

@@ -54,7 +54,9 @@ impl StatementSource {
                 tables.insert(key, SourceTable::Memory(table));
                 continue;
             }
-            let owner = catalog.database(database).ok_or_else(|| errors::unknown_database(database))?;
+            let owner = catalog
+                .database(database)
+                .ok_or_else(|| errors::unknown_database(database))?;
             let table = catalog
                 .table(owner.id, &name.table)
                 .ok_or_else(|| errors::unknown_table(database, &name.table))?;
@@ -74,7 +76,10 @@ impl StatementSource {
 async fn snapshot(core: &Core, database: &str, table: &Table) -> Result<TableSnapshot, MysqlError> {
     let partitions = stream::iter(table.partitions.iter().cloned())
         .map(|partition| async move {
-            let metadata = core.partition_metadata(&partition).await.map_err(|error| from_core(&error))?;
+            let metadata = core
+                .partition_metadata(&partition)
+                .await
+                .map_err(|error| from_core(&error))?;
             Ok::<_, MysqlError>(SnapshotPartition {
                 id: partition.id,
                 name: partition.name.clone(),
@@ -96,7 +101,11 @@ async fn snapshot(core: &Core, database: &str, table: &Table) -> Result<TableSna
 impl TableSource for StatementSource {
     fn databases(&self) -> Vec<String> {
         let mut names: BTreeSet<String> = self.catalog.databases().map(|database| database.name.clone()).collect();
-        names.extend(information_schema::SYSTEM_DATABASES.iter().map(|name| (*name).to_owned()));
+        names.extend(
+            information_schema::SYSTEM_DATABASES
+                .iter()
+                .map(|name| (*name).to_owned()),
+        );
         names.into_iter().collect()
     }
 
@@ -105,7 +114,12 @@ impl TableSource for StatementSource {
             return Some(information_schema::table_names(database));
         }
         let owner = self.catalog.database(database)?;
-        Some(self.catalog.tables_of(owner.id).map(|table| table.name.clone()).collect())
+        Some(
+            self.catalog
+                .tables_of(owner.id)
+                .map(|table| table.name.clone())
+                .collect(),
+        )
     }
 
     fn table(&self, database: &str, name: &str) -> Option<SourceTable> {

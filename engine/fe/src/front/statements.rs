@@ -72,7 +72,8 @@ async fn define(shared: &Shared, login: &mut Login, statement: &Statement) -> Re
     let session = &login.session;
     let edited = match statement.clone() {
         Statement::CreateDatabase { name, if_not_exists } => {
-            core.edit(move |catalog| catalog.create_database(&name, if_not_exists, now)).await
+            core.edit(move |catalog| catalog.create_database(&name, if_not_exists, now))
+                .await
         }
         Statement::DropDatabase { name, if_exists } => {
             refuse_system(&name)?;
@@ -87,15 +88,18 @@ async fn define(shared: &Shared, login: &mut Login, statement: &Statement) -> Re
         Statement::CreateTable(table) => {
             let database = session.database_or(table.table.database.as_deref())?.to_owned();
             let (new, if_not_exists) = new_table(&database, table)?;
-            core.edit(move |catalog| catalog.create_table(&new, if_not_exists, now)).await
+            core.edit(move |catalog| catalog.create_table(&new, if_not_exists, now))
+                .await
         }
         Statement::DropTable { table, if_exists } => {
             let (database, table) = qualified(session.database_or(table.database.as_deref())?, &table)?;
-            core.edit(move |catalog| catalog.drop_table(&database, &table, if_exists)).await
+            core.edit(move |catalog| catalog.drop_table(&database, &table, if_exists))
+                .await
         }
         Statement::TruncateTable { table } => {
             let (database, table) = qualified(session.database_or(table.database.as_deref())?, &table)?;
-            core.edit(move |catalog| catalog.truncate_table(&database, &table, now)).await
+            core.edit(move |catalog| catalog.truncate_table(&database, &table, now))
+                .await
         }
         Statement::AlterTable { table, action } => {
             let (database, table) = qualified(session.database_or(table.database.as_deref())?, &table)?;
@@ -179,7 +183,11 @@ fn fitted_partition(
     let table = catalog
         .resolve_table(database, table)
         .map_err(|error| errors::from_catalog(&error))?;
-    if let Some(column) = table.schema.partition_column.and_then(|index| table.schema.columns.get(index)) {
+    if let Some(column) = table
+        .schema
+        .partition_column
+        .and_then(|index| table.schema.columns.get(index))
+    {
         let fit = |bound: &PartitionBound| check_bound(bound, &column.data_type).map_err(|error| from_sql(&error));
         definition.range.lower = fit(&definition.range.lower)?;
         definition.range.upper = fit(&definition.range.upper)?;

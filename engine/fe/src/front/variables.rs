@@ -15,7 +15,14 @@ const DEFAULTS: &str = include_str!("variables.txt");
 const EFFECTIVE: &[(&str, i64)] = &[("query_timeout", 1), ("insert_timeout", 1), ("sql_select_limit", 0)];
 
 /// Variables that cannot be set.
-const READ_ONLY: &[&str] = &["version", "version_comment", "license", "system_time_zone", "hostname", "lower_case_table_names"];
+const READ_ONLY: &[&str] = &[
+    "version",
+    "version_comment",
+    "license",
+    "system_time_zone",
+    "hostname",
+    "lower_case_table_names",
+];
 
 /// Names that clients of MySQL set and StarRocks does not have; they are accepted.
 const ACCEPTED: &[(&str, &str)] = &[
@@ -76,7 +83,9 @@ pub(crate) struct Variables {
 impl Variables {
     pub(crate) fn new<'a>(globals: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         Self {
-            globals: globals.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            globals: globals
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             own: BTreeMap::new(),
         }
     }
@@ -84,7 +93,12 @@ impl Variables {
     /// The value, or `None` where there is no such variable. `name` is in lower case.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let (_, default) = VARIABLES.get(name)?;
-        Some(self.own.get(name).or_else(|| self.globals.get(name)).map_or(default, String::as_str))
+        Some(
+            self.own
+                .get(name)
+                .or_else(|| self.globals.get(name))
+                .map_or(default, String::as_str),
+        )
     }
 
     /// As a constant in a query: booleans are numbers there.
@@ -92,7 +106,9 @@ impl Variables {
         Some(match self.get(name)? {
             "true" => Parameter::Int(1),
             "false" => Parameter::Int(0),
-            value => value.parse().map_or_else(|_| Parameter::Text(value.to_owned()), Parameter::Int),
+            value => value
+                .parse()
+                .map_or_else(|_| Parameter::Text(value.to_owned()), Parameter::Int),
         })
     }
 
@@ -155,7 +171,11 @@ pub(crate) fn unknown(name: &str) -> MysqlError {
     let similar: Vec<&str> = similar(name);
     Kind::UnknownVariable.error(format!(
         "Unknown system variable '{name}', the most similar variables are {{{}}}",
-        similar.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
+        similar
+            .iter()
+            .map(|name| format!("'{name}'"))
+            .collect::<Vec<_>>()
+            .join(", ")
     ))
 }
 

@@ -4,7 +4,9 @@ use std::{fs, sync::Arc};
 
 use mysql_async::{Conn, OptsBuilder, Row, Value, prelude::Queryable};
 use object_store::local::LocalFileSystem;
-use springtide_contract::config::{Bootstrap, ComputeConfig, EngineConfig, FORMAT_VERSION, FrontendConfig, StorageConfig};
+use springtide_contract::config::{
+    Bootstrap, ComputeConfig, EngineConfig, FORMAT_VERSION, FrontendConfig, StorageConfig,
+};
 use springtide_fe::{FrontendOptions, core::Dirs, run};
 use springtide_rpc::ClusterToken;
 use tempfile::TempDir;
@@ -50,12 +52,18 @@ impl Frontend {
                 cluster_name: "test".into(),
                 cluster_id: "6a1b1b0e-6f0e-4c8e-9a57-4d6a5d7b0001".into(),
                 bootstrap: Bootstrap::default(),
-                storage: StorageConfig::Directory { path: data.display().to_string() },
+                storage: StorageConfig::Directory {
+                    path: data.display().to_string(),
+                },
                 frontend: FrontendConfig::default(),
                 compute: ComputeConfig::default(),
                 tls: false,
             },
-            dirs: Dirs { meta: root.join("meta"), admin_account: admin, operator_account: operator },
+            dirs: Dirs {
+                meta: root.join("meta"),
+                admin_account: admin,
+                operator_account: operator,
+            },
             store: Arc::new(LocalFileSystem::new_with_prefix(&data).unwrap()),
             token: ClusterToken::new("test-token").unwrap(),
             advertised_host: "127.0.0.1".into(),
@@ -69,7 +77,12 @@ impl Frontend {
             shutdown: shutdown.clone(),
         };
         let task = tokio::spawn(run(options));
-        Self { directory, port, shutdown, task }
+        Self {
+            directory,
+            port,
+            shutdown,
+            task,
+        }
     }
 
     async fn connect_as(&self, (user, password): (&str, &str)) -> Result<Conn, mysql_async::Error> {
@@ -103,8 +116,15 @@ fn text(value: &Value) -> String {
 
 /// Column names, then rows, as text.
 async fn rows(connection: &mut Conn, sql: &str) -> (Vec<String>, Vec<Vec<String>>) {
-    let mut result = connection.query_iter(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
-    let columns = result.columns_ref().iter().map(|column| column.name_str().into_owned()).collect();
+    let mut result = connection
+        .query_iter(sql)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let columns = result
+        .columns_ref()
+        .iter()
+        .map(|column| column.name_str().into_owned())
+        .collect();
     let rows: Vec<Row> = result.collect().await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     let rows = rows
         .into_iter()
@@ -129,7 +149,13 @@ async fn only_who_has_a_password_gets_in() {
     let frontend = Frontend::start().await;
     assert!(frontend.connect_as(ADMIN).await.is_ok());
     assert!(frontend.connect_as(OPERATOR).await.is_ok());
-    for wrong in [("admin", "wrong"), ("admin", ""), ("root", ""), ("", ""), ("nobody", "admin-password")] {
+    for wrong in [
+        ("admin", "wrong"),
+        ("admin", ""),
+        ("root", ""),
+        ("", ""),
+        ("nobody", "admin-password"),
+    ] {
         match frontend.connect_as(wrong).await {
             Err(mysql_async::Error::Server(error)) => assert_eq!(error.code, 1045, "{wrong:?}"),
             other => panic!("{wrong:?}: {}", other.is_ok()),
@@ -150,7 +176,10 @@ async fn statements_without_tables_need_no_node() {
         ("SELECT IF(1 > 2, 'a', \"b\")", "b"),
         ("SELECT CAST('2024-01-02 03:04:05' AS DATETIME)", "2024-01-02 03:04:05"),
         ("SELECT DATE_ADD('2024-01-31', INTERVAL 1 MONTH)", "2024-02-29 00:00:00"),
-        ("SELECT DATE_FORMAT('2024-01-02 03:04:05', '%Y/%m/%d %H:%i')", "2024/01/02 03:04"),
+        (
+            "SELECT DATE_FORMAT('2024-01-02 03:04:05', '%Y/%m/%d %H:%i')",
+            "2024/01/02 03:04",
+        ),
         ("SELECT CAST(1 AS DECIMAL(18,4))", "1.0000"),
         ("SELECT @@max_allowed_packet", "33554432"),
         ("SELECT @@session.autocommit", "1"),
@@ -186,13 +215,19 @@ async fn databases_and_tables_come_and_go_and_survive_a_restart() {
         "DROP TABLE gone",
         "TRUNCATE TABLE t",
     ] {
-        connection.query_drop(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        connection
+            .query_drop(sql)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
     let (columns, partitions) = rows(&mut connection, "SHOW PARTITIONS FROM t").await;
     assert_eq!(columns[..3], ["PartitionId", "PartitionName", "CompactVersion"]);
     let names: Vec<_> = partitions.iter().map(|row| row[1].as_str()).collect();
     assert_eq!(names, ["p2", "p3"]);
-    assert_eq!(partitions[1][7], "[types: [DATE]; keys: [2024-02-01]; ..types: [DATE]; keys: [2024-03-01]; )");
+    assert_eq!(
+        partitions[1][7],
+        "[types: [DATE]; keys: [2024-02-01]; ..types: [DATE]; keys: [2024-03-01]; )"
+    );
     let shown = rows(&mut connection, "SHOW CREATE TABLE t").await.1.remove(0).remove(1);
     assert!(shown.contains("DISTRIBUTED BY HASH(`k`) BUCKETS 3"), "{shown}");
     let (columns, described) = rows(&mut connection, "DESC t").await;
@@ -203,7 +238,11 @@ async fn databases_and_tables_come_and_go_and_survive_a_restart() {
     let frontend = Frontend::start_in(directory).await;
     let mut connection = frontend.connect().await;
     assert_eq!(cell(&mut connection, "SHOW TABLES FROM d").await, "t");
-    let again = rows(&mut connection, "SHOW CREATE TABLE d.t").await.1.remove(0).remove(1);
+    let again = rows(&mut connection, "SHOW CREATE TABLE d.t")
+        .await
+        .1
+        .remove(0)
+        .remove(1);
     assert_eq!(again, shown);
     frontend.stop().await;
 }
@@ -213,32 +252,63 @@ async fn errors_have_starrocks_numbers() {
     let frontend = Frontend::start().await;
     let mut connection = frontend.connect().await;
     connection.query_drop("CREATE DATABASE d0").await.unwrap();
-    connection.query_drop("CREATE TABLE d0.t (a INT NOT NULL, b TINYINT)").await.unwrap();
+    connection
+        .query_drop("CREATE TABLE d0.t (a INT NOT NULL, b TINYINT)")
+        .await
+        .unwrap();
     for (sql, code, part) in [
-        ("SELECT * FROM d0.nosuch", 5502, "Getting analyzing error. Detail message: Unknown table 'd0.nosuch'."),
+        (
+            "SELECT * FROM d0.nosuch",
+            5502,
+            "Getting analyzing error. Detail message: Unknown table 'd0.nosuch'.",
+        ),
         ("SELECT * FROM nosuchdb.t", 5501, "Unknown database 'nosuchdb'"),
         ("USE nosuchdb", 5501, "Unknown database 'nosuchdb'"),
         ("SELECT * FROM t", 1046, "No database selected"),
         ("SELEC 1", 1064, "Getting syntax error at line 1, column 0."),
-        ("SELECT nosuchcol FROM d0.t", 1064, "Column 'nosuchcol' cannot be resolved"),
+        (
+            "SELECT nosuchcol FROM d0.t",
+            1064,
+            "Column 'nosuchcol' cannot be resolved",
+        ),
         ("CREATE DATABASE d0", 1007, "database exists"),
         ("DROP DATABASE nosuch", 1008, "doesn't exist"),
         ("CREATE TABLE d0.t (a INT)", 1050, "already exists"),
         ("CREATE TABLE d0.u (a INT, a INT)", 1060, "Duplicate column name 'a'"),
-        ("CREATE TABLE d0.u (a INT) PRIMARY KEY(a)", 1064, "not supported yet, use DUPLICATE KEY"),
+        (
+            "CREATE TABLE d0.u (a INT) PRIMARY KEY(a)",
+            1064,
+            "not supported yet, use DUPLICATE KEY",
+        ),
         ("SET nosuchvar=1", 1193, "Unknown system variable 'nosuchvar'"),
         ("SELECT @@nosuch", 1193, "Unknown system variable 'nosuch'"),
         ("SET query_timeout='abc'", 1064, "query_timeout is not a number"),
         ("SET NAMES latin1", 1115, "Unknown character set: 'latin1'"),
         ("SET WAREHOUSE nosuch", 1064, "Warehouse nosuch not exist."),
         ("KILL 999999", 1094, "Unknown thread id: 999999"),
-        ("INSERT INTO d0.t VALUES (1, 2)", 5905, "No alive backend or compute node in warehouse default_warehouse."),
+        (
+            "INSERT INTO d0.t VALUES (1, 2)",
+            5905,
+            "No alive backend or compute node in warehouse default_warehouse.",
+        ),
         ("INSERT INTO d0.t VALUES (NULL, 2)", 1064, "`a`"),
         ("INSERT INTO d0.t VALUES (1, 300)", 1064, "`b`"),
-        ("INSERT INTO d0.t VALUES (1, 2, 3)", 1064, "row 1 has 3 values for 2 columns"),
-        ("INSERT INTO d0.t (a, nosuch) VALUES (1, 2)", 1064, "Unknown column 'nosuch'"),
+        (
+            "INSERT INTO d0.t VALUES (1, 2, 3)",
+            1064,
+            "row 1 has 3 values for 2 columns",
+        ),
+        (
+            "INSERT INTO d0.t (a, nosuch) VALUES (1, 2)",
+            1064,
+            "Unknown column 'nosuch'",
+        ),
         ("INSERT INTO d0.nosuch VALUES (1)", 5502, "Unknown table"),
-        ("ALTER SYSTEM DROP COMPUTE NODE 'cn-9.cn:9050'", 1064, "compute node does not exists[cn-9.cn:9050]"),
+        (
+            "ALTER SYSTEM DROP COMPUTE NODE 'cn-9.cn:9050'",
+            1064,
+            "compute node does not exists[cn-9.cn:9050]",
+        ),
     ] {
         let (found, message) = fails(&mut connection, sql).await;
         assert_eq!(found, code, "{sql}: {message}");
@@ -261,7 +331,10 @@ async fn nodes_are_added_shown_and_dropped_as_in_starrocks() {
     connection.query_drop(add).await.unwrap();
     assert_eq!(fails(&mut connection, add).await.0, 1064);
     let (columns, nodes) = rows(&mut connection, "SHOW COMPUTE NODES").await;
-    assert_eq!((columns[0].as_str(), columns[20].as_str(), columns[23].as_str()), ("ComputeNodeId", "StatusCode", "WarehouseName"));
+    assert_eq!(
+        (columns[0].as_str(), columns[20].as_str(), columns[23].as_str()),
+        ("ComputeNodeId", "StatusCode", "WarehouseName")
+    );
     assert_eq!(nodes[0][1..3], ["127.0.0.1", "1"]);
     assert_eq!((nodes[0][8].as_str(), nodes[0][23].as_str()), ("false", "etl"));
     assert_eq!(rows(&mut connection, "SHOW WAREHOUSES").await.1.len(), 2);
@@ -282,7 +355,10 @@ async fn tools_find_what_they_ask_for_at_connect() {
     let frontend = Frontend::start().await;
     let mut connection = frontend.connect().await;
     connection.query_drop("CREATE DATABASE d").await.unwrap();
-    connection.query_drop("CREATE TABLE d.Orders (Id INT NOT NULL COMMENT 'key', price DECIMAL(10,2))").await.unwrap();
+    connection
+        .query_drop("CREATE TABLE d.Orders (Id INT NOT NULL COMMENT 'key', price DECIMAL(10,2))")
+        .await
+        .unwrap();
     for sql in [
         "/* mysql-connector-j */ SELECT @@session.auto_increment_increment AS auto_increment_increment, @@character_set_client \
          AS character_set_client, @@collation_server AS collation_server, @@init_connect AS init_connect, \
@@ -315,7 +391,10 @@ async fn tools_find_what_they_ask_for_at_connect() {
         "BEGIN",
         "COMMIT",
     ] {
-        connection.query_drop(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        connection
+            .query_drop(sql)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
     let (columns, found) = rows(
         &mut connection,
@@ -331,7 +410,11 @@ async fn tools_find_what_they_ask_for_at_connect() {
     )
     .await;
     assert_eq!(found, [["Id", "int", "NO"], ["price", "decimal(10,2)", "YES"]]);
-    let (_, schemas) = rows(&mut connection, "SELECT schema_name FROM information_schema.schemata ORDER BY 1").await;
+    let (_, schemas) = rows(
+        &mut connection,
+        "SELECT schema_name FROM information_schema.schemata ORDER BY 1",
+    )
+    .await;
     assert_eq!(schemas, [["d"], ["information_schema"], ["sys"]]);
     frontend.stop().await;
 }
@@ -341,7 +424,10 @@ async fn prepared_statements_bind_values() {
     let frontend = Frontend::start().await;
     let mut connection = frontend.connect().await;
     let row: Option<(i64, String, Option<i64>)> = connection
-        .exec_first("SELECT ? + 1, ?, ?", (41, "it's \\ \"quoted\"; DROP TABLE x", None::<i64>))
+        .exec_first(
+            "SELECT ? + 1, ?, ?",
+            (41, "it's \\ \"quoted\"; DROP TABLE x", None::<i64>),
+        )
         .await
         .unwrap();
     assert_eq!(row.unwrap(), (42, "it's \\ \"quoted\"; DROP TABLE x".to_owned(), None));
@@ -358,9 +444,17 @@ async fn prepared_statements_bind_values() {
 async fn users_may_do_what_they_may_and_passwords_stay_hidden() {
     let frontend = Frontend::start().await;
     let mut admin = frontend.connect().await;
-    admin.query_drop("CREATE USER 'ana' IDENTIFIED BY 'first'").await.unwrap();
+    admin
+        .query_drop("CREATE USER 'ana' IDENTIFIED BY 'first'")
+        .await
+        .unwrap();
     let mut ana = frontend.connect_as(("ana", "first")).await.unwrap();
-    for sql in ["CREATE USER x IDENTIFIED BY 'y'", "ALTER SYSTEM ADD COMPUTE NODE 'z:9050'", "SET GLOBAL query_timeout=3", "SHOW USERS"] {
+    for sql in [
+        "CREATE USER x IDENTIFIED BY 'y'",
+        "ALTER SYSTEM ADD COMPUTE NODE 'z:9050'",
+        "SET GLOBAL query_timeout=3",
+        "SHOW USERS",
+    ] {
         assert_eq!(fails(&mut ana, sql).await.0, 5203, "{sql}");
     }
     ana.query_drop("SET PASSWORD = PASSWORD('second')").await.unwrap();

@@ -11,7 +11,11 @@ fn text(table: &CreateTable) -> String {
     create_table_text(&TableDescription {
         name: &table.table.table,
         schema: &table.schema,
-        partitions: table.partitions.iter().map(|partition| (partition.name.as_str(), &partition.range)).collect(),
+        partitions: table
+            .partitions
+            .iter()
+            .map(|partition| (partition.name.as_str(), &partition.range))
+            .collect(),
         comment: &table.comment,
     })
 }

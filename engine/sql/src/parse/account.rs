@@ -110,7 +110,10 @@ pub(super) fn clear(password: String) -> Result<Password, SqlError> {
 /// `*` and 40 hexadecimal digits.
 pub(super) fn hash(text: &str) -> Result<Password, SqlError> {
     let wrong = || SqlError::invalid("A password hash is '*' and 40 hexadecimal digits.");
-    let digits = text.strip_prefix('*').filter(|digits| digits.len() == 40).ok_or_else(wrong)?;
+    let digits = text
+        .strip_prefix('*')
+        .filter(|digits| digits.len() == 40)
+        .ok_or_else(wrong)?;
     let mut bytes = [0; 20];
     for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
         *byte = std::str::from_utf8(pair)

@@ -35,9 +35,17 @@ pub(super) fn column(cursor: &mut Cursor) -> Result<Column, SqlError> {
         } else if cursor.is_word("AUTO_INCREMENT") {
             return Err(SqlError::unsupported("AUTO_INCREMENT", "give the values in the load"));
         } else if let Token::Word(word) = cursor.peek()
-            && ["SUM", "MAX", "MIN", "REPLACE", "HLL_UNION", "BITMAP_UNION", "REPLACE_IF_NOT_NULL"]
-                .iter()
-                .any(|function| word.value.eq_ignore_ascii_case(function))
+            && [
+                "SUM",
+                "MAX",
+                "MIN",
+                "REPLACE",
+                "HLL_UNION",
+                "BITMAP_UNION",
+                "REPLACE_IF_NOT_NULL",
+            ]
+            .iter()
+            .any(|function| word.value.eq_ignore_ascii_case(function))
         {
             return Err(SqlError::unsupported("AGGREGATE KEY", "use DUPLICATE KEY"));
         } else {
@@ -118,7 +126,9 @@ fn data_type(cursor: &mut Cursor) -> Result<DataType, SqlError> {
         "CHAR" | "CHARACTER" => {
             let length = length(cursor)?.unwrap_or(1);
             if length == 0 || length > 255 {
-                return Err(SqlError::invalid(format!("Char size must be in [1, 255], but was {length}.")));
+                return Err(SqlError::invalid(format!(
+                    "Char size must be in [1, 255], but was {length}."
+                )));
             }
             DataType::Char { length }
         }
@@ -183,7 +193,10 @@ fn length(cursor: &mut Cursor) -> Result<Option<u32>, SqlError> {
 
 fn decimal(cursor: &mut Cursor) -> Result<DataType, SqlError> {
     if !cursor.take_token(&Token::LParen) {
-        return Ok(DataType::Decimal { precision: 10, scale: 0 });
+        return Ok(DataType::Decimal {
+            precision: 10,
+            scale: 0,
+        });
     }
     let precision: u8 = cursor.integer()?;
     let scale: u8 = if cursor.take_token(&Token::Comma) {

@@ -53,7 +53,10 @@ pub(super) fn partition_by(cursor: &mut Cursor) -> Result<PartitionClause, SqlEr
     }
     let mut columns = cursor.parenthesized(Cursor::identifier)?;
     let (Some(column), true) = (columns.pop(), columns.is_empty()) else {
-        return Err(SqlError::unsupported("PARTITION BY RANGE of several columns", "use one column"));
+        return Err(SqlError::unsupported(
+            "PARTITION BY RANGE of several columns",
+            "use one column",
+        ));
     };
     cursor.require_token(&Token::LParen)?;
     let mut items = Vec::new();
@@ -118,11 +121,17 @@ fn bound(cursor: &mut Cursor) -> Result<PartitionBound, SqlError> {
         }
         let negative = cursor.take_token(&Token::Minus);
         let value: i128 = cursor.integer()?;
-        Ok(PartitionBound::Value(Literal::Int(if negative { -value } else { value })))
+        Ok(PartitionBound::Value(Literal::Int(if negative {
+            -value
+        } else {
+            value
+        })))
     })?;
     match (bounds.pop(), bounds.is_empty()) {
         (Some(bound), true) => Ok(bound),
-        _ => Err(SqlError::invalid("A partition's bound has one value, as there is one partition column.")),
+        _ => Err(SqlError::invalid(
+            "A partition's bound has one value, as there is one partition column.",
+        )),
     }
 }
 
@@ -170,7 +179,9 @@ fn one_text(cursor: &mut Cursor) -> Result<String, SqlError> {
     })?;
     match (texts.pop(), texts.is_empty()) {
         (Some(text), true) => Ok(text),
-        _ => Err(SqlError::invalid("START and END have one value, as there is one partition column.")),
+        _ => Err(SqlError::invalid(
+            "START and END have one value, as there is one partition column.",
+        )),
     }
 }
 
@@ -190,7 +201,12 @@ pub(super) fn added(cursor: &mut Cursor) -> Result<PartitionDefinition, SqlError
             if_not_exists,
         },
         Item::Fixed(definition) => definition,
-        Item::Every { .. } => return Err(SqlError::unsupported("ADD PARTITIONS START … END", "add them one by one")),
+        Item::Every { .. } => {
+            return Err(SqlError::unsupported(
+                "ADD PARTITIONS START … END",
+                "add them one by one",
+            ));
+        }
     };
     // Distribution and properties of a single partition cannot differ from the table's.
     if cursor.take("PROPERTIES") {
@@ -205,7 +221,12 @@ impl PartitionClause {
         let index = columns
             .iter()
             .position(|column| column.name.eq_ignore_ascii_case(&self.column))
-            .ok_or_else(|| SqlError::invalid(format!("Partition column[{}] does not exist in column list.", self.column)))?;
+            .ok_or_else(|| {
+                SqlError::invalid(format!(
+                    "Partition column[{}] does not exist in column list.",
+                    self.column
+                ))
+            })?;
         let data_type = &columns[index].data_type;
         let mut partitions: Vec<PartitionDefinition> = Vec::new();
         for item in self.items {
@@ -315,9 +336,7 @@ pub fn check_bound(bound: &PartitionBound, data_type: &DataType) -> Result<Parti
             }
             Literal::Int(value)
         }
-        (DataType::Date, Literal::Text(text)) => {
-            Literal::Text(date_text(parse_date(text).ok_or_else(|| wrong(text))?))
-        }
+        (DataType::Date, Literal::Text(text)) => Literal::Text(date_text(parse_date(text).ok_or_else(|| wrong(text))?)),
         (DataType::DateTime, Literal::Text(text)) => {
             Literal::Text(datetime_text(parse_datetime(text).ok_or_else(|| wrong(text))?))
         }
@@ -388,11 +407,17 @@ fn expand(
     };
     let Some(unit) = unit else {
         let (Ok(mut at), Ok(end)) = (start.parse::<i64>(), end.parse::<i64>()) else {
-            return Err(SqlError::invalid("EVERY without INTERVAL needs START and END of integers."));
+            return Err(SqlError::invalid(
+                "EVERY without INTERVAL needs START and END of integers.",
+            ));
         };
         while at < end {
             let next = at.saturating_add(i64::from(step)).min(end);
-            partitions.push(fixed(format!("p{at}"), Literal::Int(at.into()), Literal::Int(next.into())));
+            partitions.push(fixed(
+                format!("p{at}"),
+                Literal::Int(at.into()),
+                Literal::Int(next.into()),
+            ));
             if partitions.len() > MAX_PARTITIONS {
                 return Err(too_many());
             }

@@ -33,7 +33,10 @@ fn item(cursor: &mut Cursor) -> Result<SetItem, SqlError> {
     if !global && !cursor.take("SESSION") {
         cursor.take("LOCAL");
     }
-    if cursor.is_word("ROLE") || cursor.is_word_at(1, "ROLE") || cursor.is_word("PROPERTY") || cursor.is_word("TRANSACTION")
+    if cursor.is_word("ROLE")
+        || cursor.is_word_at(1, "ROLE")
+        || cursor.is_word("PROPERTY")
+        || cursor.is_word("TRANSACTION")
     {
         while !cursor.at_end() {
             cursor.advance();

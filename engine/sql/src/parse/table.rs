@@ -24,7 +24,10 @@ pub(super) fn create_table(cursor: &mut Cursor) -> Result<Statement, SqlError> {
         return Err(SqlError::unsupported("CREATE TABLE … LIKE", "write its columns"));
     }
     if cursor.is_word("AS") || cursor.is_word("SELECT") {
-        return Err(SqlError::unsupported("CREATE TABLE … AS SELECT", "create it and INSERT INTO it"));
+        return Err(SqlError::unsupported(
+            "CREATE TABLE … AS SELECT",
+            "create it and INSERT INTO it",
+        ));
     }
     let columns = column_list(cursor)?;
     if cursor.take("ENGINE") {
@@ -53,12 +56,15 @@ fn column_list(cursor: &mut Cursor) -> Result<Vec<Column>, SqlError> {
     cursor.require_token(&Token::LParen)?;
     let mut columns = Vec::new();
     loop {
-        if cursor.is_word("INDEX") && matches!(cursor.peek_at(1), Token::Word(_)) && *cursor.peek_at(2) == Token::LParen {
+        if cursor.is_word("INDEX") && matches!(cursor.peek_at(1), Token::Word(_)) && *cursor.peek_at(2) == Token::LParen
+        {
             return Err(SqlError::unsupported("INDEX", "leave it out"));
         }
         columns.push(columns::column(cursor)?);
         if columns.len() > MAX_COLUMNS {
-            return Err(SqlError::invalid(format!("A table may have at most {MAX_COLUMNS} columns.")));
+            return Err(SqlError::invalid(format!(
+                "A table may have at most {MAX_COLUMNS} columns."
+            )));
         }
         if !cursor.take_token(&Token::Comma) {
             break;
@@ -112,9 +118,8 @@ impl Clauses {
             cursor.take_token(&Token::Eq);
             cursor.name()?;
         } else {
-            return cursor.expected(
-                "'DUPLICATE KEY', 'COMMENT', 'PARTITION BY RANGE', 'DISTRIBUTED BY', 'PROPERTIES', <EOF>",
-            );
+            return cursor
+                .expected("'DUPLICATE KEY', 'COMMENT', 'PARTITION BY RANGE', 'DISTRIBUTED BY', 'PROPERTIES', <EOF>");
         }
         Ok(())
     }
@@ -128,9 +133,8 @@ impl Clauses {
         let (names, buckets) = self.distribution.take().unwrap_or_default();
         let mut distributed = Vec::new();
         for name in &names {
-            let index = index_of(&columns, name).ok_or_else(|| {
-                SqlError::invalid(format!("Distribution column(s) {name} doesn't exist."))
-            })?;
+            let index = index_of(&columns, name)
+                .ok_or_else(|| SqlError::invalid(format!("Distribution column(s) {name} doesn't exist.")))?;
             if !is_hashable(&columns[index].data_type) {
                 return Err(SqlError::invalid(format!(
                     "Column '{name}' of type FLOAT, DOUBLE or JSON cannot be a distribution column."
@@ -171,8 +175,8 @@ fn index_of(columns: &[Column], name: &str) -> Option<usize> {
 
 fn declared_key(columns: &[Column], key: &[String]) -> Result<usize, SqlError> {
     for (position, name) in key.iter().enumerate() {
-        let index = index_of(columns, name)
-            .ok_or_else(|| SqlError::invalid(format!("Key column({name}) doesn't exist.")))?;
+        let index =
+            index_of(columns, name).ok_or_else(|| SqlError::invalid(format!("Key column({name}) doesn't exist.")))?;
         if index != position {
             return Err(SqlError::invalid(
                 "Key columns must be the first few columns of the schema and the order of the key columns must be \

@@ -2,8 +2,8 @@ use springtide_model::{DataType, Literal, PartitionBound};
 
 use super::parse;
 use crate::{
-    AlterSystem, AlterTableAction, CreateTable, Insert, NodeReference, Password, SetItem, SetValue, ShowFilter, ShowKind,
-    Statement,
+    AlterSystem, AlterTableAction, CreateTable, Insert, NodeReference, Password, SetItem, SetValue, ShowFilter,
+    ShowKind, Statement,
 };
 
 fn one(sql: &str) -> Statement {
@@ -29,7 +29,10 @@ fn table(sql: &str) -> CreateTable {
 #[test]
 fn splits_statements_and_keeps_their_texts() {
     let parsed = parse("SELECT 'a;b'; -- nothing; here\n /* c; */ INSERT INTO t VALUES (?, ?);;").unwrap();
-    let texts: Vec<_> = parsed.iter().map(|parsed| (parsed.text.as_str(), parsed.parameters)).collect();
+    let texts: Vec<_> = parsed
+        .iter()
+        .map(|parsed| (parsed.text.as_str(), parsed.parameters))
+        .collect();
     assert_eq!(texts, [("SELECT 'a;b'", 0), ("INSERT INTO t VALUES (?, ?)", 2)]);
     assert_eq!(parse(" -- only a comment").unwrap()[0].statement, Statement::Empty);
     assert_eq!(parse("SELECT 'ü', 1").unwrap()[0].text, "SELECT 'ü', 1");
@@ -38,7 +41,10 @@ fn splits_statements_and_keeps_their_texts() {
 #[test]
 fn runs_version_comments() {
     assert!(matches!(one("/*!40101 SET NAMES utf8 */"), Statement::Set(_)));
-    assert!(matches!(one("/*!40101 SET SQL_MODE=@OLD_SQL_MODE */;"), Statement::Set(_)));
+    assert!(matches!(
+        one("/*!40101 SET SQL_MODE=@OLD_SQL_MODE */;"),
+        Statement::Set(_)
+    ));
 }
 
 #[test]
@@ -56,8 +62,16 @@ fn says_where_and_what_was_expected() {
     assert!(text.contains("<EOF>"), "{text}");
     let text = fails("SELECT 1\nFROM t WHERE");
     assert!(text.contains("line 2, column 12"), "{text}");
-    assert!(fails("SELECT 'abc").contains("Unterminated"), "{}", fails("SELECT 'abc"));
-    assert!(fails("DROP TABLE a b").contains("column 13"), "{}", fails("DROP TABLE a b"));
+    assert!(
+        fails("SELECT 'abc").contains("Unterminated"),
+        "{}",
+        fails("SELECT 'abc")
+    );
+    assert!(
+        fails("DROP TABLE a b").contains("column 13"),
+        "{}",
+        fails("DROP TABLE a b")
+    );
 }
 
 #[test]
@@ -94,7 +108,13 @@ fn create_table_with_everything() {
     assert_eq!(table.schema.partition_column, Some(1));
     assert_eq!(table.schema.distribution.columns, [0]);
     assert_eq!(table.schema.distribution.buckets, 3);
-    assert_eq!(table.schema.columns[3].data_type, DataType::Decimal { precision: 18, scale: 4 });
+    assert_eq!(
+        table.schema.columns[3].data_type,
+        DataType::Decimal {
+            precision: 18,
+            scale: 4
+        }
+    );
     assert_eq!(table.schema.columns[4].default, Some(Literal::Int(-7)));
     let ranges: Vec<_> = table
         .partitions
@@ -123,14 +143,22 @@ fn create_table_with_defaults() {
 #[test]
 fn every_expands_to_partitions() {
     let names = |sql: &str| -> Vec<String> {
-        table(sql).partitions.into_iter().map(|partition| partition.name).collect()
+        table(sql)
+            .partitions
+            .into_iter()
+            .map(|partition| partition.name)
+            .collect()
     };
     assert_eq!(
-        names("CREATE TABLE t (d DATE) PARTITION BY RANGE(d) (START ('1992-01-01') END ('1995-06-01') EVERY (INTERVAL 1 YEAR))"),
+        names(
+            "CREATE TABLE t (d DATE) PARTITION BY RANGE(d) (START ('1992-01-01') END ('1995-06-01') EVERY (INTERVAL 1 YEAR))"
+        ),
         ["p1992", "p1993", "p1994", "p1995"]
     );
     assert_eq!(
-        names("CREATE TABLE t (d DATETIME) PARTITION BY RANGE(d) (START ('2024-01-31') END ('2024-03-31') EVERY (INTERVAL 1 MONTH))"),
+        names(
+            "CREATE TABLE t (d DATETIME) PARTITION BY RANGE(d) (START ('2024-01-31') END ('2024-03-31') EVERY (INTERVAL 1 MONTH))"
+        ),
         ["p202401", "p202402", "p202403"]
     );
     assert_eq!(
@@ -143,21 +171,42 @@ fn every_expands_to_partitions() {
 fn refuses_tables_that_make_no_sense() {
     for (sql, part) in [
         ("CREATE TABLE t (a INT, A INT)", "Duplicate column name 'A'"),
-        ("CREATE TABLE t (a INT) PRIMARY KEY(a)", "PRIMARY KEY is not supported yet, use DUPLICATE KEY"),
-        ("CREATE TABLE t (a INT) UNIQUE KEY(a)", "UNIQUE KEY is not supported yet, use DUPLICATE KEY"),
-        ("CREATE TABLE t (a INT, b INT SUM) AGGREGATE KEY(a)", "AGGREGATE KEY is not supported yet"),
+        (
+            "CREATE TABLE t (a INT) PRIMARY KEY(a)",
+            "PRIMARY KEY is not supported yet, use DUPLICATE KEY",
+        ),
+        (
+            "CREATE TABLE t (a INT) UNIQUE KEY(a)",
+            "UNIQUE KEY is not supported yet, use DUPLICATE KEY",
+        ),
+        (
+            "CREATE TABLE t (a INT, b INT SUM) AGGREGATE KEY(a)",
+            "AGGREGATE KEY is not supported yet",
+        ),
         ("CREATE TABLE t (a INT) DUPLICATE KEY(b)", "Key column(b) doesn't exist"),
         ("CREATE TABLE t (a INT, b INT) DUPLICATE KEY(b)", "first few columns"),
         ("CREATE TABLE t (a DOUBLE)", "first column cannot be FLOAT"),
-        ("CREATE TABLE t (a INT) DISTRIBUTED BY HASH(x)", "Distribution column(s) x doesn't exist"),
+        (
+            "CREATE TABLE t (a INT) DISTRIBUTED BY HASH(x)",
+            "Distribution column(s) x doesn't exist",
+        ),
         ("CREATE TABLE t (a INT) DISTRIBUTED BY HASH(a) BUCKETS 0", "[1, 1024]"),
         ("CREATE TABLE t (a NOSUCH)", "Unexpected input 'NOSUCH'"),
         ("CREATE TABLE t (a ARRAY<INT>)", "Type ARRAY is not supported yet"),
         ("CREATE TABLE t (a DECIMAL(39,1))", "1 to 38"),
         ("CREATE TABLE t (a VARCHAR(0))", "Varchar size"),
-        ("CREATE TABLE t (a INT) PROPERTIES('nosuch'='1')", "Unknown properties: {nosuch=1}"),
-        ("CREATE TABLE t (a DATE) PARTITION BY RANGE(b) ()", "Partition column[b] does not exist"),
-        ("CREATE TABLE t (a DATE) PARTITION BY RANGE(a) (PARTITION p VALUES LESS THAN ('x'))", "Invalid value x"),
+        (
+            "CREATE TABLE t (a INT) PROPERTIES('nosuch'='1')",
+            "Unknown properties: {nosuch=1}",
+        ),
+        (
+            "CREATE TABLE t (a DATE) PARTITION BY RANGE(b) ()",
+            "Partition column[b] does not exist",
+        ),
+        (
+            "CREATE TABLE t (a DATE) PARTITION BY RANGE(a) (PARTITION p VALUES LESS THAN ('x'))",
+            "Invalid value x",
+        ),
         (
             "CREATE TABLE t (a INT) PARTITION BY RANGE(a) (PARTITION p VALUES [(1),(5)), PARTITION q VALUES [(4),(6)))",
             "Range of partition q intersects with range of partition p",
@@ -166,8 +215,14 @@ fn refuses_tables_that_make_no_sense() {
             "CREATE TABLE t (a INT) PARTITION BY RANGE(a) (PARTITION p VALUES LESS THAN (1), PARTITION P VALUES LESS THAN (2))",
             "Duplicate partition name P",
         ),
-        ("CREATE TABLE t (a INT) PARTITION BY RANGE(a) (PARTITION p VALUES [(5),(5)))", "must be greater"),
-        ("CREATE TABLE t (a DATE) PARTITION BY RANGE(a) (START ('1000-01-01') END ('9000-01-01') EVERY (INTERVAL 1 DAY))", "at most 4096"),
+        (
+            "CREATE TABLE t (a INT) PARTITION BY RANGE(a) (PARTITION p VALUES [(5),(5)))",
+            "must be greater",
+        ),
+        (
+            "CREATE TABLE t (a DATE) PARTITION BY RANGE(a) (START ('1000-01-01') END ('9000-01-01') EVERY (INTERVAL 1 DAY))",
+            "at most 4096",
+        ),
     ] {
         let text = fails(sql);
         assert!(text.contains(part), "{sql}: {text}");
@@ -199,8 +254,14 @@ fn alters_the_system() {
         one("ALTER SYSTEM ADD COMPUTE NODE \"cn-0.cn:9050\", '10.0.0.1:9050' INTO WAREHOUSE etl"),
         Statement::AlterSystem(AlterSystem::AddComputeNodes {
             nodes: vec![
-                crate::HostPort { host: "cn-0.cn".into(), port: 9050 },
-                crate::HostPort { host: "10.0.0.1".into(), port: 9050 },
+                crate::HostPort {
+                    host: "cn-0.cn".into(),
+                    port: 9050
+                },
+                crate::HostPort {
+                    host: "10.0.0.1".into(),
+                    port: 9050
+                },
             ],
             warehouse: Some("etl".into()),
         })
@@ -234,9 +295,15 @@ fn shows() {
     assert_eq!(show("SHOW COMPUTE NODES").what, ShowKind::ComputeNodes);
     assert_eq!(
         show("show full tables from `d` like 't%'").what,
-        ShowKind::Tables { database: Some("d".into()), full: true }
+        ShowKind::Tables {
+            database: Some("d".into()),
+            full: true
+        }
     );
-    assert_eq!(show("SHOW VARIABLES LIKE 'x%'").filter, Some(ShowFilter::Like("x%".into())));
+    assert_eq!(
+        show("SHOW VARIABLES LIKE 'x%'").filter,
+        Some(ShowFilter::Like("x%".into()))
+    );
     let Some(ShowFilter::AnyOf(filters)) = show(
         "SHOW VARIABLES WHERE Variable_name ='language' OR Variable_name = 'net_write_timeout' OR Variable_name LIKE 'c%'",
     )
@@ -246,10 +313,16 @@ fn shows() {
     };
     assert_eq!(filters.len(), 3);
     assert!(filters[2].like);
-    assert_eq!(show("SHOW FULL COLUMNS FROM `t` FROM `d`").what, ShowKind::Columns {
-        table: crate::TableName { database: Some("d".into()), table: "t".into() },
-        full: true
-    });
+    assert_eq!(
+        show("SHOW FULL COLUMNS FROM `t` FROM `d`").what,
+        ShowKind::Columns {
+            table: crate::TableName {
+                database: Some("d".into()),
+                table: "t".into()
+            },
+            full: true
+        }
+    );
     assert_eq!(show("SHOW PROC '/frontends'").what, ShowKind::Proc("/frontends".into()));
     assert_eq!(show("SHOW WARNINGS LIMIT 5").what, ShowKind::Warnings);
     assert!(fails("SHOW NOSUCH").contains("Unexpected input 'NOSUCH'"));
@@ -263,19 +336,48 @@ fn sets() {
     };
     assert_eq!(set("SET warehouse = 'etl'"), [SetItem::Warehouse("etl".into())]);
     assert_eq!(set("SET WAREHOUSE etl"), [SetItem::Warehouse("etl".into())]);
-    assert_eq!(set("SET NAMES utf8mb4 COLLATE utf8mb4_general_ci"), [SetItem::Names { charset: "utf8mb4".into() }]);
+    assert_eq!(
+        set("SET NAMES utf8mb4 COLLATE utf8mb4_general_ci"),
+        [SetItem::Names {
+            charset: "utf8mb4".into()
+        }]
+    );
     assert_eq!(
         set("SET GLOBAL query_timeout = -1, @@session.autocommit=ON, sql_mode = DEFAULT, @x := 3"),
         [
-            SetItem::Variable { global: true, name: "query_timeout".into(), value: Some(SetValue::Text("-1".into())) },
-            SetItem::Variable { global: false, name: "autocommit".into(), value: Some(SetValue::Text("ON".into())) },
-            SetItem::Variable { global: false, name: "sql_mode".into(), value: None },
-            SetItem::UserVariable { name: "x".into(), value: SetValue::Text("3".into()) },
+            SetItem::Variable {
+                global: true,
+                name: "query_timeout".into(),
+                value: Some(SetValue::Text("-1".into()))
+            },
+            SetItem::Variable {
+                global: false,
+                name: "autocommit".into(),
+                value: Some(SetValue::Text("ON".into()))
+            },
+            SetItem::Variable {
+                global: false,
+                name: "sql_mode".into(),
+                value: None
+            },
+            SetItem::UserVariable {
+                name: "x".into(),
+                value: SetValue::Text("3".into())
+            },
         ]
     );
-    assert_eq!(set("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"), [SetItem::Ignored]);
+    assert_eq!(
+        set("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"),
+        [SetItem::Ignored]
+    );
     let items = set("SET PASSWORD FOR 'u'@'%' = PASSWORD('pw')");
-    let [SetItem::Password { user: Some(user), password }] = items.as_slice() else {
+    let [
+        SetItem::Password {
+            user: Some(user),
+            password,
+        },
+    ] = items.as_slice()
+    else {
         panic!()
     };
     assert_eq!(user.to_string(), "'u'@'%'");
@@ -285,24 +387,57 @@ fn sets() {
 
 #[test]
 fn accounts_and_the_rest() {
-    assert!(matches!(one("CREATE USER u1@'%' IDENTIFIED BY 'pw'"), Statement::CreateUser { user, .. } if user.name == "u1"));
-    assert!(matches!(one("CREATE USER u1 IDENTIFIED WITH mysql_native_password BY 'pw'"), Statement::CreateUser { .. }));
+    assert!(
+        matches!(one("CREATE USER u1@'%' IDENTIFIED BY 'pw'"), Statement::CreateUser { user, .. } if user.name == "u1")
+    );
+    assert!(matches!(
+        one("CREATE USER u1 IDENTIFIED WITH mysql_native_password BY 'pw'"),
+        Statement::CreateUser { .. }
+    ));
     assert!(fails("CREATE USER u1 IDENTIFIED BY ''").contains("must not be empty"));
-    assert!(matches!(one("GRANT db_admin TO USER u1"), Statement::Grant { object: None, .. }));
-    let Statement::Grant { privileges, object, .. } = one("GRANT SELECT, INSERT ON ALL TABLES IN DATABASE d TO USER 'u1'@'%'")
+    assert!(matches!(
+        one("GRANT db_admin TO USER u1"),
+        Statement::Grant { object: None, .. }
+    ));
+    let Statement::Grant { privileges, object, .. } =
+        one("GRANT SELECT, INSERT ON ALL TABLES IN DATABASE d TO USER 'u1'@'%'")
     else {
         panic!()
     };
-    assert_eq!((privileges.join("|"), object.as_deref()), ("SELECT|INSERT".into(), Some("ALL TABLES IN DATABASE d")));
-    assert_eq!(one("KILL QUERY 7"), Statement::Kill { connection: 7, query_only: true });
-    assert_eq!(one("KILL 7"), Statement::Kill { connection: 7, query_only: false });
-    assert_eq!(one("USE `d`"), Statement::Use { catalog: None, database: "d".into() });
+    assert_eq!(
+        (privileges.join("|"), object.as_deref()),
+        ("SELECT|INSERT".into(), Some("ALL TABLES IN DATABASE d"))
+    );
+    assert_eq!(
+        one("KILL QUERY 7"),
+        Statement::Kill {
+            connection: 7,
+            query_only: true
+        }
+    );
+    assert_eq!(
+        one("KILL 7"),
+        Statement::Kill {
+            connection: 7,
+            query_only: false
+        }
+    );
+    assert_eq!(
+        one("USE `d`"),
+        Statement::Use {
+            catalog: None,
+            database: "d".into()
+        }
+    );
     assert!(matches!(one("DESC d.t"), Statement::Describe { .. }));
     assert!(matches!(one("EXPLAIN VERBOSE SELECT 1"), Statement::Explain { .. }));
     assert!(matches!(one("START TRANSACTION READ ONLY"), Statement::Begin));
     assert!(matches!(
         one("ALTER TABLE t ADD PARTITION p VALUES LESS THAN ('2024-03-01')"),
-        Statement::AlterTable { action: AlterTableAction::AddPartition(_), .. }
+        Statement::AlterTable {
+            action: AlterTableAction::AddPartition(_),
+            ..
+        }
     ));
     assert!(fails("ALTER TABLE t ADD COLUMN x INT").contains("not supported yet"));
     assert!(fails("DELETE FROM t").contains("DELETE is not supported yet"));
@@ -318,7 +453,9 @@ fn deep_and_long_texts_are_refused_and_not_overflowed() {
     assert!(parse(&nots).is_err());
     let chain = format!("SELECT 1{}", " + 1".repeat(990));
     let parsed = parse(&chain).unwrap();
-    let Statement::Query(query) = &parsed[0].statement else { panic!() };
+    let Statement::Query(query) = &parsed[0].statement else {
+        panic!()
+    };
     assert!(query.to_string().len() > 1000);
     let values = format!("INSERT INTO t VALUES {}", vec!["(1, 2)"; 20_000].join(", "));
     assert!(parse(&values).is_ok());
@@ -332,11 +469,80 @@ mod fuzz {
     use crate::redact;
 
     const WORDS: &[&str] = &[
-        "SELECT", "FROM", "WHERE", "INSERT", "INTO", "VALUES", "CREATE", "TABLE", "PARTITION", "BY", "RANGE", "(", ")", "[", ",",
-        ";", "'a'", "\"b\"", "`c`", "1", "-1", "1.5", "NULL", "SHOW", "SET", "@@x", "@y", "=", ":=", "LIKE", "ALTER", "SYSTEM",
-        "COMPUTE", "NODE", "'h:1'", "LESS", "THAN", "MAXVALUE", "START", "END", "EVERY", "INTERVAL", "DAY", "USER", "IDENTIFIED",
-        "/*!", "*/", "--", "#", "?", "t", "d.t", "KEY", "DUPLICATE", "DISTRIBUTED", "HASH", "BUCKETS", "99999999999999999999",
-        "DIV", "CASE", "WHEN", "UNION", "ALL", "*", ".", "ü", "\u{0}", "'", "\\", "PASSWORD", "FOR", "WITH", "LABEL", "KILL",
+        "SELECT",
+        "FROM",
+        "WHERE",
+        "INSERT",
+        "INTO",
+        "VALUES",
+        "CREATE",
+        "TABLE",
+        "PARTITION",
+        "BY",
+        "RANGE",
+        "(",
+        ")",
+        "[",
+        ",",
+        ";",
+        "'a'",
+        "\"b\"",
+        "`c`",
+        "1",
+        "-1",
+        "1.5",
+        "NULL",
+        "SHOW",
+        "SET",
+        "@@x",
+        "@y",
+        "=",
+        ":=",
+        "LIKE",
+        "ALTER",
+        "SYSTEM",
+        "COMPUTE",
+        "NODE",
+        "'h:1'",
+        "LESS",
+        "THAN",
+        "MAXVALUE",
+        "START",
+        "END",
+        "EVERY",
+        "INTERVAL",
+        "DAY",
+        "USER",
+        "IDENTIFIED",
+        "/*!",
+        "*/",
+        "--",
+        "#",
+        "?",
+        "t",
+        "d.t",
+        "KEY",
+        "DUPLICATE",
+        "DISTRIBUTED",
+        "HASH",
+        "BUCKETS",
+        "99999999999999999999",
+        "DIV",
+        "CASE",
+        "WHEN",
+        "UNION",
+        "ALL",
+        "*",
+        ".",
+        "ü",
+        "\u{0}",
+        "'",
+        "\\",
+        "PASSWORD",
+        "FOR",
+        "WITH",
+        "LABEL",
+        "KILL",
     ];
 
     proptest! {

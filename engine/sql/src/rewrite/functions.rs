@@ -37,11 +37,19 @@ const RENAMED: &[(&str, &str)] = &[
 const TEMPLATES: &[(&str, usize, &str)] = &[
     ("curdate", 0, "current_date()"),
     ("date", 1, "CAST($1 AS DATE)"),
-    ("datediff", 2, "CAST(CAST($1 AS DATE) AS INT) - CAST(CAST($2 AS DATE) AS INT)"),
+    (
+        "datediff",
+        2,
+        "CAST(CAST($1 AS DATE) AS INT) - CAST(CAST($2 AS DATE) AS INT)",
+    ),
     ("day", 1, "CAST(date_part('day', CAST($1 AS TIMESTAMP)) AS INT)"),
     ("dayname", 1, "to_char(CAST($1 AS TIMESTAMP), '%A')"),
     ("dayofmonth", 1, "CAST(date_part('day', CAST($1 AS TIMESTAMP)) AS INT)"),
-    ("dayofweek", 1, "CAST(date_part('dow', CAST($1 AS TIMESTAMP)) AS INT) + 1"),
+    (
+        "dayofweek",
+        1,
+        "CAST(date_part('dow', CAST($1 AS TIMESTAMP)) AS INT) + 1",
+    ),
     ("dayofyear", 1, "CAST(date_part('doy', CAST($1 AS TIMESTAMP)) AS INT)"),
     ("hour", 1, "CAST(date_part('hour', CAST($1 AS TIMESTAMP)) AS INT)"),
     ("if", 3, "CASE WHEN $1 THEN $2 ELSE $3 END"),
@@ -62,7 +70,11 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
     ("space", 1, "repeat(' ', $1)"),
     ("truncate", 1, "trunc($1)"),
     ("unix_timestamp", 0, "CAST(to_unixtime(now()) AS BIGINT)"),
-    ("unix_timestamp", 1, "CAST(to_unixtime(CAST($1 AS TIMESTAMP)) AS BIGINT)"),
+    (
+        "unix_timestamp",
+        1,
+        "CAST(to_unixtime(CAST($1 AS TIMESTAMP)) AS BIGINT)",
+    ),
     ("weekofyear", 1, "CAST(date_part('week', CAST($1 AS TIMESTAMP)) AS INT)"),
     ("year", 1, "CAST(date_part('year', CAST($1 AS TIMESTAMP)) AS INT)"),
 ];
@@ -239,7 +251,10 @@ fn chrono_format(format: &Expr) -> Result<String, SqlError> {
         ..
     }) = format
     else {
-        return Err(SqlError::unsupported("A format that is no constant", "write it as a string"));
+        return Err(SqlError::unsupported(
+            "A format that is no constant",
+            "write it as a string",
+        ));
     };
     let mut chrono = String::with_capacity(format.len());
     let mut letters = format.chars();

@@ -43,40 +43,61 @@ fn session_values_become_constants() {
     let Statement::Query(mut query) = parse("SELECT @@nosuch").unwrap().remove(0).statement else {
         panic!()
     };
-    assert!(rewrite(&mut query, &Session).unwrap_err().to_string().contains("nosuch"));
+    assert!(
+        rewrite(&mut query, &Session)
+            .unwrap_err()
+            .to_string()
+            .contains("nosuch")
+    );
 }
 
 #[test]
 fn functions_and_operators() {
-    check("SELECT IF(a > 1, 'x', 'y')", "SELECT (CASE WHEN (a > 1) THEN 'x' ELSE 'y' END)");
     check(
-        "SELECT DATE_ADD(d, INTERVAL 1 DAY)",
-        "SELECT (d + INTERVAL 1 DAY)",
+        "SELECT IF(a > 1, 'x', 'y')",
+        "SELECT (CASE WHEN (a > 1) THEN 'x' ELSE 'y' END)",
     );
+    check("SELECT DATE_ADD(d, INTERVAL 1 DAY)", "SELECT (d + INTERVAL 1 DAY)");
     check(
         "SELECT DATE_FORMAT(d, '%Y-%m-%d %H:%i')",
         "SELECT to_char(TRY_CAST(d AS TIMESTAMP), '%Y-%m-%d %H:%M')",
     );
     check("SELECT a REGEXP 'x'", "SELECT a ~ 'x'");
     check("SELECT CAST(a AS SIGNED)", "SELECT TRY_CAST(a AS BIGINT)");
-    check("SELECT GROUP_CONCAT(a SEPARATOR ';') FROM t", "SELECT string_agg(a, ';') FROM t");
-    check("SELECT a FROM t ORDER BY a, b DESC", "SELECT a FROM t ORDER BY a NULLS FIRST, b DESC NULLS LAST");
+    check(
+        "SELECT GROUP_CONCAT(a SEPARATOR ';') FROM t",
+        "SELECT string_agg(a, ';') FROM t",
+    );
+    check(
+        "SELECT a FROM t ORDER BY a, b DESC",
+        "SELECT a FROM t ORDER BY a NULLS FIRST, b DESC NULLS LAST",
+    );
     check("SELECT 1 FROM DUAL", "SELECT 1");
 }
 
 #[test]
 fn parameters_are_values_and_never_text() {
-    let Statement::Query(mut query) = parse("SELECT ?, ? FROM t WHERE a = ? LIMIT ?").unwrap().remove(0).statement else {
+    let Statement::Query(mut query) = parse("SELECT ?, ? FROM t WHERE a = ? LIMIT ?")
+        .unwrap()
+        .remove(0)
+        .statement
+    else {
         panic!()
     };
-    bind(&mut query, &[
-        Parameter::Text("x' OR '1'='1".into()),
-        Parameter::Int(-5),
-        Parameter::Null,
-        Parameter::Int(3),
-    ])
+    bind(
+        &mut query,
+        &[
+            Parameter::Text("x' OR '1'='1".into()),
+            Parameter::Int(-5),
+            Parameter::Null,
+            Parameter::Int(3),
+        ],
+    )
     .unwrap();
-    assert_eq!(query.to_string(), "SELECT 'x'' OR ''1''=''1', (-5) FROM t WHERE a = NULL LIMIT 3");
+    assert_eq!(
+        query.to_string(),
+        "SELECT 'x'' OR ''1''=''1', (-5) FROM t WHERE a = NULL LIMIT 3"
+    );
     let Statement::Query(mut query) = parse("SELECT ?").unwrap().remove(0).statement else {
         panic!()
     };

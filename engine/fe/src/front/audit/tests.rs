@@ -1,6 +1,6 @@
 use springtide_model::{Literal, PartitionBound};
 
-use super::{Figures, AuditRecord, QueryType, audit_table, day_partition, rows};
+use super::{AuditRecord, Figures, QueryType, audit_table, day_partition, rows};
 
 fn record() -> AuditRecord {
     AuditRecord {
@@ -25,7 +25,12 @@ fn record() -> AuditRecord {
 fn rows_fit_the_table() {
     let table = audit_table().unwrap();
     let batch = rows("fe", &[record()]).unwrap();
-    let names: Vec<String> = batch.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let names: Vec<String> = batch
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
     let columns: Vec<String> = table.schema.columns.iter().map(|column| column.name.clone()).collect();
     assert_eq!(names, columns);
     assert!(springtide_tablet::cast_batch(&batch, &table.schema).is_ok());
@@ -35,5 +40,8 @@ fn rows_fit_the_table() {
 fn a_day_is_a_partition() {
     let (name, range) = day_partition(1_795_368_272_000 / super::DAY_MS);
     assert_eq!(name, "p20261122");
-    assert_eq!(range.upper, PartitionBound::Value(Literal::Text("2026-11-23 00:00:00".into())));
+    assert_eq!(
+        range.upper,
+        PartitionBound::Value(Literal::Text("2026-11-23 00:00:00".into()))
+    );
 }

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float64Array, Int8Array, Int64Array,
-        ListArray, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray, UInt64Array,
+        ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float64Array, Int8Array,
+        Int64Array, ListArray, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray, UInt64Array,
     },
     datatypes::{DataType, Field, Int32Type, Schema},
 };
@@ -23,13 +23,21 @@ fn first(array: ArrayRef) -> String {
 fn values_are_mysqls() {
     assert_eq!(first(Arc::new(BooleanArray::from(vec![true]))), "Int(1)");
     assert_eq!(first(Arc::new(Int8Array::from(vec![-8]))), "Int(-8)");
-    assert_eq!(first(Arc::new(UInt64Array::from(vec![u64::MAX]))), format!("UInt({})", u64::MAX));
+    assert_eq!(
+        first(Arc::new(UInt64Array::from(vec![u64::MAX]))),
+        format!("UInt({})", u64::MAX)
+    );
     assert_eq!(first(Arc::new(Float64Array::from(vec![1.5]))), "Double(1.5)");
-    let decimal = Decimal128Array::from(vec![-12_345]).with_precision_and_scale(18, 2).unwrap();
+    let decimal = Decimal128Array::from(vec![-12_345])
+        .with_precision_and_scale(18, 2)
+        .unwrap();
     assert_eq!(first(Arc::new(decimal)), "-123.45");
     assert_eq!(first(Arc::new(StringArray::from(vec!["ü"]))), "ü");
     assert_eq!(first(Arc::new(BinaryArray::from(vec![b"x".as_ref()]))), "x");
-    assert_eq!(first(Arc::new(Date32Array::from(vec![19_724]))), "Date { year: 2024, month: 1, day: 2 }");
+    assert_eq!(
+        first(Arc::new(Date32Array::from(vec![19_724]))),
+        "Date { year: 2024, month: 1, day: 2 }"
+    );
     let time = TimestampMicrosecondArray::from(vec![1_704_164_645_123_456]);
     assert!(first(Arc::new(time)).contains("second: 5, microsecond: 123456"));
     let zoned = TimestampNanosecondArray::from(vec![1_704_164_645_000_000_000]).with_timezone("+00:00");
@@ -51,7 +59,13 @@ fn columns_say_their_types() {
     let shown = columns(&schema, None);
     assert_eq!(shown[0].column_type, ColumnType::MYSQL_TYPE_TINY);
     assert_eq!(shown[0].length, 1);
-    assert_eq!((shown[1].column_type, shown[1].decimals), (ColumnType::MYSQL_TYPE_NEWDECIMAL, 4));
+    assert_eq!(
+        (shown[1].column_type, shown[1].decimals),
+        (ColumnType::MYSQL_TYPE_NEWDECIMAL, 4)
+    );
     assert_eq!(shown[2].name, "x");
-    assert_eq!(columns(&schema, Some(&["p".into(), "q".into(), "r".into()]))[2].name, "r");
+    assert_eq!(
+        columns(&schema, Some(&["p".into(), "q".into(), "r".into()]))[2].name,
+        "r"
+    );
 }

@@ -47,12 +47,24 @@ impl InformationSchema<'_> {
     }
 
     fn schemata(&self) -> Vec<Vec<Cell>> {
-        let mut names: Vec<&str> = self.catalog.databases().map(|database| database.name.as_str()).collect();
+        let mut names: Vec<&str> = self
+            .catalog
+            .databases()
+            .map(|database| database.name.as_str())
+            .collect();
         names.extend(SYSTEM_DATABASES);
         names.sort_unstable();
         names
             .into_iter()
-            .map(|name| vec![CATALOG.into(), name.into(), CHARSET.into(), COLLATION.into(), Cell::Null])
+            .map(|name| {
+                vec![
+                    CATALOG.into(),
+                    name.into(),
+                    CHARSET.into(),
+                    COLLATION.into(),
+                    Cell::Null,
+                ]
+            })
             .collect()
     }
 
@@ -60,7 +72,12 @@ impl InformationSchema<'_> {
         let mut all = Vec::new();
         for (database, table) in self.each_table() {
             let (rows, bytes) = self.size(table).await?;
-            let updated = table.partitions.iter().map(|partition| partition.visible_ms).max().unwrap_or(0);
+            let updated = table
+                .partitions
+                .iter()
+                .map(|partition| partition.visible_ms)
+                .max()
+                .unwrap_or(0);
             let average = bytes.checked_div(rows).unwrap_or(0);
             all.push(vec![
                 CATALOG.into(),
@@ -87,7 +104,12 @@ impl InformationSchema<'_> {
             ]);
         }
         for name in table_names("information_schema") {
-            let mut row = vec![CATALOG.into(), "information_schema".into(), name.into(), "SYSTEM VIEW".into()];
+            let mut row = vec![
+                CATALOG.into(),
+                "information_schema".into(),
+                name.into(),
+                "SYSTEM VIEW".into(),
+            ];
             row.push("MEMORY".into());
             all.push(row);
         }
@@ -166,7 +188,10 @@ impl InformationSchema<'_> {
                     .partition_metadata(partition)
                     .await
                     .map_err(|error| from_core(&error))?;
-                let key = table.schema.partition_column.and_then(|index| table.schema.columns.get(index));
+                let key = table
+                    .schema
+                    .partition_column
+                    .and_then(|index| table.schema.columns.get(index));
                 let version = partition.visible_version.0;
                 all.push(vec![
                     database.into(),
@@ -329,7 +354,11 @@ fn column_row(database: &str, table: &str, index: usize, column: &Column, is_key
         length,
         precision,
         scale.clone(),
-        if column.data_type == DataType::DateTime { Cell::Int(0) } else { Cell::Null },
+        if column.data_type == DataType::DateTime {
+            Cell::Int(0)
+        } else {
+            Cell::Null
+        },
         text(CHARSET),
         text(COLLATION),
         type_name.into(),

@@ -26,8 +26,16 @@ fn where_takes_any_comparison() {
         rows.push_text([name.into(), format!("{name}1")]);
     }
     rows.filter(Some(&ShowFilter::AnyOf(vec![
-        ColumnFilter { column: "NAME".into(), like: false, pattern: "A".into() },
-        ColumnFilter { column: "value".into(), like: true, pattern: "c%".into() },
+        ColumnFilter {
+            column: "NAME".into(),
+            like: false,
+            pattern: "A".into(),
+        },
+        ColumnFilter {
+            column: "value".into(),
+            like: true,
+            pattern: "c%".into(),
+        },
     ])));
     let names: Vec<_> = rows.rows.iter().map(|row| row[0].clone().unwrap()).collect();
     assert_eq!(names, ["a", "c"]);

@@ -23,7 +23,14 @@ pub(super) fn proc(context: Context<'_>, path: &str) -> Result<Rows, MysqlError>
         "warehouses" => cluster::warehouses(context),
         "catalog" => super::server::catalogs(),
         "dbs" => {
-            let mut rows = Rows::new(&["DbId", "DbName", "TableNum", "Quota", "LastConsistencyCheckTime", "ReplicaQuota"]);
+            let mut rows = Rows::new(&[
+                "DbId",
+                "DbName",
+                "TableNum",
+                "Quota",
+                "LastConsistencyCheckTime",
+                "ReplicaQuota",
+            ]);
             let catalog = context.shared.core.catalog();
             for database in catalog.databases() {
                 rows.push(vec![

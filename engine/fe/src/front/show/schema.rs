@@ -16,25 +16,80 @@ use crate::front::{
 };
 
 const PARTITIONS: &[&str] = &[
-    "PartitionId", "PartitionName", "CompactVersion", "VisibleVersion", "NextVersion", "State", "PartitionKey", "Range",
-    "DistributionKey", "Buckets", "DataSize", "StorageSize", "RowCount", "EnableDataCache", "AsyncWrite", "AvgCS", "P50CS",
-    "MaxCS", "DataVersion", "VersionEpoch", "VersionTxnType", "MetaSwitchVersion",
+    "PartitionId",
+    "PartitionName",
+    "CompactVersion",
+    "VisibleVersion",
+    "NextVersion",
+    "State",
+    "PartitionKey",
+    "Range",
+    "DistributionKey",
+    "Buckets",
+    "DataSize",
+    "StorageSize",
+    "RowCount",
+    "EnableDataCache",
+    "AsyncWrite",
+    "AvgCS",
+    "P50CS",
+    "MaxCS",
+    "DataVersion",
+    "VersionEpoch",
+    "VersionTxnType",
+    "MetaSwitchVersion",
 ];
 const TABLE_STATUS: &[&str] = &[
-    "Name", "Engine", "Version", "Row_format", "Rows", "Avg_row_length", "Data_length", "Max_data_length", "Index_length",
-    "Data_free", "Auto_increment", "Create_time", "Update_time", "Check_time", "Collation", "Checksum", "Create_options",
+    "Name",
+    "Engine",
+    "Version",
+    "Row_format",
+    "Rows",
+    "Avg_row_length",
+    "Data_length",
+    "Max_data_length",
+    "Index_length",
+    "Data_free",
+    "Auto_increment",
+    "Create_time",
+    "Update_time",
+    "Check_time",
+    "Collation",
+    "Checksum",
+    "Create_options",
     "Comment",
 ];
 const LOADS: &[&str] = &[
-    "JobId", "Label", "State", "Progress", "Type", "Priority", "ScanRows", "FilteredRows", "UnselectedRows", "SinkRows",
-    "EtlInfo", "TaskInfo", "ErrorMsg", "CreateTime", "EtlStartTime", "EtlFinishTime", "LoadStartTime", "LoadFinishTime",
-    "TrackingSQL", "JobDetails", "Warehouse",
+    "JobId",
+    "Label",
+    "State",
+    "Progress",
+    "Type",
+    "Priority",
+    "ScanRows",
+    "FilteredRows",
+    "UnselectedRows",
+    "SinkRows",
+    "EtlInfo",
+    "TaskInfo",
+    "ErrorMsg",
+    "CreateTime",
+    "EtlStartTime",
+    "EtlFinishTime",
+    "LoadStartTime",
+    "LoadFinishTime",
+    "TrackingSQL",
+    "JobDetails",
+    "Warehouse",
 ];
 
 fn database_named(context: Context<'_>, name: Option<&str>) -> Result<(Arc<Catalog>, Arc<Database>), MysqlError> {
     let name = context.session.database_or(name)?;
     let catalog = context.shared.core.catalog();
-    let database = catalog.database(name).cloned().ok_or_else(|| errors::unknown_database(name))?;
+    let database = catalog
+        .database(name)
+        .cloned()
+        .ok_or_else(|| errors::unknown_database(name))?;
     Ok((catalog, database))
 }
 
@@ -153,7 +208,17 @@ pub(super) fn describe(context: Context<'_>, name: &TableName) -> Result<Rows, M
 pub(super) fn columns(context: Context<'_>, name: &TableName, full: bool) -> Result<Rows, MysqlError> {
     let schema = schema_of(context, name)?;
     let mut rows = Rows::new(if full {
-        &["Field", "Type", "Collation", "Null", "Key", "Default", "Extra", "Privileges", "Comment"]
+        &[
+            "Field",
+            "Type",
+            "Collation",
+            "Null",
+            "Key",
+            "Default",
+            "Extra",
+            "Privileges",
+            "Comment",
+        ]
     } else {
         &["Field", "Type", "Null", "Key", "Default", "Extra"]
     });
@@ -164,7 +229,17 @@ pub(super) fn columns(context: Context<'_>, name: &TableName, full: bool) -> Res
         rows.push(if full {
             let (collation, comment) = (Some("utf8_general_ci".to_owned()), Some(column.comment.clone()));
             let empty = || Some(String::new());
-            vec![field, kind, collation, null, Some(key), default, empty(), empty(), comment]
+            vec![
+                field,
+                kind,
+                collation,
+                null,
+                Some(key),
+                default,
+                empty(),
+                empty(),
+                comment,
+            ]
         } else {
             vec![field, kind, null, Some(key), default, Some(String::new())]
         });
@@ -175,8 +250,18 @@ pub(super) fn columns(context: Context<'_>, name: &TableName, full: bool) -> Res
 pub(super) fn indexes(context: Context<'_>, name: &TableName) -> Result<Rows, MysqlError> {
     schema_of(context, name)?;
     Ok(Rows::new(&[
-        "Table", "Non_unique", "Key_name", "Seq_in_index", "Column_name", "Collation", "Cardinality", "Sub_part", "Packed",
-        "Null", "Index_type", "Comment",
+        "Table",
+        "Non_unique",
+        "Key_name",
+        "Seq_in_index",
+        "Column_name",
+        "Collation",
+        "Cardinality",
+        "Sub_part",
+        "Packed",
+        "Null",
+        "Index_type",
+        "Comment",
     ]))
 }
 
@@ -253,7 +338,14 @@ pub(super) async fn partitions(context: Context<'_>, name: &TableName) -> Result
 
 pub(super) async fn tablets(context: Context<'_>, name: &TableName) -> Result<Rows, MysqlError> {
     let table = table_named(context, name)?;
-    let mut rows = Rows::new(&["TabletId", "BackendId", "DataSize", "RowCount", "MinVersion", "VirtualBuckets"]);
+    let mut rows = Rows::new(&[
+        "TabletId",
+        "BackendId",
+        "DataSize",
+        "RowCount",
+        "MinVersion",
+        "VirtualBuckets",
+    ]);
     for partition in &table.partitions {
         let metadata = context
             .shared
@@ -267,7 +359,9 @@ pub(super) async fn tablets(context: Context<'_>, name: &TableName) -> Result<Ro
                 .iter()
                 .filter(|metadata| metadata.tablet == *tablet)
                 .flat_map(|metadata| &metadata.segments);
-            let (bytes, count) = segments.fold((0, 0), |(bytes, rows), segment| (bytes + segment.length, rows + segment.rows));
+            let (bytes, count) = segments.fold((0, 0), |(bytes, rows), segment| {
+                (bytes + segment.length, rows + segment.rows)
+            });
             rows.push_text([
                 tablet.to_string(),
                 "[]".to_owned(),

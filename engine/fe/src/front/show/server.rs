@@ -7,19 +7,59 @@ use super::Context;
 use crate::front::{errors, rows::Rows, session::role_name, variables::Variables};
 
 const TRIGGERS: &[&str] = &[
-    "Trigger", "Event", "Table", "Statement", "Timing", "Created", "sql_mode", "Definer", "character_set_client",
-    "collation_connection", "Database Collation",
+    "Trigger",
+    "Event",
+    "Table",
+    "Statement",
+    "Timing",
+    "Created",
+    "sql_mode",
+    "Definer",
+    "character_set_client",
+    "collation_connection",
+    "Database Collation",
 ];
 const EVENTS: &[&str] = &[
-    "Db", "Name", "Definer", "Time", "Type", "Execute at", "Interval value", "Interval field", "Status", "Ends", "Status",
-    "Originator", "character_set_client", "collation_connection", "Database Collation",
+    "Db",
+    "Name",
+    "Definer",
+    "Time",
+    "Type",
+    "Execute at",
+    "Interval value",
+    "Interval field",
+    "Status",
+    "Ends",
+    "Status",
+    "Originator",
+    "character_set_client",
+    "collation_connection",
+    "Database Collation",
 ];
 const PLUGINS: &[&str] = &[
-    "Name", "Type", "Description", "Version", "JavaVersion", "ClassName", "SoName", "Sources", "Status", "Properties",
+    "Name",
+    "Type",
+    "Description",
+    "Version",
+    "JavaVersion",
+    "ClassName",
+    "SoName",
+    "Sources",
+    "Status",
+    "Properties",
 ];
 const PROCEDURES: &[&str] = &[
-    "Db", "Name", "Type", "Definer", "Modified", "Created", "Security_type", "Comment", "character_set_client",
-    "collation_connection", "Database Collation",
+    "Db",
+    "Name",
+    "Type",
+    "Definer",
+    "Modified",
+    "Created",
+    "Security_type",
+    "Comment",
+    "character_set_client",
+    "collation_connection",
+    "Database Collation",
 ];
 
 pub(super) fn rows_of(context: Context<'_>, what: &ShowKind) -> Result<Rows, MysqlError> {
@@ -48,13 +88,25 @@ pub(super) fn rows_of(context: Context<'_>, what: &ShowKind) -> Result<Rows, Mys
             &["Name", "Builtin", "Comment"],
             &[
                 &["root", "true", "everything"],
-                &["db_admin", "true", "reads and writes all tables, makes and drops databases and tables"],
+                &[
+                    "db_admin",
+                    "true",
+                    "reads and writes all tables, makes and drops databases and tables",
+                ],
             ],
         ),
         ShowKind::Authentication => authentication(context)?,
         ShowKind::Status => Rows::new(&["Variable_name", "Value"]),
         ShowKind::Warnings | ShowKind::Errors => Rows::new(&["Level", "Code", "Message"]),
-        ShowKind::Brokers => Rows::new(&["Name", "IP", "Port", "Alive", "LastStartTime", "LastUpdateTime", "ErrMsg"]),
+        ShowKind::Brokers => Rows::new(&[
+            "Name",
+            "IP",
+            "Port",
+            "Alive",
+            "LastStartTime",
+            "LastUpdateTime",
+            "ErrMsg",
+        ]),
         ShowKind::Privileges => Rows::new(&["Privilege", "Context", "Comment"]),
         ShowKind::Plugins => Rows::new(PLUGINS),
         ShowKind::Triggers => Rows::new(TRIGGERS),
@@ -92,7 +144,11 @@ fn variables(context: Context<'_>, global: bool) -> Rows {
     let variables = if global { &globals } else { &context.session.variables };
     let mut rows = Rows::new(&["Variable_name", "Value"]);
     for (name, value) in variables.list() {
-        let value = if name == "warehouse" && !global { &context.session.warehouse } else { value };
+        let value = if name == "warehouse" && !global {
+            &context.session.warehouse
+        } else {
+            value
+        };
         rows.push_text([name.to_owned(), value.to_owned()]);
     }
     rows

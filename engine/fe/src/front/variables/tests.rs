@@ -25,5 +25,9 @@ fn sessions_see_globals_until_they_set_their_own() {
     variables.set("query_timeout", None);
     assert_eq!(variables.get("query_timeout"), Some("7"));
     assert_eq!(variables.get("nosuch"), None);
-    assert!(variables.list().any(|(name, value)| name == "tx_isolation" && value == "REPEATABLE-READ"));
+    assert!(
+        variables
+            .list()
+            .any(|(name, value)| name == "tx_isolation" && value == "REPEATABLE-READ")
+    );
 }
