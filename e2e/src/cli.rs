@@ -182,9 +182,7 @@ async fn perform(command: Command, timeline: &Timeline) -> Result<()> {
 async fn bring_images(places: &Places, timeline: &Timeline, place: Place, dry_run: bool) -> Result<()> {
     let delivery = place.context()?.map_or(Delivery::LocalNodes, |(_, delivery)| delivery);
     let tools = timeline
-        .step("S3 server and registry client", async |p| {
-            images::tools(places, &p).await
-        })
+        .step("tools", async |p| images::tools(places, delivery.tools(), &p).await)
         .await?;
     let made = timeline
         .step("images", async |p| images::pack(places, &p).await)
@@ -205,12 +203,10 @@ async fn bring_images(places: &Places, timeline: &Timeline, place: Place, dry_ru
 async fn start_storage(places: &Places, timeline: &Timeline) -> Result<()> {
     let target = Target::local(places);
     let tools = timeline
-        .step("S3 server and registry client", async |p| {
-            images::tools(places, &p).await
-        })
+        .step("tools", async |p| images::tools(places, target.delivery.tools(), &p).await)
         .await?;
     let made = images::pack(places, &Default::default()).await?;
-    let server = made.iter().find(|image| image.short_name() == "versitygw");
+    let server = made.iter().find(|image| image.short_name() == images::S3_SERVER);
     let server = server.ok_or_else(|| Error::Missing("images/build made no versitygw".into()))?;
     timeline
         .step("S3 server (versitygw)", async |p| {
@@ -228,7 +224,7 @@ async fn start_storage(places: &Places, timeline: &Timeline) -> Result<()> {
 async fn make_data(places: &Places, timeline: &Timeline, sf: ScaleFactor, directory: Option<PathBuf>) -> Result<()> {
     let name = format!("TPC-H SF {sf}");
     let Some(directory) = directory else {
-        let tools = images::tools(places, &Default::default()).await?;
+        let tools = images::tools(places, &[images::S3_SERVER], &Default::default()).await?;
         let storage = storage::open(&Target::local(places), tools).await?;
         let owner = storage.account(demo::DATA_ACCOUNT).await?;
         storage.bucket(DATA_BUCKET, &owner).await?;

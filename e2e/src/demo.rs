@@ -56,7 +56,7 @@ pub async fn run(places: &Places, timeline: &Timeline, options: &Options) -> Res
             images::deliver(places, &target.delivery, &images, &tools, &p).await
         })
         .await?;
-    let server = images.iter().find(|image| image.short_name() == "versitygw");
+    let server = images.iter().find(|image| image.short_name() == images::S3_SERVER);
     let server = server.ok_or_else(|| Error::Missing("images/build made no versitygw".into()))?;
     let client = target.client().await?;
     timeline
@@ -146,9 +146,7 @@ async fn prepare(places: &Places, timeline: &Timeline, options: &Options) -> Res
         }
     };
     let tools = timeline
-        .step("S3 server and registry client", async |p| {
-            images::tools(places, &p).await
-        })
+        .step("tools", async |p| images::tools(places, target.delivery.tools(), &p).await)
         .await?;
     let images = timeline
         .step("images", async |p| images::pack(places, &p).await)

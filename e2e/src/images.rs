@@ -15,6 +15,10 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
+/// The S3 server's program.
+pub const S3_SERVER: &str = "versitygw";
+/// Building the tools the first time takes minutes of two free cores.
+const TOOLS_LIMIT: Duration = Duration::from_secs(45 * 60);
 /// Packing or loading all images; a debug engine is some hundred MB.
 const LIMIT: Duration = Duration::from_secs(900);
 
@@ -88,6 +92,14 @@ impl Delivery {
         }
     }
 
+    /// The tools that this way and the S3 server need.
+    pub fn tools(&self) -> &'static [&'static str] {
+        match self {
+            Self::Registry { .. } => &[S3_SERVER, "crane"],
+            Self::LocalNodes | Self::Kind { .. } | Self::K3d { .. } => &[S3_SERVER],
+        }
+    }
+
     /// The name under which the nodes know an image.
     pub fn name_of(&self, image: &Image) -> String {
         match self {
@@ -122,10 +134,10 @@ impl Delivery {
     }
 }
 
-/// Builds the S3 server and the registry's client where they are missing, and says where they are.
-pub async fn tools(places: &Places, progress: &Progress) -> Result<PathBuf> {
+/// Builds tools of `tools/` where they are missing, and says in which folder they are.
+pub async fn tools(places: &Places, names: &[&str], progress: &Progress) -> Result<PathBuf> {
     let build = places.e2e("tools/build");
-    run(&build, Duration::from_secs(45 * 60)).with(progress).await?;
+    run(&build, TOOLS_LIMIT).args(names).with(progress).await?;
     Ok(run(&build, LIMIT).arg("bin").output().await?.trim().into())
 }
 

@@ -74,7 +74,7 @@ impl Cluster {
     /// The S3 server in the cluster, started once for all tests of this process.
     pub(crate) async fn storage(&self) -> Storage {
         static STARTED: OnceCell<()> = OnceCell::const_new();
-        let tools = images::tools(&self.places, &Progress::default())
+        let tools = images::tools(&self.places, &[images::S3_SERVER], &Progress::default())
             .await
             .expect("the S3 server is built");
         STARTED

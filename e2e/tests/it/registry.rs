@@ -33,7 +33,7 @@ async fn images_pushed_to_a_private_registry_run_with_its_pull_secret_and_not_wi
         registry: registry.name(),
         login: Some(registry.login()),
     };
-    let tools = images::tools(&cluster.places, &Progress::default())
+    let tools = images::tools(&cluster.places, &["crane", "registry"], &Progress::default())
         .await
         .expect("crane is built");
     images::deliver(&cluster.places, &delivery, &[image], &tools, &Progress::default())
@@ -162,7 +162,7 @@ impl Registry {
         let trust = cluster.places.cluster_state.join("registries").join(&address);
         std::fs::create_dir_all(&trust).expect("make a folder");
         std::fs::write(trust.join("hosts.toml"), format!("server = \"http://{address}\"\n")).expect("write");
-        let tools = images::tools(&cluster.places, &Progress::default())
+        let tools = images::tools(&cluster.places, &["crane", "registry"], &Progress::default())
             .await
             .expect("the registry is built");
         let process = Command::new(tools.join("registry"))

@@ -45,7 +45,10 @@ impl Engine {
         );
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
-        let running = tokio::spawn(async move { standalone.run(stop).await.expect("the engine runs") });
+        let running = tokio::task::spawn_blocking(move || {
+            let ended = tokio::runtime::Handle::current().block_on(standalone.run(stop));
+            ended.expect("the engine runs");
+        });
         let engine = Self {
             mysql_port,
             http_port,
@@ -100,7 +103,7 @@ impl Engine {
         let mut connection = self.connect().await;
         for statement in statements {
             connection
-                .query_drop(statement)
+                .query_drop(*statement)
                 .await
                 .unwrap_or_else(|error| panic!("{statement}: {error}"));
         }

@@ -166,6 +166,7 @@ fn label(statement: &AdminStatement) -> &'static str {
         AdminStatement::CreateWarehouse { .. } => "create warehouse",
         AdminStatement::AddComputeNode { .. } => "add compute node",
         AdminStatement::DropComputeNode { .. } => "drop compute node",
+        AdminStatement::AddFollower { .. } => "add follower",
         AdminStatement::CreateOperatorAccount { .. } => "create user",
         AdminStatement::GrantOperatorRoles { .. } => "grant",
     }

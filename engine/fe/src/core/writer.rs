@@ -104,9 +104,14 @@ impl EditWriter {
     /// Resolves when the journal has failed.
     pub(super) async fn failed(&self) -> String {
         let mut failure = self.failure.clone();
-        match failure.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            // The thread ended because it was told to.
+        // The value is taken out at once: what `wait_for` lends may not be held across an await.
+        let reason = failure
+            .wait_for(Option::is_some)
+            .await
+            .map(|reason| reason.clone().unwrap_or_default());
+        match reason {
+            Ok(reason) => reason,
+            // The writer has ended without a failure: it never fails any more.
             Err(_) => std::future::pending().await,
         }
     }

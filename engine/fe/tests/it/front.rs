@@ -76,7 +76,7 @@ impl Frontend {
             sole_compute_node: None,
             shutdown: shutdown.clone(),
         };
-        let task = tokio::spawn(run(options));
+        let task = tokio::task::spawn_blocking(move || tokio::runtime::Handle::current().block_on(run(options)));
         Self {
             directory,
             port,

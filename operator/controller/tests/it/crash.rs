@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::api::{Patch, PatchParams};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use springtide_crds::ComputeGroup;
@@ -49,4 +51,36 @@ async fn crashes_at_random_moments_converge() {
         world.settle().await;
         operator.stop().await;
     }
+}
+
+#[tokio::test]
+async fn others_who_write_all_the_time_do_not_keep_it_from_converging() {
+    let world = World::new().await;
+    let operator = world.operator();
+    world.make_cluster("lake").await;
+    world.make_group("etl", "lake", json!({"replicas": 3})).await;
+    let (groups, sets) = (world.api::<ComputeGroup>(), world.api::<StatefulSet>());
+    let others = tokio::spawn(async move {
+        for round in 0_u64.. {
+            let patch = json!({"metadata": {"annotations": {"round": round.to_string()}}});
+            let _absent = groups
+                .patch("etl", &PatchParams::default(), &Patch::Merge(&patch))
+                .await;
+            let _absent = sets
+                .patch("etl-cn", &PatchParams::default(), &Patch::Merge(&patch))
+                .await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    world.group_serves("etl", 3).await;
+    scale(&world, "etl", 1).await;
+    world.group_serves("etl", 1).await;
+    others.abort();
+    world.delete::<ComputeGroup>("etl").await;
+    world
+        .eventually("the group is gone", || async {
+            world.get::<ComputeGroup>("etl").await.is_none().then_some(())
+        })
+        .await;
+    operator.stop().await;
 }

@@ -130,3 +130,35 @@ async fn a_deleted_cluster_leaves_its_accounts_and_volumes_and_takes_them_up_aga
     assert_eq!(password(world.get::<Secret>("lake-admin").await.unwrap()), before);
     operator.stop().await;
 }
+
+#[tokio::test]
+async fn a_frontend_that_hangs_is_told_and_takes_no_compute_away() {
+    let world = World::new().await;
+    let operator = world.operator();
+    world.make_cluster("lake").await;
+    world.make_group("etl", "lake", json!({"replicas": 1})).await;
+    world.group_serves("etl", 1).await;
+    world.frontend.catalog.lock().unwrap().hangs = true;
+    world
+        .merge::<LakeCluster>("lake", json!({"metadata": {"annotations": {"look": "now"}}}))
+        .await;
+    world
+        .eventually("it is said that the frontend does not answer", || async {
+            let status = world.get::<LakeCluster>("lake").await?.status?;
+            let available = status
+                .conditions
+                .into_iter()
+                .find(|condition| condition.type_ == "Available")?;
+            (available.status != "True").then_some(())
+        })
+        .await;
+    assert_eq!(
+        world.wanted("etl").await,
+        Some(1),
+        "an engine that is silent is no reason to take compute away"
+    );
+    world.frontend.catalog.lock().unwrap().hangs = false;
+    world.cluster_is_available("lake").await;
+    world.group_serves("etl", 1).await;
+    operator.stop().await;
+}
