@@ -133,6 +133,14 @@ reasons! {
     ForeignCluster,
     /// The metadata is damaged in a place that cannot be cut off.
     MetadataCorrupt,
+    /// The metadata is gone although the prefix on S3 has the data of this cluster.
+    MetadataLost,
+    /// Another process holds the metadata.
+    MetadataInUse,
+    /// The metadata cannot be read or written at present.
+    MetadataUnavailable,
+    /// Data that the metadata names is not on S3.
+    DataLost,
     /// The metadata was written by a newer engine.
     MetadataTooNew,
     /// A mounted Secret is missing or empty.

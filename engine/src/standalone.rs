@@ -171,13 +171,19 @@ impl Standalone {
             shutdown: shutdown.clone(),
             config,
         };
-        let stop_both = shutdown.clone().drop_guard();
-        let ended = tokio::select! {
-            ended = springtide_fe::run(frontend) => ended.map_err(ProcessError::from),
-            ended = springtide_cn::run(compute) => ended.map_err(ProcessError::from),
+        // Whichever ends takes the other with it, and both are waited for: the journal is closed when this returns.
+        let frontend = async {
+            let ended = springtide_fe::run(frontend).await;
+            shutdown.cancel();
+            ended.map_err(ProcessError::from)
         };
-        drop(stop_both);
-        ended
+        let compute = async {
+            let ended = springtide_cn::run(compute).await;
+            shutdown.cancel();
+            ended.map_err(ProcessError::from)
+        };
+        let (frontend, compute) = tokio::join!(frontend, compute);
+        frontend.and(compute)
     }
 }
 

@@ -11,14 +11,14 @@ use tokio_util::sync::CancellationToken;
 /// Time for the engine to answer its first statement.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// A running engine. Dropping it leaves it to the runtime's end; [`Engine::stop`] ends it as SIGTERM would.
+/// A running engine. Dropping it tells it to end; [`Engine::stop`] waits until it has, too.
 pub(crate) struct Engine {
     pub(crate) mysql_port: u16,
     pub(crate) http_port: u16,
     pub(crate) user: String,
     pub(crate) password: String,
     shutdown: CancellationToken,
-    running: JoinHandle<()>,
+    running: Option<JoinHandle<()>>,
 }
 
 impl Engine {
@@ -55,7 +55,7 @@ impl Engine {
             user,
             password,
             shutdown,
-            running,
+            running: Some(running),
         };
         engine.wait_for_compute().await;
         engine
@@ -131,9 +131,17 @@ impl Engine {
     }
 
     /// Ends the engine and waits for it.
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(mut self) {
         self.shutdown.cancel();
-        self.running.await.expect("the engine ends");
+        let running = self.running.take().expect("an engine is stopped once");
+        running.await.expect("the engine ends");
+    }
+}
+
+/// A test that ends without [`Engine::stop`] must not leave an engine that its runtime waits for.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
     }
 }
 

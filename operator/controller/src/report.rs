@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Mutex, time::Duration};
 use chrono::{DateTime, Utc};
 use kube::Resource;
 use springtide_crds::{ComputeGroupStatus, compute_group::ActiveWindow};
-use springtide_plan::{EventNote, Plan, Severity};
+use springtide_plan::{Action, EventNote, Plan, Severity};
 
 use crate::{
     apply::{ApplyError, status_body},
@@ -34,7 +34,7 @@ where
     Status: serde::Serialize,
 {
     let Plan {
-        actions: _,
+        actions,
         status,
         wait,
         requeue_after,
@@ -56,6 +56,11 @@ where
             context.events.tell(&about, notice).await;
         }
         return Err(error.into());
+    }
+    if actions.contains(&Action::RemoveFinalizer)
+        && let Some(uid) = &object.meta().uid
+    {
+        context.written.forget(uid);
     }
     Ok(Done {
         again_after: requeue_after.clamp(SHORTEST_WAIT, LONGEST_WAIT),

@@ -60,11 +60,11 @@ fn refusal_reason(reason: RefusalReason) -> Reason {
         RefusalReason::StorageUnreachable => Reason::StorageUnreachable,
         RefusalReason::StoreUnsafe => Reason::StoreUnsafe,
         RefusalReason::ForeignCluster => Reason::ForeignCluster,
-        RefusalReason::MetadataCorrupt
-        | RefusalReason::MetadataLost
-        | RefusalReason::MetadataInUse
-        | RefusalReason::MetadataUnavailable
-        | RefusalReason::DataLost => Reason::MetadataCorrupt,
+        RefusalReason::MetadataCorrupt => Reason::MetadataCorrupt,
+        RefusalReason::MetadataLost => Reason::MetadataLost,
+        RefusalReason::MetadataInUse => Reason::MetadataInUse,
+        RefusalReason::MetadataUnavailable => Reason::MetadataUnavailable,
+        RefusalReason::DataLost => Reason::DataLost,
         RefusalReason::MetadataTooNew => Reason::MetadataTooNew,
         RefusalReason::SecretMissing => Reason::SecretMissing,
     }
