@@ -71,7 +71,7 @@ async fn statements_that_cannot_run_say_why() {
         ("INSERT INTO shop.item VALUES (1, 'a', 2, 3)", 1064, "column"),
         ("INSERT INTO shop.item VALUES ('x', 'a', 2)", 1064, "id"),
         ("INSERT INTO shop.item VALUES (NULL, 'a', 2)", 1064, "id"),
-        ("USE nowhere", 1049, "nowhere"),
+        ("USE nowhere", 5501, "nowhere"),
     ] {
         let (found, message) = engine.error(statement).await;
         assert!(message.contains(part), "{statement}: {message}");
