@@ -71,8 +71,6 @@ reasons! {
     DepartmentLimitExceeded,
     /// The namespace belongs to another department.
     NamespaceTaken,
-    /// The namespace belongs to no department, or its department is not set up yet.
-    DepartmentNotFound,
     /// The LakeCluster that a group names does not exist.
     ClusterNotFound,
     /// The LakeCluster that a group names is not accepted or not available yet.
@@ -83,8 +81,6 @@ reasons! {
     SecretNotFound,
     /// A Secret that is named lacks a key, or the key is empty.
     SecretKeyMissing,
-    /// An object of the name that the operator needs exists and belongs to somebody else.
-    NameTaken,
     /// All that was asked for is there.
     AllReady,
     /// Queries are answered.
@@ -133,13 +129,13 @@ reasons! {
     ForeignCluster,
     /// The metadata is damaged in a place that cannot be cut off.
     MetadataCorrupt,
-    /// The metadata is gone although the prefix on S3 has the data of this cluster.
+    /// The prefix on S3 is this cluster's, and its metadata is gone or of an older timeline.
     MetadataLost,
     /// Another process holds the metadata.
     MetadataInUse,
     /// The metadata cannot be read or written at present.
     MetadataUnavailable,
-    /// Data that the metadata names is not on S3.
+    /// The metadata says that the prefix on S3 was claimed, and its `CLUSTER` object is not there.
     DataLost,
     /// The metadata was written by a newer engine.
     MetadataTooNew,
@@ -151,8 +147,6 @@ reasons! {
     Unknown,
     /// A namespace is not there yet.
     NamespaceNotReady,
-    /// The object is being deleted.
-    Deleting,
     /// The department still has clusters, so its namespaces stay guarded.
     ClustersRemain,
 }

@@ -107,7 +107,6 @@ fn severity(finding: &Finding) -> Severity {
             | Reason::Suspended
             | Reason::ClusterNotReady
             | Reason::NamespaceNotReady
-            | Reason::Deleting
     );
     if finding.holds == Some(true) || finding.holds.is_none() || expected {
         Severity::Normal

@@ -26,7 +26,7 @@ mod tests;
 pub fn plan_department(observed: &ObservedDepartment, now: DateTime<Utc>) -> Plan<DepartmentStatus> {
     let metadata = &observed.department.metadata;
     if metadata.deletion_timestamp.is_some() {
-        return plan_deletion(observed);
+        return plan_deletion(observed, now);
     }
     let mut actions = Vec::new();
     let finalizers = metadata.finalizers.as_deref().unwrap_or_default();
@@ -186,7 +186,7 @@ fn desired(observed: &ObservedDepartment, namespace: &str) -> Vec<DesiredObject>
 }
 
 /// Roles, quotas and policies go with their owner. Namespaces stay, unless the policy says otherwise and nothing is in them.
-fn plan_deletion(observed: &ObservedDepartment) -> Plan<DepartmentStatus> {
+fn plan_deletion(observed: &ObservedDepartment, now: DateTime<Utc>) -> Plan<DepartmentStatus> {
     let department = &observed.department;
     let finalizers = department.metadata.finalizers.as_deref().unwrap_or_default();
     let mut plan = Plan {
@@ -200,21 +200,21 @@ fn plan_deletion(observed: &ObservedDepartment) -> Plan<DepartmentStatus> {
         return plan;
     }
     if department.spec.deletion_policy == DeletionPolicy::Delete {
-        let own = observed
+        let own: Vec<(&String, &ObservedNamespace)> = observed
             .namespaces
             .iter()
-            .filter(|(_, namespace)| department_of(namespace) == department.metadata.name.as_deref());
+            .filter(|(_, namespace)| department_of(namespace) == department.metadata.name.as_deref())
+            .collect();
+        let held = own
+            .iter()
+            .find_map(|(name, namespace)| Some((name, namespace.lake_clusters.first()?)));
+        if let Some((name, cluster)) = held {
+            let why = format!(
+                "namespace {name} still holds LakeCluster {cluster}; delete it first, or set deletionPolicy to Retain"
+            );
+            return wait_for_clusters(department, why, plan, now);
+        }
         for (name, namespace) in own {
-            if let Some(cluster) = namespace.lake_clusters.first() {
-                plan.actions.clear();
-                plan.wait = Some(Wait {
-                    why: format!(
-                        "namespace {name} still holds LakeCluster {cluster}; delete it first, or set deletionPolicy to Retain"
-                    ),
-                    until: None,
-                });
-                return plan;
-            }
             // A volume claim may hold metadata that somebody kept on purpose.
             if namespace.volume_claims.is_empty() && namespace.compute_groups.is_empty() && made_by_us(&namespace.body)
             {
@@ -226,6 +226,28 @@ fn plan_deletion(observed: &ObservedDepartment) -> Plan<DepartmentStatus> {
         }
     }
     plan.actions.push(Action::RemoveFinalizer);
+    plan
+}
+
+/// The deletion is held up: nothing is done, and the status says why.
+fn wait_for_clusters(
+    department: &Department,
+    why: String,
+    mut plan: Plan<DepartmentStatus>,
+    now: DateTime<Utc>,
+) -> Plan<DepartmentStatus> {
+    let before = department.status.clone().unwrap_or_default();
+    let finding = Finding::fails(Reason::ClustersRemain, why.clone());
+    let findings = vec![(ConditionType::Available, finding)];
+    let (available, events) = condition::update(&before.conditions, department.metadata.generation, now, findings);
+    let mut status = before;
+    status
+        .conditions
+        .retain(|condition| condition.type_ != ConditionType::Available.as_str());
+    status.conditions.extend(available);
+    plan.status = (department.status.as_ref() != Some(&status)).then_some(status);
+    plan.events = events;
+    plan.wait = Some(Wait { why, until: None });
     plan
 }
 

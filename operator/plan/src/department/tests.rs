@@ -171,6 +171,8 @@ fn a_namespace_that_holds_a_cluster_is_never_deleted() {
     let plan = deletion("Delete", with_cluster);
     assert_eq!(plan.actions, []);
     assert!(plan.wait.unwrap().why.contains("still holds LakeCluster demo"));
+    let available = condition(&plan.status.unwrap().conditions, "Available");
+    assert!(available.starts_with("False ClustersRemain"), "{available}");
     assert_eq!(deletion("Retain", with_cluster).actions, [Action::RemoveFinalizer]);
 }
 
