@@ -34,7 +34,7 @@ demo-down: ## Remove what the demo made
 
 standalone: ## The engine alone on a local folder: no root, no Kubernetes
 	@cargo build --locked --workspace --bins
-	@$(CARGO_TARGET_DIR)/debug/springtide-engine standalone --folder "$(or $(DATA),$(SPRINGTIDE_CACHE)/standalone)"
+	@$(CARGO_TARGET_DIR)/debug/springtide-engine standalone --data "$(or $(DATA),$(SPRINGTIDE_CACHE)/standalone)"
 
 test: ## All tests, from pure to whole cluster, and a summary
 	@e2e/test
