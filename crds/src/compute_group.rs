@@ -79,12 +79,14 @@ use crate::quantity::{Duration, Quantity};
 #[x_kube(validation = ("has(self.warehouse) == has(oldSelf.warehouse) && (!has(self.warehouse) || self.warehouse == oldSelf.warehouse)", "warehouse cannot change: nodes and running sessions are bound to it. Create a second ComputeGroup with the other warehouse and delete this one"))]
 pub struct ComputeGroupSpec {
     /// Name of the LakeCluster in the same namespace. It never changes. Required: compute without a cluster has nothing to compute.
-    #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 40))]
+    #[x_kube(validation = crate::rule::cluster_name())]
     #[x_kube(validation = ("self == oldSelf", "cluster cannot change: the nodes are known to that cluster's frontends. Create a second ComputeGroup for the other cluster and delete this one"))]
     pub cluster: String,
     /// The warehouse that the nodes serve; several groups may serve one. It never changes. StarRocks knows only `default_warehouse`. Unset: the group's name, and `default_warehouse` on StarRocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_-]*$"))]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = crate::rule::warehouse())]
     pub warehouse: Option<String>,
     /// Compute nodes that are wanted when no window says otherwise; people, GitOps and autoscalers write it, the operator never does.
     #[serde(default = "default_replicas")]
@@ -130,22 +132,27 @@ fn default_cache_size() -> Quantity {
 #[x_kube(validation = ("!has(self.leadTime) || has(self.minReplicas)", "leadTime is how long before its start a floor is raised: write it only with minReplicas"))]
 pub struct Schedule {
     /// Name of the window. Required: it is the key of the list.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = crate::rule::window_name())]
     pub name: String,
-    /// When the window opens, as five fields of cron (minute, hour, day of month, month, day of week): `0 8 * * MON-FRI`. Required: a window without a start never opens.
-    #[schemars(length(min = 6, max = 128), regex(pattern = r"^(@[a-z]+|[^ ]+( +[^ ]+){4})$"))]
+    /// When the window opens, as five fields of cron (minute, hour, day of month, month, day of week), `0 8 * * MON-FRI`, or as `@daily` and its kin. Required: a window without a start never opens.
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = crate::rule::cron())]
     pub start: String,
-    /// How long the window stays open, in elapsed time: `8h`. Unset: `until` is set.
+    /// How long the window stays open, in elapsed time, at most 366 days: `8h`. Unset: `until` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Duration")]
+    #[x_kube(validation = crate::rule::span("8784h", "duration is how long the window stays open: write between 1s and 8784h (366 days), for example 8h, or suspend: true to leave the window out"))]
     pub duration: Option<Duration>,
     /// Local time at which the window closes, on the day it opened or the next: `18:00`. Unset: `duration` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 5), regex(pattern = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
+    #[schemars(length(max = 5))]
+    #[x_kube(validation = crate::rule::time_of_day())]
     pub until: Option<String>,
     /// Time zone of `start` and `until`, by its IANA name: `Europe/Berlin`.
     #[serde(default = "default_time_zone")]
-    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z][A-Za-z0-9_+/-]*$"))]
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = crate::rule::time_zone())]
     pub time_zone: String,
     /// Nodes that are wanted at least, from `leadTime` before the start until the end. Unset: no floor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -155,9 +162,10 @@ pub struct Schedule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub max_replicas: Option<i32>,
-    /// How long before the start the floor is raised, so that nodes serve when the window opens: `5m`. Unset: no lead.
+    /// How long before the start the floor is raised, so that nodes serve when the window opens, at most a day: `5m`. Unset: no lead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Duration")]
+    #[x_kube(validation = crate::rule::span("24h", "leadTime is how long before its start a floor is raised: write between 1s and 24h, for example 5m, or leave it out"))]
     pub lead_time: Option<Duration>,
     /// Whether the window is left out for now.
     #[serde(default)]
@@ -174,7 +182,7 @@ fn default_time_zone() -> String {
 pub struct Drain {
     /// How long a node may finish what runs on it, at most `24h`. Statements are limited to the same time.
     #[serde(default = "default_drain_timeout")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')").message("drain.timeout is how long running statements may take to finish: write between 1s and 24h, for example 10m"))]
+    #[x_kube(validation = crate::rule::span("24h", "drain.timeout is how long running statements may take to finish: write between 1s and 24h, for example 10m"))]
     pub timeout: Duration,
 }
 

@@ -111,6 +111,8 @@ reasons! {
     ImagePullFailed,
     /// A volume claim is not bound.
     VolumeNotBound,
+    /// A volume is smaller than what is written, and grows.
+    VolumeGrowing,
     /// The quota of the namespace refuses a pod.
     PodOverQuota,
     /// The API server refused a pod of the StatefulSet.

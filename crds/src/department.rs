@@ -51,6 +51,11 @@ use crate::quantity::Quantity;
         json_path = ".status.computeGroups",
         description = "ComputeGroups in its namespaces"
     ),
+    printcolumn(
+        name = "Accepted", type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Accepted\")].status",
+        description = "Whether the written values are in force"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -83,11 +88,12 @@ pub struct DepartmentSpec {
 }
 
 /// One namespace of a department.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DepartmentNamespace {
     /// Name of the namespace; it is created where it does not exist. Required: it is the key of the list.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = crate::rule::namespace_name())]
     pub name: String,
     /// The most that all pods of the namespace may reserve together. An amount that is not set is not limited.
     #[serde(default)]

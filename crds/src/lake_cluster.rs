@@ -58,6 +58,11 @@ use crate::quantity::Quantity;
         description = "When a window changes the compute next"
     ),
     printcolumn(
+        name = "Accepted", type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Accepted\")].status",
+        description = "Whether the written values are in force"
+    ),
+    printcolumn(
         name = "Engine", type_ = "string", json_path = ".spec.engine.kind", priority = 1,
         description = "Engine flavour"
     ),
@@ -106,14 +111,15 @@ pub struct LakeClusterSpec {
 }
 
 /// An engine flavour and its version.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Engine {
     /// `Bundled` is Springtide's own engine, `StarRocks` is StarRocks in shared-data mode.
     #[serde(default)]
     pub kind: EngineKind,
     /// Version, which is the tag of the default image. Required: a running cluster changes its version only when somebody writes it.
-    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"))]
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = crate::rule::engine_version())]
     pub version: String,
 }
 
@@ -132,21 +138,22 @@ pub enum EngineKind {
 #[x_kube(validation = ("has(self.endpoint) == has(oldSelf.endpoint) && (!has(self.endpoint) || self.endpoint == oldSelf.endpoint)", "storage.endpoint cannot change: another server would be another bucket. Give the old server's name to the new one, or create a second LakeCluster"))]
 pub struct Storage {
     /// Name of the bucket; it must exist. Required: it cannot be guessed.
-    #[schemars(length(min = 3, max = 63), regex(pattern = r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$"))]
+    #[schemars(length(min = 3, max = 63))]
+    #[x_kube(validation = crate::rule::bucket())]
     pub bucket: String,
     /// Prefix of all keys, without a slash at its ends. Required: two clusters never share a prefix.
-    #[schemars(
-        length(min = 1, max = 256),
-        regex(pattern = r"^[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*$")
-    )]
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = crate::rule::prefix())]
     pub prefix: String,
     /// URL of an S3-compatible server. Unset: AWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256), regex(pattern = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?$"))]
+    #[schemars(length(max = 256))]
+    #[x_kube(validation = crate::rule::endpoint())]
     pub endpoint: Option<String>,
     /// Region of the bucket.
     #[serde(default = "default_region")]
-    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9-]+$"))]
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = crate::rule::region())]
     pub region: String,
     /// Whether the bucket stands in the path of a request (`http://server/bucket`) and not in the host name.
     #[serde(default)]
@@ -174,7 +181,7 @@ pub struct StorageCredentials {
 }
 
 /// A Secret of the same namespace that holds an access key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StorageSecretRef {
     /// Name of the Secret. Required: it cannot be guessed.
@@ -182,11 +189,13 @@ pub struct StorageSecretRef {
     pub name: String,
     /// Key of the Secret that holds the access key id.
     #[serde(default = "default_access_key_id_key")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = crate::rule::secret_key())]
     pub access_key_id_key: String,
     /// Key of the Secret that holds the secret access key.
     #[serde(default = "default_secret_access_key_key")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = crate::rule::secret_key())]
     pub secret_access_key_key: String,
 }
 
@@ -245,7 +254,7 @@ impl Default for Frontends {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)", "frontends.metadataVolume.storageClassName cannot change: a bound volume stays in its class"))]
 pub struct MetadataVolume {
-    /// Size of the volume in bytes. It may grow where the storage class allows it.
+    /// Size of the volume in bytes. It may grow where the storage class allows it, and never shrinks.
     #[serde(default = "default_metadata_size")]
     pub size: Quantity,
     /// StorageClass of the volume. Unset: the default class.
@@ -325,21 +334,19 @@ impl ServiceType {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
-    /// Name of a Secret of type `kubernetes.io/tls` with `tls.crt`, `tls.key` and `ca.crt`. Required: a certificate cannot be guessed.
+    /// Name of a Secret of type `kubernetes.io/tls` with `tls.crt` and `tls.key`. Required: a certificate cannot be guessed.
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: String,
 }
 
 /// What the first frontend may do with a prefix that is not empty.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Bootstrap {
     /// `clusterId` of another cluster whose prefix may be taken over. Unset: a prefix that belongs to another cluster is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(max = 36),
-        regex(pattern = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
-    )]
+    #[schemars(length(max = 36))]
+    #[x_kube(validation = crate::rule::cluster_id())]
     pub adopt: Option<String>,
 }
 

@@ -14,6 +14,7 @@ pub mod lake_cluster;
 pub mod pod;
 pub mod quantity;
 pub mod reference;
+mod rule;
 pub mod schema;
 
 pub use crate::compute_group::{ComputeGroup, ComputeGroupSpec, ComputeGroupStatus};

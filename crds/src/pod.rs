@@ -25,8 +25,11 @@ pub struct PodResources {
 }
 
 /// A taint that a pod may live with, as in `pod.spec.tolerations`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("has(self.key) || self.operator == 'Exists'", "a toleration without a key is for every taint: write operator: Exists with it, or write the key"))]
+#[x_kube(validation = ("self.operator != 'Exists' || !has(self.value)", "the operator Exists compares no value: leave value out, or write operator: Equal"))]
+#[x_kube(validation = ("!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')", "tolerationSeconds counts for the effect NoExecute alone: write effect: NoExecute with it, or leave it out"))]
 pub struct Toleration {
     /// Key of the taint. Unset: every key, which needs the operator `Exists`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,7 +44,8 @@ pub struct Toleration {
     pub value: Option<String>,
     /// Effect of the taint that is tolerated: `NoSchedule`, `PreferNoSchedule` or `NoExecute`. Unset: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16), regex(pattern = r"^(NoSchedule|PreferNoSchedule|NoExecute)$"))]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = crate::rule::taint_effect())]
     pub effect: Option<String>,
     /// Seconds that a `NoExecute` taint is tolerated. Unset: for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,9 +114,21 @@ fn map_schema(max_properties: u32, max_length: u32) -> Schema {
     })
 }
 
-/// Labels and node selectors: at most 32, values of at most 63 characters.
+/// Labels and node selectors: at most 32, values of at most 63 characters. Keys have no bound that the API server counts with, so
+/// what they are made of is checked by the operator.
 pub(crate) fn labels_schema(_: &mut SchemaGenerator) -> Schema {
-    map_schema(32, 63)
+    json_schema!({
+        "type": "object",
+        "maxProperties": 32,
+        "additionalProperties": {
+            "type": "string",
+            "maxLength": 63,
+            "x-kubernetes-validations": [{
+                "rule": "self == '' || self.matches('^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$')",
+                "message": "write letters, digits and - _ . with a letter or digit at both ends: that is what the value of a label is made of",
+            }],
+        },
+    })
 }
 
 /// Annotations: at most 32, values of at most 4096 characters.

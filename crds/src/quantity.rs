@@ -15,8 +15,10 @@ pub struct Quantity(pub String);
 
 /// Longest text of a [`Quantity`].
 const QUANTITY_MAX_LENGTH: u32 = 32;
-/// The notations of Kubernetes that make sense for an amount: no sign, no exponent.
-const QUANTITY_PATTERN: &str = r"^[0-9]+(\.[0-9]{1,3})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$";
+/// An amount is no negative one. The rule is cheap even where the API server counts with the longest text that a request may have.
+const QUANTITY_RULE: &str = "type(self) == int ? self >= 0 : isQuantity(self) && !self.startsWith('-')";
+const QUANTITY_MESSAGE: &str =
+    "write an amount as Kubernetes has it, not a negative one: 500m or 2 of CPU, 512Mi or 16Gi of memory or storage";
 
 impl Quantity {
     /// Wraps a text; whether it is an amount is decided where it is validated.
@@ -55,8 +57,7 @@ impl JsonSchema for Quantity {
         json_schema!({
             "x-kubernetes-int-or-string": true,
             "maxLength": QUANTITY_MAX_LENGTH,
-            "minimum": 0,
-            "pattern": QUANTITY_PATTERN,
+            "x-kubernetes-validations": [{"rule": QUANTITY_RULE, "message": QUANTITY_MESSAGE}],
         })
     }
 }
@@ -69,7 +70,9 @@ pub struct Duration(pub String);
 /// Longest text of a [`Duration`].
 const DURATION_MAX_LENGTH: u32 = 16;
 /// At least one part, each part at most once, in falling order.
-const DURATION_PATTERN: &str = r"^([0-9]{1,4}h)?([0-9]{1,4}m)?([0-9]{1,5}s)?$";
+pub(crate) const DURATION_PATTERN: &str = "^([0-9]{1,4}h)?([0-9]{1,4}m)?([0-9]{1,5}s)?$";
+const DURATION_MESSAGE: &str =
+    "write hours, minutes and seconds as whole numbers, the largest first, for example 90s, 10m or 8h30m";
 
 impl Duration {
     /// Wraps a text; whether it is a span of time is decided where it is validated.
@@ -94,7 +97,7 @@ impl JsonSchema for Duration {
             "type": "string",
             "minLength": 2,
             "maxLength": DURATION_MAX_LENGTH,
-            "pattern": DURATION_PATTERN,
+            "x-kubernetes-validations": [{"rule": format!("self.matches('{DURATION_PATTERN}')"), "message": DURATION_MESSAGE}],
         })
     }
 }

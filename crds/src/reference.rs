@@ -140,7 +140,8 @@ fn fields(page: &mut String, schema: &Value, path: &str) {
             format!("`{full}`")
         };
         let mut meaning = text(field, "description").to_owned();
-        for rule in rules(field) {
+        let of_items = [&field["items"], &field["additionalProperties"]];
+        for rule in [field].into_iter().chain(of_items).flat_map(rules) {
             let _ = write!(meaning, " The API server says: “{rule}.”");
         }
         let cells =

@@ -19,44 +19,51 @@ app.kubernetes.io/component: operator
 {{- with $root.Values.imageRegistry }}{{ . }}/{{ end }}{{ $image.repository }}:{{ $image.tag | default $root.Chart.AppVersion }}
 {{- end }}
 
-{{/* What the operator may do in a namespace that holds clusters. Secrets: never listed, only read and written by name. */}}
+{{/*
+What the operator may do in a namespace that holds clusters, and no more: the controller's tests run under these rules and compare
+them with what was used. Secrets are never listed and never changed; pods are never touched; claims only grow.
+*/}}
 {{- define "springtide.namespacedRules" -}}
 - apiGroups: [springtide.dev]
   resources: [lakeclusters, computegroups]
   verbs: [get, list, watch, patch]
 - apiGroups: [springtide.dev]
   resources: [lakeclusters/status, computegroups/status]
-  verbs: [get, patch]
+  verbs: [patch]
+# Where owner references are enforced, who sets one must be allowed this.
 - apiGroups: [springtide.dev]
   resources: [lakeclusters/finalizers, computegroups/finalizers]
   verbs: [update]
 - apiGroups: [""]
   resources: [configmaps, services, serviceaccounts]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, create, patch, delete]
+  verbs: [get, create, delete]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, delete]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
-  verbs: [get, list, watch, patch, delete]
+  verbs: [list, watch, patch]
 - apiGroups: [""]
   resources: [resourcequotas]
-  verbs: [get, list, watch]
-- apiGroups: ["", events.k8s.io]
+  verbs: [list, watch]
+- apiGroups: [""]
   resources: [events]
-  verbs: [get, list, watch, create, patch]
+  verbs: [list]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
 - apiGroups: [apps]
   resources: [statefulsets]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [list, watch, create, patch, delete]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [list, watch, create, patch, delete]
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [list, watch, create, patch, delete]
 {{- end }}
 
 {{- define "springtide.pullSecretNames" -}}

@@ -38,6 +38,10 @@ fn the_reference_has_every_reason_and_message() {
     }
     assert!(page.contains("| **`cluster`** | string |"), "{page}");
     assert!(page.contains("cluster cannot change: the nodes are known to that cluster's frontends"));
+    assert!(
+        page.contains("minReplicas is above maxReplicas: lower minReplicas"),
+        "rules of a list's items are in it"
+    );
 }
 
 #[test]

@@ -319,7 +319,13 @@ fn report(
 ) -> Plan<ComputeGroupStatus> {
     let group = &observed.group;
     let before = group.status.clone().unwrap_or_default();
-    let health = health::assess(observed, scale, obstacle, now);
+    let mut health = health::assess(observed, scale, obstacle, now);
+    if let Some(conflict) = &scale.evaluation.conflict {
+        health.ready.message.push_str(&format!(
+            "; the minReplicas of window {} are above the maxReplicas of window {}, and the minimum counts",
+            conflict.floor_window, conflict.ceiling_window
+        ));
+    }
     let findings = vec![
         (ConditionType::Accepted, in_force.finding()),
         (ConditionType::Available, health.available),

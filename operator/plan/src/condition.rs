@@ -107,6 +107,7 @@ fn severity(finding: &Finding) -> Severity {
             | Reason::Suspended
             | Reason::ClusterNotReady
             | Reason::NamespaceNotReady
+            | Reason::VolumeGrowing
     );
     if finding.holds == Some(true) || finding.holds.is_none() || expected {
         Severity::Normal

@@ -326,13 +326,12 @@ fn namespace_status(observed: &ObservedDepartment, name: &str) -> DepartmentName
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     let namespace = observed.namespaces.get(name);
     let is_own = namespace.and_then(department_of) == observed.department.metadata.name.as_deref();
-    let has_limits = observed
-        .live
-        .get(&ObjectKey::namespaced(ObjectKind::LimitRange, name, limit_range::NAME))
-        .is_some();
+    let has_all = desired(observed, name)
+        .iter()
+        .all(|object| observed.live.get(&object.key).is_some());
     DepartmentNamespaceStatus {
         name: name.to_owned(),
-        ready: namespace.is_some() && is_own && has_limits,
+        ready: namespace.is_some() && is_own && has_all,
         lake_clusters: number(namespace.map_or(0, |namespace| namespace.lake_clusters.len())),
         compute_groups: number(namespace.map_or(0, |namespace| namespace.compute_groups.len())),
     }

@@ -355,6 +355,15 @@ pub(crate) fn unbound_claim(name: &str, created: &str, class: Option<&str>) -> P
     .unwrap()
 }
 
+pub(crate) fn bound_claim(name: &str, requested: &str, capacity: &str) -> PersistentVolumeClaim {
+    serde_json::from_value(json!({
+        "metadata": {"name": name, "namespace": "retail", "creationTimestamp": "2026-11-01T00:00:00Z"},
+        "spec": {"resources": {"requests": {"storage": requested}}},
+        "status": {"phase": "Bound", "capacity": {"storage": capacity}},
+    }))
+    .unwrap()
+}
+
 pub(crate) fn event(kind: &str, name: &str, reason: &str, message: &str) -> Event {
     serde_json::from_value(json!({
         "metadata": {"name": "e", "namespace": "retail"},

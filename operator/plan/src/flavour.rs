@@ -51,6 +51,9 @@ pub trait Flavour: Debug + Sync {
         compute: &BTreeMap<String, String>,
     ) -> Result<(), ConfigError>;
 
+    /// The smallest volume for metadata on which a frontend starts, if there is such a thing.
+    fn smallest_metadata_volume(&self) -> Option<&'static str>;
+
     /// Files that frontends read, by name.
     fn frontend_files(&self, cluster: &ClusterShape) -> BTreeMap<String, String>;
 

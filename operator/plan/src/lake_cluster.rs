@@ -20,6 +20,7 @@ mod service_account;
 mod services;
 mod shape;
 mod stateful_set;
+mod volume_claims;
 
 pub(crate) use health::is_rolling;
 pub(crate) use services::service_port;
@@ -70,6 +71,8 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
                 metadata.uid.as_deref(),
             ));
             actions.extend(members::statements(observed, shape));
+            // Last, since a storage class may refuse it for good.
+            actions.extend(volume_claims::growth(observed, shape));
             health::assess(observed, shape, now)
         }
         None => health::Health::not_accepted(),
@@ -89,6 +92,7 @@ impl InForce {
         let cluster = &observed.cluster;
         let written = ClusterShape::new(cluster, &cluster.spec, &observed.settings).and_then(|shape| {
             shape::check_secrets(&shape, &observed.secrets)?;
+            volume_claims::check(observed, &shape)?;
             Ok(shape)
         });
         match written {

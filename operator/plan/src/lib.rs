@@ -18,6 +18,7 @@ mod condition;
 pub mod department;
 mod finish;
 pub mod flavour;
+mod labels;
 pub mod lake_cluster;
 pub mod names;
 pub mod object;

@@ -12,6 +12,7 @@ use springtide_schedule::Window;
 use super::schedule;
 use crate::finish::Rejection;
 use crate::flavour::{DEFAULT_WAREHOUSE, flavour};
+use crate::labels::check_keys;
 use crate::lake_cluster::ClusterShape;
 use crate::observed::ObservedComputeGroup;
 use crate::settings::Settings;
@@ -66,6 +67,8 @@ impl GroupShape {
                 format!("{} is not between 1s and 24h; write for example 10m", drain.timeout),
             ));
         }
+        check_keys("labels", labels.keys())?;
+        check_keys("placement.nodeSelector", placement.node_selector.keys())?;
         let highest_floor = schedules
             .iter()
             .filter(|schedule| !schedule.suspend)

@@ -213,6 +213,57 @@ fn a_window_raises_compute_and_lets_it_go() {
 }
 
 #[test]
+fn a_floor_above_a_ceiling_wins_and_is_told() {
+    let fixture = group("etl")
+        .window("month-end", "0 11 * * *", Some(4), None)
+        .window("thrift", "0 11 * * *", None, Some(2))
+        .pods(0..4)
+        .nodes(0..4)
+        .settled();
+    let status = fixture.0.group.status.clone().unwrap();
+    assert_eq!(
+        (status.floor, status.ceiling, status.wanted_replicas),
+        (Some(4), Some(2), Some(4))
+    );
+    let ready = condition(&status.conditions, "Ready");
+    assert!(
+        ready.ends_with(
+            "the minReplicas of window month-end are above the maxReplicas of window thrift, and the minimum counts"
+        ),
+        "{ready}"
+    );
+    assert_eq!(fixture.plan().status, None);
+}
+
+#[test]
+fn every_word_for_a_start_that_the_api_takes_is_understood() {
+    for word in [
+        "@yearly",
+        "@annually",
+        "@monthly",
+        "@weekly",
+        "@daily",
+        "@midnight",
+        "@hourly",
+    ] {
+        let message = accepted(&group("etl").window("w", word, Some(1), None));
+        assert!(message.starts_with("True Valid"), "{word}: {message}");
+    }
+}
+
+#[test]
+fn labels_that_kubernetes_refuses_are_named() {
+    let fixture = group("etl").with(|observed| {
+        observed.group.spec.placement.node_selector = [("a/b/c".to_owned(), "x".to_owned())].into();
+    });
+    let message = accepted(&fixture);
+    assert!(
+        message.starts_with("False InvalidField: placement.nodeSelector: \"a/b/c\" is not a key"),
+        "{message}"
+    );
+}
+
+#[test]
 fn the_next_look_is_at_the_next_edge() {
     let fixture = group("etl")
         .pods([0])

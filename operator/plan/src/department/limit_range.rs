@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use crate::names::Owner;
 
 /// Name of the object in every namespace.
-pub(super) const NAME: &str = "springtide-department";
+const NAME: &str = "springtide-department";
 
 pub(super) fn build(owner: &Owner) -> LimitRange {
     let amounts = |cpu: Option<&str>, memory: &str| -> BTreeMap<String, Quantity> {

@@ -81,6 +81,24 @@ fn an_idle_department_has_an_empty_plan() {
 }
 
 #[test]
+fn a_department_is_ready_only_with_everything_it_is_to_have() {
+    for kind in [
+        ObjectKind::RoleBinding,
+        ObjectKind::ResourceQuota,
+        ObjectKind::LimitRange,
+        ObjectKind::NetworkPolicy,
+    ] {
+        let mut lacks = settled(retail());
+        let live = std::mem::take(&mut lacks.live);
+        for (key, body) in live.iter().filter(|(key, _)| key.kind != kind) {
+            lacks.live.insert(key.kind, body.clone());
+        }
+        let status = plan_department(&lacks, noon()).status.unwrap();
+        assert!(!status.namespaces[0].ready, "{kind:?}");
+    }
+}
+
+#[test]
 fn namespaces_have_no_owner() {
     let plan = plan_department(&retail(), noon());
     assert_eq!(

@@ -76,6 +76,10 @@ impl Flavour for Bundled {
         Ok(())
     }
 
+    fn smallest_metadata_volume(&self) -> Option<&'static str> {
+        None
+    }
+
     fn frontend_files(&self, cluster: &ClusterShape) -> BTreeMap<String, String> {
         files(&engine_config(cluster))
     }

@@ -119,6 +119,11 @@ impl Flavour for StarRocks {
         Ok(())
     }
 
+    fn smallest_metadata_volume(&self) -> Option<&'static str> {
+        // 5 GB must be free, and a file system takes a part of the volume.
+        Some("6Gi")
+    }
+
     fn frontend_files(&self, cluster: &ClusterShape) -> BTreeMap<String, String> {
         BTreeMap::from([
             (FE_CONF.to_owned(), fe_conf(cluster)),

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use springtide_crds::Reason;
 
-use super::ClusterShape;
+use super::{ClusterShape, volume_claims};
 use crate::condition::Finding;
 use crate::names;
 use crate::object::ObjectKind;
@@ -128,6 +128,9 @@ fn ready(
             Reason::FrontendStarting,
             "frontends are being replaced by those of a new revision",
         );
+    }
+    if let Some(growing) = volume_claims::growing(observed, shape) {
+        return growing;
     }
     if shape.suspend {
         return Finding::holds(Reason::Suspended, "the cluster is suspended: its compute is at zero");

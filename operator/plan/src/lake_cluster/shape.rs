@@ -9,6 +9,7 @@ use springtide_crds::{LakeCluster, LakeClusterSpec, Quantity, Reason};
 
 use crate::finish::Rejection;
 use crate::flavour::flavour;
+use crate::labels;
 use crate::names;
 use crate::observed::SecretFacts;
 use crate::settings::Settings;
@@ -85,6 +86,8 @@ impl ClusterShape {
             check_resources("computeTemplate.resources", resources)?;
         }
         positive("frontends.metadataVolume.size", &frontends.metadata_volume.size)?;
+        check_metadata_size(spec)?;
+        check_keys(spec)?;
         let compute_image = compute_template.image.as_ref().or(image.as_ref()).cloned();
         let mut pull_secrets = image_pull_secrets.clone();
         pull_secrets.extend(settings.image_pull_secrets.iter().cloned());
@@ -181,6 +184,32 @@ fn check_frontends(spec: &LakeClusterSpec) -> Result<(), Rejection> {
         ));
     }
     Ok(())
+}
+
+/// An engine that refuses to start on a small volume is better told so before there is one.
+fn check_metadata_size(spec: &LakeClusterSpec) -> Result<(), Rejection> {
+    let size = &spec.frontends.metadata_volume.size;
+    let Some(least) = flavour(spec.engine.kind).smallest_metadata_volume() else {
+        return Ok(());
+    };
+    if units::amount_milli(&size.0).ok() < units::amount_milli(least).ok() {
+        return Err(Rejection::field(
+            "frontends.metadataVolume.size",
+            format!(
+                "{size} is too little for {:?}, which does not start with less than 5 GB free; write {least} or more",
+                spec.engine.kind
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn check_keys(spec: &LakeClusterSpec) -> Result<(), Rejection> {
+    let pods = &spec.compute_template.pod_template;
+    labels::check_keys("computeTemplate.podTemplate.labels", pods.labels.keys())?;
+    labels::check_keys("computeTemplate.podTemplate.annotations", pods.annotations.keys())?;
+    labels::check_keys("computeTemplate.podTemplate.nodeSelector", pods.node_selector.keys())?;
+    labels::check_keys("service.annotations", spec.service.annotations.keys())
 }
 
 /// Checks that both amounts can be read and are not zero.

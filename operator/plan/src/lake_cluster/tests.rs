@@ -3,7 +3,7 @@ use springtide_crds::ComputeGroup;
 
 use super::*;
 use crate::fixture::{
-    applied, at, cluster, condition, event, facts, failing_pod, noon, ready_pod, statements, unbound_claim,
+    applied, at, bound_claim, cluster, condition, event, facts, failing_pod, noon, ready_pod, statements, unbound_claim,
 };
 use crate::observed::SqlAnswer;
 
@@ -312,6 +312,65 @@ fn a_volume_that_cannot_bind_is_named_after_a_while() {
     );
     let found = trouble(pending("2026-11-23T11:59:55Z"));
     assert!(found.starts_with("False FrontendStarting"), "{found}");
+}
+
+#[test]
+fn a_volume_grows_with_what_is_written_and_never_shrinks() {
+    let of_size = |written: &str, requested: &str, capacity: &str| {
+        cluster("demo").secrets().serving().settled().with(|observed| {
+            observed.cluster.spec.frontends.metadata_volume.size = springtide_crds::Quantity::new(written);
+            observed.volume_claims = vec![
+                bound_claim("meta-demo-fe-0", requested, capacity),
+                bound_claim("meta-demo-fe-keep", "1Gi", "1Gi"),
+            ];
+        })
+    };
+    let grows = of_size("20Gi", "10Gi", "10Gi").plan();
+    let objects = applied(&grows);
+    let claim = &objects["PersistentVolumeClaim retail/meta-demo-fe-0"];
+    assert_eq!(objects.len(), 1, "{objects:#?}");
+    assert_eq!(claim["spec"], json!({"resources": {"requests": {"storage": "20Gi"}}}));
+    let asked = of_size("20Gi", "20Gi", "10Gi").plan();
+    assert_eq!(asked.actions, []);
+    let ready = condition(&asked.status.unwrap().conditions, "Ready");
+    assert!(
+        ready.starts_with("False VolumeGrowing: the volume of claim meta-demo-fe-0 has 10Gi and is to have 20Gi"),
+        "{ready}"
+    );
+    let grown = of_size("20480Mi", "20Gi", "20Gi").settled().plan();
+    assert_eq!((grown.actions, grown.status), (vec![], None));
+    let shrinks = of_size("5Gi", "10Gi", "10Gi");
+    assert_eq!(shrinks.plan().actions, []);
+    let accepted = check(&shrinks, "Accepted");
+    assert!(
+        accepted.starts_with("False InvalidField: frontends.metadataVolume.size: 5Gi is less than the 10Gi of volume"),
+        "{accepted}"
+    );
+}
+
+#[test]
+fn a_volume_on_which_the_engine_does_not_start_is_refused() {
+    let small = |fixture: crate::fixture::ClusterFixture| {
+        fixture.with(|observed| {
+            observed.cluster.spec.frontends.metadata_volume.size = springtide_crds::Quantity::new("2Gi");
+        })
+    };
+    let accepted = check(&small(cluster("demo").starrocks()), "Accepted");
+    assert!(accepted.contains("2Gi is too little for StarRocks"), "{accepted}");
+    assert!(check(&small(cluster("demo")), "Accepted").starts_with("True Valid"));
+}
+
+#[test]
+fn keys_that_kubernetes_refuses_are_named() {
+    let fixture = cluster("demo").with(|observed| {
+        let labels = &mut observed.cluster.spec.compute_template.pod_template.labels;
+        labels.insert("no key".to_owned(), "x".to_owned());
+    });
+    let accepted = check(&fixture, "Accepted");
+    assert!(
+        accepted.starts_with("False InvalidField: computeTemplate.podTemplate.labels: \"no key\" is not a key"),
+        "{accepted}"
+    );
 }
 
 #[test]

@@ -1,0 +1,126 @@
+//! The volume claims of frontends. The StatefulSet makes them from a template that can never change; what they ask for may grow.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use springtide_crds::Reason;
+
+use super::ClusterShape;
+use crate::action::Action;
+use crate::condition::Finding;
+use crate::finish::Rejection;
+use crate::names;
+use crate::object::{DesiredObject, ObjectKind};
+use crate::observed::ObservedLakeCluster;
+use crate::units;
+
+/// Refuses a size below that of a claim that exists.
+pub(super) fn check(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Result<(), Rejection> {
+    let wanted = units::amount_milli(&shape.metadata_size.0).ok();
+    let larger = claims(observed, shape).find(|claim| wanted < requested(claim).and_then(milli));
+    match larger {
+        None => Ok(()),
+        Some(claim) => {
+            let size = requested(claim).map_or("", |size| size.0.as_str());
+            Err(Rejection::field(
+                "frontends.metadataVolume.size",
+                format!(
+                    "{} is less than the {size} of volume claim {}, and a volume never shrinks; write {size} or more",
+                    shape.metadata_size,
+                    name(claim)
+                ),
+            ))
+        }
+    }
+}
+
+/// Asks for the written size where a bound claim asks for less. A claim that is not bound cannot be changed.
+pub(super) fn growth(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Vec<Action> {
+    claims(observed, shape)
+        .filter(|claim| is_bound(claim) && requested(claim).is_some_and(|size| is_less(size, shape)))
+        .map(|claim| {
+            let grown = PersistentVolumeClaim {
+                metadata: ObjectMeta {
+                    name: claim.metadata.name.clone(),
+                    namespace: Some(shape.namespace.clone()),
+                    ..ObjectMeta::default()
+                },
+                spec: Some(PersistentVolumeClaimSpec {
+                    resources: Some(VolumeResourceRequirements {
+                        requests: Some(BTreeMap::from([(
+                            "storage".to_owned(),
+                            Quantity(shape.metadata_size.0.clone()),
+                        )])),
+                        ..VolumeResourceRequirements::default()
+                    }),
+                    ..PersistentVolumeClaimSpec::default()
+                }),
+                ..PersistentVolumeClaim::default()
+            };
+            Action::Apply(Box::new(DesiredObject::new(ObjectKind::PersistentVolumeClaim, &grown)))
+        })
+        .collect()
+}
+
+/// A volume that is smaller than what is written.
+pub(super) fn growing(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Option<Finding> {
+    claims(observed, shape).find_map(|claim| {
+        let capacity = claim.status.as_ref()?.capacity.as_ref()?.get("storage")?;
+        is_less(capacity, shape).then(|| {
+            Finding::fails(
+                Reason::VolumeGrowing,
+                format!(
+                    "the volume of claim {} has {} and is to have {}; its storage class must allow expansion",
+                    name(claim),
+                    capacity.0,
+                    shape.metadata_size
+                ),
+            )
+        })
+    })
+}
+
+/// The claims of the frontends' metadata, and no others that carry the cluster's label.
+fn claims<'a>(
+    observed: &'a ObservedLakeCluster,
+    shape: &ClusterShape,
+) -> impl Iterator<Item = &'a PersistentVolumeClaim> + use<'a> {
+    let prefix = format!("{}-{}", names::METADATA_VOLUME, names::frontends(&shape.name));
+    observed
+        .volume_claims
+        .iter()
+        .filter(move |claim| names::ordinal(name(claim), &prefix).is_some())
+        .filter(|claim| claim.metadata.deletion_timestamp.is_none())
+}
+
+fn name(claim: &PersistentVolumeClaim) -> &str {
+    claim.metadata.name.as_deref().unwrap_or_default()
+}
+
+fn is_bound(claim: &PersistentVolumeClaim) -> bool {
+    claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound")
+}
+
+fn requested(claim: &PersistentVolumeClaim) -> Option<&Quantity> {
+    claim
+        .spec
+        .as_ref()?
+        .resources
+        .as_ref()?
+        .requests
+        .as_ref()?
+        .get("storage")
+}
+
+fn milli(size: &Quantity) -> Option<u64> {
+    units::amount_milli(&size.0).ok()
+}
+
+fn is_less(size: &Quantity, shape: &ClusterShape) -> bool {
+    match (milli(size), units::amount_milli(&shape.metadata_size.0)) {
+        (Some(size), Ok(wanted)) => size < wanted,
+        _ => false,
+    }
+}
