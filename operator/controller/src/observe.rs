@@ -162,7 +162,7 @@ pub(crate) async fn lake_cluster(
             .filter(|claim| claim.labels().get(names::CLUSTER_LABEL) == Some(&name))
             .collect(),
         pods: pods.iter().map(|pod| Pod::clone(pod)).collect(),
-        secrets: secrets.facts(),
+        secrets: secrets.facts(&name),
         cluster: Arc::unwrap_or_clone(cluster),
         live,
         events,
@@ -206,7 +206,7 @@ pub(crate) async fn compute_group(
             .filter_map(|body| serde_json::from_value::<ResourceQuota>(body).ok())
             .collect(),
         drain_key: secrets.drain_key(&group.spec.cluster),
-        secrets: secrets.facts(),
+        secrets: secrets.facts(&group.spec.cluster),
         cluster: cluster.map(Arc::unwrap_or_clone),
         group: Arc::unwrap_or_clone(group),
         pods: pods.iter().map(|pod| Pod::clone(pod)).collect(),

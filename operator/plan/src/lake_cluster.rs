@@ -64,15 +64,20 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
     let in_force = InForce::decide(observed);
     let trouble = match &in_force.shape {
         Some(shape) => {
-            actions.extend(missing_secrets(observed, shape));
-            actions.extend(finish::writes(
-                desired(observed, shape),
-                &observed.live,
-                metadata.uid.as_deref(),
-            ));
-            actions.extend(members::statements(observed, shape));
-            // Last, since a storage class may refuse it for good.
-            actions.extend(volume_claims::growth(observed, shape));
+            let missing = missing_secrets(observed, shape);
+            if missing.is_empty() {
+                actions.extend(finish::writes(
+                    desired(observed, shape),
+                    &observed.live,
+                    metadata.uid.as_deref(),
+                ));
+                actions.extend(members::statements(observed, shape));
+                // Last, since a storage class may refuse it for good.
+                actions.extend(volume_claims::growth(observed, shape));
+            } else {
+                // Alone, and the rest next time: pods carry a hash of Secrets that is keyed with one of these.
+                actions.extend(missing);
+            }
             health::assess(observed, shape, now)
         }
         None => health::Health::not_accepted(),

@@ -96,7 +96,8 @@ pub struct ObservedComputeGroup {
 pub struct SecretFacts {
     /// Keys whose value is not empty.
     pub keys: BTreeSet<String>,
-    /// A hash over keys and values, so that a change can be seen.
+    /// A hash over keys and values, so that a change can be seen. It ends up in pods, which more people may read than Secrets, so
+    /// it is keyed with the cluster's token: nobody can try values against it.
     pub hash: String,
 }
 

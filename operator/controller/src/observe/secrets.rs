@@ -67,11 +67,13 @@ pub(crate) async fn of_cluster(context: &Context, cluster: &LakeCluster) -> Resu
 }
 
 impl SecretValues {
-    /// What a plan may know.
-    pub(crate) fn facts(&self) -> BTreeMap<String, SecretFacts> {
+    /// What a plan may know of the Secrets of `cluster`.
+    pub(crate) fn facts(&self, cluster: &str) -> BTreeMap<String, SecretFacts> {
+        let token = self.text(&names::internal_secret(cluster), paths::TOKEN_FILE);
+        let token = token.unwrap_or_default();
         self.values
             .iter()
-            .map(|(name, data)| (name.clone(), facts(data)))
+            .map(|(name, data)| (name.clone(), facts(data, &token)))
             .collect()
     }
 
@@ -96,8 +98,11 @@ impl SecretValues {
     }
 }
 
-fn facts(data: &BTreeMap<String, Vec<u8>>) -> SecretFacts {
+/// The hash is keyed with the cluster's token: whoever reads it in a pod cannot try values against it.
+fn facts(data: &BTreeMap<String, Vec<u8>>, token: &str) -> SecretFacts {
     let mut hash = Sha256::new();
+    hash.update((token.len() as u64).to_be_bytes());
+    hash.update(token);
     for (key, value) in data {
         // Lengths keep apart what would run together: {"a": "bc"} and {"ab": "c"}.
         hash.update((key.len() as u64).to_be_bytes());

@@ -1,6 +1,8 @@
 //! A real API server, a frontend that speaks the real protocol, and the parts of Kubernetes that are played.
 
 pub(crate) mod api_server;
+pub(crate) mod charts;
 pub(crate) mod frontend;
 pub(crate) mod kubelet;
+pub(crate) mod rights;
 pub(crate) mod world;

@@ -37,7 +37,14 @@ async fn frontends_come_before_compute() {
     world.release("lake-fe-");
     world.cluster_is_available("lake").await;
     world.group_serves("etl", 1).await;
-    assert_eq!(world.frontend.changes().len(), 1, "{:?}", world.frontend.changes());
+    let node = format!("etl-cn-0.etl-cn.{}.svc:9050", world.namespace);
+    assert_eq!(
+        world.frontend.changes(),
+        [
+            "CREATE WAREHOUSE IF NOT EXISTS etl".to_owned(),
+            format!("ALTER SYSTEM ADD COMPUTE NODE '{node}' INTO WAREHOUSE etl"),
+        ]
+    );
     operator.stop().await;
 }
 

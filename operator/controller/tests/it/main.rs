@@ -2,10 +2,15 @@
 
 mod harness;
 
+mod api;
+mod bad_input;
 mod crash;
 mod departments;
 mod finalizers;
 mod idle;
 mod leadership;
 mod lifecycle;
+mod manifests;
+mod process;
+mod rights;
 mod windows;

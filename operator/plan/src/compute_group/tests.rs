@@ -79,6 +79,8 @@ fn the_grace_period_follows_from_the_drain() {
         .as_str()
         .unwrap();
     assert!(config.contains("\"drainTimeoutS\": 3600"), "{config}");
+    // 85 % of the ten gibibytes that the volume may take.
+    assert!(config.contains("\"localLimitBytes\": 9126805470"), "{config}");
 }
 
 #[test]

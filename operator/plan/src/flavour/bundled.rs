@@ -22,6 +22,7 @@ use crate::lake_cluster::ClusterShape;
 use crate::names;
 use crate::settings::Settings;
 use crate::sql::AdminStatement;
+use crate::units;
 
 /// User and group of the image.
 const USER: i64 = 10001;
@@ -29,6 +30,8 @@ const USER: i64 = 10001;
 const CONFIG_FILE: &str = "engine.json";
 /// Seconds that a starting process may take; replaying a long journal takes most.
 const STARTUP_S: i32 = 600;
+/// Part of the local volume that the engine uses; the rest is for what it cannot count.
+const LOCAL_PERCENT: u64 = 85;
 /// Settings of [`ComputeConfig`] that the operator derives from the ComputeGroup.
 const RESERVED_COMPUTE: &[(&str, &str)] = &[
     ("drainTimeoutS", "drain.timeout of the ComputeGroup"),
@@ -81,12 +84,18 @@ impl Flavour for Bundled {
     }
 
     fn frontend_files(&self, cluster: &ClusterShape) -> BTreeMap<String, String> {
-        files(&engine_config(cluster))
+        let mut config = engine_config(cluster);
+        // A frontend does not read it, and must not roll because it changes.
+        config.compute = ComputeConfig::default();
+        files(&config)
     }
 
     fn compute_files(&self, compute: &ComputeShape) -> BTreeMap<String, String> {
         let mut config = engine_config(&compute.cluster);
+        // The same the other way round.
+        config.frontend = FrontendConfig::default();
         config.compute.drain_timeout_s = compute.drain_timeout.as_secs();
+        config.compute.local_limit_bytes = local_limit_bytes(compute);
         files(&config)
     }
 
@@ -202,7 +211,13 @@ impl Flavour for Bundled {
     }
 }
 
-/// The engine's configuration for a cluster, with the defaults of its compute nodes.
+/// What the engine may use of its local volume: past the volume's limit the kubelet ends the pod, and what the file system says is
+/// free is the whole disk of the machine.
+fn local_limit_bytes(compute: &ComputeShape) -> u64 {
+    units::bytes(&compute.cache_size).unwrap_or_default() / 100 * LOCAL_PERCENT
+}
+
+/// The engine's configuration for a cluster, with the settings of both its frontends and its compute nodes.
 fn engine_config(cluster: &ClusterShape) -> EngineConfig {
     EngineConfig {
         format_version: FORMAT_VERSION,

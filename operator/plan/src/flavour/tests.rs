@@ -49,6 +49,20 @@ fn the_engines_configuration_is_read_by_the_engine() {
 }
 
 #[test]
+fn what_the_other_side_reads_rolls_nobody() {
+    let mut cluster = shape("Bundled");
+    let before = Bundled.frontend_files(&cluster);
+    cluster
+        .compute_config
+        .insert("memoryLimitBytes".to_owned(), "1000000".to_owned());
+    assert_eq!(Bundled.frontend_files(&cluster), before);
+    cluster
+        .frontend_config
+        .insert("queryTimeoutS".to_owned(), "900".to_owned());
+    assert_ne!(Bundled.frontend_files(&cluster), before);
+}
+
+#[test]
 fn a_compute_node_holds_no_account() {
     for fixture in [
         group_of("etl", cluster("demo")),

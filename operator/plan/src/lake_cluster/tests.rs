@@ -15,12 +15,12 @@ fn check(fixture: &crate::fixture::ClusterFixture, type_: &str) -> String {
 
 #[test]
 fn bundled_objects() {
-    insta::assert_yaml_snapshot!("bundled", applied(&cluster("demo").plan()));
+    insta::assert_yaml_snapshot!("bundled", applied(&cluster("demo").secrets().plan()));
 }
 
 #[test]
 fn starrocks_objects() {
-    insta::assert_yaml_snapshot!("starrocks", applied(&cluster("demo").starrocks().plan()));
+    insta::assert_yaml_snapshot!("starrocks", applied(&cluster("demo").starrocks().secrets().plan()));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn everything_that_may_be_written_reaches_the_objects() {
             .secrets
             .insert("demo-tls".to_owned(), facts(&["tls.crt", "tls.key"]));
     });
-    insta::assert_yaml_snapshot!("full", applied(&full.plan()));
+    insta::assert_yaml_snapshot!("full", applied(&full.secrets().plan()));
 }
 
 #[test]
@@ -65,7 +65,11 @@ fn secrets_are_made_once_and_before_the_pods() {
         })
         .collect();
     assert_eq!(made, ["demo-internal", "demo-admin", "demo-operator"]);
-    assert!(matches!(plan.actions[0], Action::CreateSecretOnce(_)));
+    assert_eq!(
+        plan.actions.len(),
+        made.len(),
+        "pods come after the Secrets that they mount"
+    );
     let again = cluster("demo").secrets().plan();
     assert!(
         !again

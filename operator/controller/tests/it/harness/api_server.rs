@@ -17,7 +17,37 @@ pub(crate) struct ApiServer {
     port: u16,
 }
 
-const TOKEN: &str = "administrator-of-a-test";
+/// Who may be whom: the one with all rights, the operator with the rights of its chart, and the administrator of a department.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Identity {
+    Everything,
+    Operator,
+    /// An operator that watches some namespaces.
+    NarrowOperator,
+    DepartmentAdmin,
+}
+
+/// The ServiceAccount that the chart makes, as the API server calls it.
+pub(crate) const OPERATOR: &str = "system:serviceaccount:springtide-release:springtide";
+/// A member of the group that departments name as their administrators.
+pub(crate) const ADMIN_GROUP: &str = "retail-admins";
+
+impl Identity {
+    pub(crate) fn token(self) -> &'static str {
+        match self {
+            Self::Everything => "everything-of-a-test",
+            Self::Operator => "operator-of-a-test",
+            Self::NarrowOperator => "narrow-operator-of-a-test",
+            Self::DepartmentAdmin => "admin-of-a-test",
+        }
+    }
+}
+
+/// What the operator asked for, and nobody else.
+const AUDIT_POLICY: &str = concat!(
+    "{apiVersion: audit.k8s.io/v1, kind: Policy, omitStages: [RequestReceived, ResponseStarted], rules: [",
+    "{level: Metadata, users: ['system:serviceaccount:springtide-release:springtide']}, {level: None}]}\n"
+);
 
 /// The server, started by the first test that asks.
 pub(crate) fn api_server() -> &'static ApiServer {
@@ -34,17 +64,22 @@ impl ApiServer {
             .unwrap()
             .keep();
         let [etcd, peer, port] = free_ports();
-        std::fs::write(
-            dir.join("tokens.csv"),
-            format!("{TOKEN},administrator,administrator,system:masters\n"),
-        )
-        .unwrap();
-        let kubeconfig = format!(
-            "{{apiVersion: v1, kind: Config, current-context: test, \
-             clusters: [{{name: test, cluster: {{server: \"https://127.0.0.1:{port}\", insecure-skip-tls-verify: true}}}}], \
-             users: [{{name: test, user: {{token: {TOKEN}}}}}], contexts: [{{name: test, context: {{cluster: test, user: test}}}}]}}\n"
+        let [everything, operator, narrow, admin] = [
+            Identity::Everything,
+            Identity::Operator,
+            Identity::NarrowOperator,
+            Identity::DepartmentAdmin,
+        ]
+        .map(Identity::token);
+        let tokens = format!(
+            "{everything},administrator,administrator,system:masters\n\
+             {operator},{OPERATOR},operator,\"system:serviceaccounts\"\n\
+             {narrow},system:serviceaccount:springtide-release:narrow,narrow,\"system:serviceaccounts\"\n\
+             {admin},ada,ada,{ADMIN_GROUP}\n"
         );
-        std::fs::write(dir.join("kubeconfig"), kubeconfig).unwrap();
+        std::fs::write(dir.join("tokens.csv"), tokens).unwrap();
+        std::fs::write(dir.join("audit.yaml"), AUDIT_POLICY).unwrap();
+        std::fs::write(dir.join("kubeconfig"), kubeconfig(port, Identity::Everything)).unwrap();
         let supervisor = Command::new("sh")
             .args(["-c", include_str!("api_server.sh"), "api_server"])
             .arg(&binary)
@@ -62,7 +97,7 @@ impl ApiServer {
 
     /// A client with all rights, once the server answers. One per test, as a client belongs to the test's runtime.
     pub(crate) async fn client(&self) -> Client {
-        let client = self.client_that_may_fail();
+        let client = self.client_of(Identity::Everything);
         let deadline = Instant::now() + Duration::from_secs(120);
         while ready(&client).await.is_err() {
             let log = || std::fs::read_to_string(self.dir.join("apiserver.log")).unwrap_or_default();
@@ -76,14 +111,34 @@ impl ApiServer {
         client
     }
 
-    fn client_that_may_fail(&self) -> Client {
+    /// A client of somebody; the server may not answer yet.
+    pub(crate) fn client_of(&self, identity: Identity) -> Client {
         let _already = rustls::crypto::ring::default_provider().install_default();
         let mut config = Config::new(format!("https://127.0.0.1:{}", self.port).parse().unwrap());
         config.accept_invalid_certs = true;
-        config.auth_info.token = Some(TOKEN.to_owned().into());
+        config.auth_info.token = Some(identity.token().to_owned().into());
         config.connect_timeout = Some(Duration::from_secs(2));
         Client::try_from(config).unwrap()
     }
+
+    /// A kubeconfig of somebody, for another process.
+    pub(crate) fn kubeconfig_of(&self, identity: Identity) -> String {
+        kubeconfig(self.port, identity)
+    }
+
+    /// What the operator has asked for so far, one JSON object a line.
+    pub(crate) fn audit_log(&self) -> String {
+        std::fs::read_to_string(self.dir.join("audit.log")).unwrap_or_default()
+    }
+}
+
+fn kubeconfig(port: u16, identity: Identity) -> String {
+    let token = identity.token();
+    format!(
+        "{{apiVersion: v1, kind: Config, current-context: test, \
+         clusters: [{{name: test, cluster: {{server: \"https://127.0.0.1:{port}\", insecure-skip-tls-verify: true}}}}], \
+         users: [{{name: test, user: {{token: {token}}}}}], contexts: [{{name: test, context: {{cluster: test, user: test}}}}]}}\n"
+    )
 }
 
 async fn ready(client: &Client) -> Result<(), kube::Error> {
@@ -132,8 +187,8 @@ pub(crate) async fn status_writes(client: &Client) -> u64 {
         .sum()
 }
 
-/// Where the Kubernetes binary is: said by the environment, or in the cache of `e2e/kubernetes/build`.
-fn binary() -> PathBuf {
+/// Where the Kubernetes binary is: said by the environment, or in the cache of `e2e/kubernetes/build`. Beside it is `helm`.
+pub(crate) fn binary() -> PathBuf {
     if let Ok(path) = std::env::var("SPRINGTIDE_KUBERNETES_BIN") {
         let path = PathBuf::from(path);
         assert!(
@@ -161,7 +216,7 @@ fn binary() -> PathBuf {
         })
 }
 
-fn free_ports() -> [u16; 3] {
+pub(crate) fn free_ports() -> [u16; 3] {
     let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }

@@ -25,6 +25,10 @@ pub(crate) struct Catalog {
     pub(crate) hangs: bool,
     /// By `host:port`: the id.
     pub(crate) nodes: BTreeMap<String, u64>,
+    /// By `host:port`: the warehouse that the node serves.
+    warehouses: BTreeMap<String, String>,
+    /// Warehouses that were made, beside the one that there is from the start.
+    made_warehouses: BTreeSet<String>,
     next_id: u64,
     /// Pods that run, by name: a node whose pod runs is alive.
     pub(crate) running: BTreeSet<String>,
@@ -206,7 +210,11 @@ impl Catalog {
             .step_by(2)
             .map(str::to_owned)
             .collect();
-        if upper.starts_with("ALTER SYSTEM ADD COMPUTE NODE") {
+        let warehouse = statement.rsplit(' ').next().unwrap().trim_matches('`').to_owned();
+        if upper.starts_with("CREATE WAREHOUSE IF NOT EXISTS ") {
+            self.made_warehouses.insert(warehouse);
+        } else if upper.starts_with("ALTER SYSTEM ADD COMPUTE NODE") {
+            self.knows(&warehouse)?;
             for node in nodes.iter().filter(|node| node.contains(':')) {
                 if self.nodes.contains_key(node) {
                     return Err(MysqlError::new(
@@ -216,10 +224,19 @@ impl Catalog {
                     ));
                 }
                 self.nodes.insert(node.clone(), self.next_id);
+                self.warehouses.insert(node.clone(), warehouse.clone());
                 self.next_id += 1;
             }
         } else if upper.starts_with("ALTER SYSTEM DROP COMPUTE NODE") {
             for node in nodes.iter().filter(|node| node.contains(':')) {
+                if self.warehouses.get(node).is_some_and(|serves| *serves != warehouse) {
+                    return Err(MysqlError::new(
+                        1064,
+                        b"HY000",
+                        format!("compute node [{node}] is not in warehouse {warehouse}"),
+                    ));
+                }
+                self.warehouses.remove(node);
                 if self.nodes.remove(node).is_none() {
                     return Err(MysqlError::new(
                         1064,
@@ -237,6 +254,17 @@ impl Catalog {
         }
         self.changes.push(statement.to_owned());
         Ok(None)
+    }
+
+    fn knows(&self, warehouse: &str) -> Result<(), MysqlError> {
+        if warehouse == springtide_plan::flavour::DEFAULT_WAREHOUSE || self.made_warehouses.contains(warehouse) {
+            return Ok(());
+        }
+        Err(MysqlError::new(
+            1064,
+            b"HY000",
+            format!("Warehouse {warehouse} not exist."),
+        ))
     }
 
     fn frontends(&self) -> Vec<Vec<String>> {
@@ -270,7 +298,7 @@ impl Catalog {
                 "HeartbeatPort" => port.to_owned(),
                 "Alive" => alive.to_string(),
                 "SystemDecommissioned" | "ClusterDecommissioned" => self.draining.contains(pod).to_string(),
-                "WarehouseName" => "default_warehouse".to_owned(),
+                "WarehouseName" => self.warehouses.get(node).cloned().unwrap_or_default(),
                 "StatusCode" if alive && self.draining.contains(pod) => "SHUTDOWN".to_owned(),
                 "StatusCode" if alive => "OK".to_owned(),
                 "StatusCode" => "DISCONNECTED".to_owned(),

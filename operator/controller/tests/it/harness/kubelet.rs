@@ -1,4 +1,5 @@
-//! Plays the kubelet and the scheduler: pods run and are ready soon after they exist, and are gone soon after they are deleted.
+//! Plays the kubelet, the scheduler and the provisioner of volumes: pods run and are ready soon after they exist, and are gone
+//! soon after they are deleted; claims are bound, and grow when they ask for more.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,23 +8,30 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::frontend::Frontend;
 
 /// What the pods of one test's namespaces do.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Script {
     /// By namespace: the frontend that stands behind the frontends' pods.
     pub(crate) frontends: BTreeMap<String, Frontend>,
     /// Pods that never become ready, by a part of their name.
     pub(crate) stuck: BTreeSet<String>,
+    /// The states of the containers of a pod that cannot run; `None` for one that can.
+    pub(crate) breaks: Option<Breaks>,
+    /// Claims that no volume is found for, by a part of their name.
+    pub(crate) unbound: BTreeSet<String>,
 }
+
+/// Whether a pod cannot run, and what its containers' statuses are then.
+pub(crate) type Breaks = Box<dyn Fn(&Pod) -> Option<Value> + Send>;
 
 /// Runs until the task is aborted.
 pub(crate) async fn play(client: Client, script: Arc<Mutex<Script>>) {
@@ -41,6 +49,7 @@ async fn turn(
     script: &Mutex<Script>,
     addresses: &mut BTreeMap<String, IpAddr>,
 ) -> Result<(), kube::Error> {
+    claims(client, script).await?;
     let everywhere: Api<Pod> = Api::all(client.clone());
     let pods = everywhere
         .list(&ListParams::default().labels(springtide_plan::names::CLUSTER_LABEL))
@@ -49,10 +58,11 @@ async fn turn(
     let mut running: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for pod in &pods {
         let namespace = pod.namespace().unwrap_or_default();
-        let (frontend, is_stuck) = {
+        let (frontend, is_stuck, broken) = {
             let script = script.lock().unwrap();
             let is_stuck = script.stuck.iter().any(|part| pod.name_any().contains(part));
-            (script.frontends.get(&namespace).cloned(), is_stuck)
+            let broken = script.breaks.as_ref().and_then(|breaks| breaks(pod));
+            (script.frontends.get(&namespace).cloned(), is_stuck, broken)
         };
         let api: Api<Pod> = Api::namespaced(client.clone(), &namespace);
         if pod.metadata.deletion_timestamp.is_some() {
@@ -60,6 +70,18 @@ async fn turn(
                 api.delete(&pod.name_any(), &DeleteParams::default().grace_period(0))
                     .await,
             )?;
+            continue;
+        }
+        if let Some(statuses) = broken {
+            let status = json!({"status": {"phase": "Pending", "containerStatuses": statuses, "conditions": [
+                {"type": "Ready", "status": "False", "lastTransitionTime": "2026-11-22T08:00:00Z"},
+            ]}});
+            if serde_json::to_value(pod).unwrap()["status"]["containerStatuses"][0]["state"] != statuses[0]["state"] {
+                ignoring_absence(
+                    api.patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(status))
+                        .await,
+                )?;
+            }
             continue;
         }
         if is_stuck {
@@ -75,7 +97,7 @@ async fn turn(
         };
         if pod.status.as_ref().and_then(|status| status.phase.as_deref()) != Some("Running") {
             let status = json!({"status": {
-                "phase": "Running", "podIP": address.to_string(), "podIPs": [{"ip": address.to_string()}],
+                "phase": "Running", "containerStatuses": null, "podIP": address.to_string(), "podIPs": [{"ip": address.to_string()}],
                 "startTime": "2026-11-22T08:00:00Z",
                 "conditions": [
                     {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-11-22T08:00:00Z"},
@@ -99,6 +121,31 @@ async fn turn(
             .cloned()
             .unwrap_or_default();
         catalog.running = pods;
+    }
+    Ok(())
+}
+
+/// Binds what is not bound, and grows what asks for more.
+async fn claims(client: &Client, script: &Mutex<Script>) -> Result<(), kube::Error> {
+    let everywhere: Api<PersistentVolumeClaim> = Api::all(client.clone());
+    let selector = ListParams::default().labels(springtide_plan::names::CLUSTER_LABEL);
+    for claim in everywhere.list(&selector).await?.items {
+        let name = claim.name_any();
+        if script.lock().unwrap().unbound.iter().any(|part| name.contains(part)) {
+            continue;
+        }
+        let requested = claim.spec.and_then(|spec| spec.resources?.requests);
+        let status = claim.status.unwrap_or_default();
+        if status.phase.as_deref() == Some("Bound") && status.capacity == requested {
+            continue;
+        }
+        let api: Api<PersistentVolumeClaim> =
+            Api::namespaced(client.clone(), &claim.metadata.namespace.unwrap_or_default());
+        let status = json!({"status": {"phase": "Bound", "capacity": requested, "accessModes": ["ReadWriteOnce"]}});
+        ignoring_absence(
+            api.patch_status(&name, &PatchParams::default(), &Patch::Merge(status))
+                .await,
+        )?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
-    Api, Client, CustomResourceExt, Resource, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     runtime::wait::{await_condition, conditions::is_crd_established},
 };
@@ -35,19 +35,26 @@ use tokio::{
 };
 
 use super::{
-    api_server::{api_server, status_writes, writes},
+    api_server::{Identity, api_server, status_writes, writes},
     frontend::Frontend,
-    kubelet::{Script, play},
+    kubelet::{Breaks, Script, play},
+    rights::grant,
 };
 
 /// Longest wait for anything; generous, because other builds may share the machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What stands in the Secret of the store.
+pub(crate) const SECRET_ACCESS_KEY: &str = "secret-access-key-of-a-test";
 
 /// One test at a time: the server's counters are the whole server's.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 pub(crate) struct World {
+    /// With all rights.
     pub(crate) client: Client,
+    /// With the rights of the chart.
+    operator_client: Client,
     pub(crate) namespace: String,
     pub(crate) frontend: Frontend,
     pub(crate) clock: Arc<ShiftedClock>,
@@ -89,13 +96,16 @@ impl World {
     pub(crate) async fn new() -> Self {
         let turn = TURN.lock().await;
         let client = api_server().client().await;
+        let operator_client = api_server().client_of(Identity::Operator);
         install(&client).await;
         clean::<Department>(&client).await;
         clean::<LakeCluster>(&client).await;
         clean::<ComputeGroup>(&client).await;
         let namespace = format!("test-{:08x}", rand::random::<u32>());
         make_namespace(&client, &namespace).await;
-        make_namespace(&client, &format!("{namespace}-operator")).await;
+        let of_operator = format!("{namespace}-operator");
+        make_namespace(&client, &of_operator).await;
+        grant(&client, &operator_client, &of_operator).await;
         let frontend = Frontend::start().await;
         let script = Arc::new(Mutex::new(Script::default()));
         script
@@ -106,6 +116,7 @@ impl World {
         let kubelet = tokio::spawn(play(client.clone(), Arc::clone(&script)));
         let world = Self {
             client,
+            operator_client,
             namespace,
             frontend,
             clock: Arc::new(ShiftedClock::default()),
@@ -121,7 +132,7 @@ impl World {
     async fn storage_secret(&self) {
         let secret: Secret = serde_json::from_value(json!({
             "metadata": {"name": "storage"},
-            "stringData": {"access-key-id": "key", "secret-access-key": "secret"},
+            "stringData": {"access-key-id": "access-key-of-a-test", "secret-access-key": SECRET_ACCESS_KEY},
         }))
         .unwrap();
         self.api::<Secret>()
@@ -136,6 +147,10 @@ impl World {
     }
 
     pub(crate) fn operator_with(&self, change: impl FnOnce(&mut Settings)) -> Running {
+        self.operator_as(self.operator_client.clone(), change)
+    }
+
+    pub(crate) fn operator_as(&self, client: Client, change: impl FnOnce(&mut Settings)) -> Running {
         let mut settings = <Settings as clap::Parser>::parse_from(["springtide-operator"]);
         settings.pod_namespace = self.operator_namespace();
         settings.lease_seconds = 8;
@@ -147,7 +162,6 @@ impl World {
             health: Arc::new(Health::default()),
         };
         let (stop, stopped) = oneshot::channel();
-        let client = self.client.clone();
         let task = tokio::spawn(operator.run(client, async move {
             let _dropped = stopped.await;
         }));
@@ -163,6 +177,7 @@ impl World {
     pub(crate) async fn another_operator_namespace(&self, suffix: usize) -> String {
         let name = format!("{}-operator-{suffix}", self.namespace);
         make_namespace(&self.client, &name).await;
+        grant(&self.client, &self.operator_client, &name).await;
         name
     }
 
@@ -182,14 +197,38 @@ impl World {
         self.script.lock().unwrap().stuck.remove(part);
     }
 
+    /// From now on the pods for which `breaks` has statuses cannot run.
+    pub(crate) fn break_pods(&self, breaks: impl Fn(&Pod) -> Option<Value> + Send + 'static) {
+        self.script.lock().unwrap().breaks = Some(Box::new(breaks) as Breaks);
+    }
+
+    /// No volume is found for claims with this part in their name.
+    pub(crate) fn refuse_volumes(&self, part: &str) {
+        self.script.lock().unwrap().unbound.insert(part.to_owned());
+    }
+
+    /// Volumes are found for all claims again.
+    pub(crate) fn offer_volumes(&self) {
+        self.script.lock().unwrap().unbound.clear();
+    }
+
     pub(crate) async fn make_cluster(&self, name: &str) -> LakeCluster {
-        let body = json!({
+        self.make_cluster_with(name, json!({})).await
+    }
+
+    /// A cluster with further fields of its spec.
+    pub(crate) async fn make_cluster_with(&self, name: &str, spec: Value) -> LakeCluster {
+        let mut body = json!({
             "apiVersion": "springtide.dev/v1alpha1", "kind": "LakeCluster", "metadata": {"name": name},
             "spec": {
                 "engine": {"version": "0.1.0"},
                 "storage": {"bucket": "retail", "prefix": name, "credentials": {"secretRef": {"name": "storage"}}},
             },
         });
+        body["spec"]
+            .as_object_mut()
+            .unwrap()
+            .extend(spec.as_object().unwrap().clone());
         self.create(body).await
     }
 
@@ -411,7 +450,7 @@ where
 
 async fn install(client: &Client) {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for definition in [Department::crd(), LakeCluster::crd(), ComputeGroup::crd()] {
+    for definition in springtide_crds::schema::definitions() {
         let name = definition.name_any();
         let parameters = PatchParams::apply("a-test").force();
         definitions

@@ -10,7 +10,10 @@ trap '"$home/bin/stop_cn.sh" -g' TERM
 
 "$home/bin/start_cn.sh" --logconsole &
 process=$!
-# `wait` returns when a signal arrives, so it is called until the process is gone.
+# `wait` returns when a signal arrives, so it is called until the process is gone; then its status is the process's.
+status=0
 while kill -0 "$process" 2>/dev/null; do
     wait "$process"
+    status=$?
 done
+exit "$status"
