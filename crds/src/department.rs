@@ -82,7 +82,7 @@ pub struct DepartmentSpec {
     /// Whether the namespaces refuse connections from other namespaces, but for the client ports of the frontends and the operator.
     #[serde(default)]
     pub network_policy: NetworkPolicyMode,
-    /// What happens to the namespaces when the Department is deleted. `Retain` keeps them and all in them; `Delete` removes those that hold neither a LakeCluster nor a volume claim.
+    /// What happens to the namespaces when the Department is deleted. `Retain` keeps them and all in them; `Delete` removes those that the operator made and that hold neither a LakeCluster, a ComputeGroup nor a volume claim.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }

@@ -1,7 +1,6 @@
 //! What is to be done about a Department.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use springtide_crds::department::{DeletionPolicy, DepartmentNamespaceStatus, NetworkPolicyMode};
 use springtide_crds::{ConditionType, Department, DepartmentSpec, DepartmentStatus, Reason};
 
@@ -143,9 +142,9 @@ fn namespaces(observed: &ObservedDepartment) -> Vec<Action> {
         .namespaces
         .iter()
         .filter_map(|entry| {
-            let body = namespace::build(department, &entry.name);
-            let object = DesiredObject::new(ObjectKind::Namespace, &body);
             let live = observed.namespaces.get(&entry.name).map(|namespace| &namespace.body);
+            let body = namespace::build(department, &entry.name, live);
+            let object = DesiredObject::new(ObjectKind::Namespace, &body);
             let needed = live.is_none_or(|live| crate::compare::needs_apply(&object.body, live));
             needed.then(|| Action::Apply(Box::new(object)))
         })
@@ -215,8 +214,10 @@ fn plan_deletion(observed: &ObservedDepartment, now: DateTime<Utc>) -> Plan<Depa
             return wait_for_clusters(department, why, plan, now);
         }
         for (name, namespace) in own {
-            // A volume claim may hold metadata that somebody kept on purpose.
-            if namespace.volume_claims.is_empty() && namespace.compute_groups.is_empty() && made_by_us(&namespace.body)
+            // A volume claim may hold metadata that somebody kept on purpose, and what was there before is not ours to remove.
+            if namespace.volume_claims.is_empty()
+                && namespace.compute_groups.is_empty()
+                && namespace::is_made(&namespace.body)
             {
                 plan.actions.push(Action::Delete {
                     object: ObjectKey::cluster_scoped(ObjectKind::Namespace, name),
@@ -249,13 +250,6 @@ fn wait_for_clusters(
     plan.events = events;
     plan.wait = Some(Wait { why, until: None });
     plan
-}
-
-/// Whether the namespace carries the operator's labels.
-fn made_by_us(body: &Value) -> bool {
-    body.pointer("/metadata/labels/app.kubernetes.io~1managed-by")
-        .and_then(Value::as_str)
-        == Some(names::MANAGED_BY)
 }
 
 fn report(

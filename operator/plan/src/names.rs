@@ -13,6 +13,8 @@ pub const DEPARTMENT_ADMIN_ROLE: &str = "springtide-department-admin";
 pub const MANAGED_BY: &str = "springtide-operator";
 /// Label by which the objects of one custom resource are found; its value is made by [`owner`].
 pub const OWNER_LABEL: &str = "springtide.dev/owner";
+/// Annotation of a namespace that the operator made, and did not find; its value is the department.
+pub const MADE_FOR_ANNOTATION: &str = "springtide.dev/made-for";
 /// Label of a namespace that names its department.
 pub const DEPARTMENT_LABEL: &str = "springtide.dev/department";
 /// Label that names the LakeCluster that an object or pod belongs to.

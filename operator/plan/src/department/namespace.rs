@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
 use springtide_crds::Department;
 
 use crate::names;
 
 /// Pods in it are restricted: no root, no privileges, no host. It has no owner reference, because deleting a Department must not
-/// delete what the department has.
-pub(super) fn build(department: &Department, name: &str) -> Namespace {
+/// delete what the department has. `live` is the namespace as it is, if it exists: one that was there before is not marked as made.
+pub(super) fn build(department: &Department, name: &str, live: Option<&Value>) -> Namespace {
+    let is_made = live.is_none_or(is_made);
     let department = department.metadata.name.as_deref().unwrap_or_default();
     let labels = [
         ("app.kubernetes.io/managed-by", names::MANAGED_BY),
@@ -23,6 +25,8 @@ pub(super) fn build(department: &Department, name: &str) -> Namespace {
     Namespace {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
+            annotations: is_made
+                .then(|| BTreeMap::from([(names::MADE_FOR_ANNOTATION.to_owned(), department.to_owned())])),
             labels: Some(
                 labels
                     .into_iter()
@@ -33,4 +37,11 @@ pub(super) fn build(department: &Department, name: &str) -> Namespace {
         },
         ..Namespace::default()
     }
+}
+
+/// Whether the operator made the namespace, and did not find it.
+pub(super) fn is_made(body: &Value) -> bool {
+    body.pointer("/metadata/annotations")
+        .and_then(|annotations| annotations.get(names::MADE_FOR_ANNOTATION))
+        .is_some()
 }

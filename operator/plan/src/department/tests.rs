@@ -203,6 +203,29 @@ fn a_namespace_that_holds_a_volume_is_never_deleted() {
 }
 
 #[test]
+fn a_namespace_that_was_there_before_is_never_deleted() {
+    let mut found = retail();
+    let body = json!({"metadata": {"name": "retail", "labels": {"team": "x"}}});
+    found.namespaces.insert(
+        "retail".to_owned(),
+        ObservedNamespace {
+            body,
+            ..ObservedNamespace::default()
+        },
+    );
+    let mut found = settled(found);
+    let labels = &found.namespaces["retail"].body["metadata"]["labels"];
+    assert_eq!(
+        labels[names::DEPARTMENT_LABEL],
+        "retail",
+        "it is the department's all the same"
+    );
+    found.department.spec.deletion_policy = DeletionPolicy::Delete;
+    found.department.metadata.deletion_timestamp = Some(serde_json::from_value(json!("2026-11-23T11:00:00Z")).unwrap());
+    assert_eq!(plan_department(&found, noon()).actions, [Action::RemoveFinalizer]);
+}
+
+#[test]
 fn an_empty_namespace_goes_only_when_that_is_asked_for() {
     assert_eq!(deletion("Retain", |_| {}).actions, [Action::RemoveFinalizer]);
     let actions = deletion("Delete", |_| {}).actions;
