@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use kube::ResourceExt;
-use springtide_crds::LakeCluster;
+use springtide_crds::{ComputeGroup, LakeCluster};
 
 use crate::{
     Error, Result, cluster,
@@ -146,7 +146,9 @@ async fn prepare(places: &Places, timeline: &Timeline, options: &Options) -> Res
         }
     };
     let tools = timeline
-        .step("tools", async |p| images::tools(places, target.delivery.tools(), &p).await)
+        .step("tools", async |p| {
+            images::tools(places, target.delivery.tools(), &p).await
+        })
         .await?;
     let images = timeline
         .step("images", async |p| images::pack(places, &p).await)
@@ -179,7 +181,10 @@ async fn running(timeline: &Timeline, target: &Target, examples: &Examples) -> R
         let name = format!("cluster {}/{}", lake.namespace().unwrap_or_default(), lake.name_any());
         lakes.push(
             timeline
-                .step(&name, async |p| departments::wait_ready(&client, lake, &p).await)
+                .step(&name, async |p| {
+                    let groups: Vec<&ComputeGroup> = examples.groups_of(lake).collect();
+                    departments::wait_ready(&client, lake, &groups, &p).await
+                })
                 .await?,
         );
     }
@@ -195,7 +200,7 @@ fn farewell(timeline: &Timeline, target: &Target, logins: &[(String, Login)], op
         let password =
             format!("kubectl -n {department} get secret {secret} -o jsonpath='{{.data.password}}' | base64 -d");
         timeline.note(&format!(
-            "  mysql -h {} -P {} -u {user} -p\"$({password})\" tpch",
+            "  mariadb --skip-ssl -h {} -P {} -u {user} -p\"$({password})\" tpch",
             door.host(),
             door.port()
         ));

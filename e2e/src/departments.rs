@@ -1,6 +1,6 @@
 //! Departments as a platform team sets them up: the charts, the objects in `examples/`, and an analyst's login.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{Api, Client, ResourceExt};
@@ -161,7 +161,8 @@ fn object<T: for<'a> Deserialize<'a>>(item: &serde_json::Value) -> Result<T> {
     })
 }
 
-/// `kubectl apply -f examples/`, again until the operator has made the departments' namespaces.
+/// `kubectl apply -f examples/`: the departments first; then, in their namespaces, what the platform team provides; then the
+/// clusters, which find it there. Fields that somebody changed since, for example by `kubectl scale`, are as in the files again.
 pub async fn apply(
     target: &Target,
     places: &Places,
@@ -171,34 +172,35 @@ pub async fn apply(
 ) -> Result<()> {
     let client = target.client().await?;
     let folder = places.checkout.join("examples");
+    let kubectl_apply = |what: &Path| {
+        target
+            .kubectl(KUBECTL_LIMIT)
+            .args([
+                "apply",
+                "--server-side",
+                "--force-conflicts",
+                "--recursive",
+                "--filename",
+            ])
+            .arg(what)
+    };
+    kubectl_apply(&folder.join("departments.yaml")).with(progress).await?;
     let mut namespaces = examples.namespaces();
-    let mut provided = Vec::new();
     wait_until(
-        "kubectl apply -f examples/ succeeds",
+        "the departments have their namespaces",
         NAMESPACE_LIMIT,
         progress,
         async || {
-            let apply = target
-                .kubectl(KUBECTL_LIMIT)
-                .args(["apply", "--server-side", "--recursive", "--filename"])
-                .arg(&folder)
-                .output()
-                .await;
-            provided.extend(provide(target, &client, storage, examples, &mut namespaces).await?);
-            match apply {
-                Ok(_) if namespaces.is_empty() => Ok(Look::Done(())),
-                Ok(_) => Ok(Look::NotYet(format!(
-                    "namespaces {} are not there yet",
-                    namespaces.join(", ")
-                ))),
-                Err(Error::Command { output, .. }) if output.contains("not found") => {
-                    Ok(Look::NotYet(output.lines().last().unwrap_or_default().to_owned()))
-                }
-                Err(error) => Err(error),
-            }
+            provide(target, &client, storage, examples, &mut namespaces).await?;
+            Ok(if namespaces.is_empty() {
+                Look::Done(())
+            } else {
+                Look::NotYet(format!("namespaces {} are not there yet", namespaces.join(", ")))
+            })
         },
     )
     .await?;
+    kubectl_apply(&folder).with(progress).await?;
     progress.say(format!(
         "{} departments, {} clusters, {} compute groups",
         examples.departments.len(),
@@ -216,7 +218,7 @@ async fn provide(
     storage: &Storage,
     examples: &Examples,
     namespaces: &mut Vec<String>,
-) -> Result<Vec<String>> {
+) -> Result<()> {
     let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
     let mut served = Vec::new();
     for namespace in namespaces.iter() {
@@ -238,14 +240,19 @@ async fn provide(
         served.push(namespace.clone());
     }
     namespaces.retain(|namespace| !served.contains(namespace));
-    Ok(served)
+    Ok(())
 }
 
-/// Waits until a cluster answers queries and all its compute serves.
-pub async fn wait_ready(client: &Client, lake: &LakeCluster, progress: &Progress) -> Result<LakeCluster> {
+/// Waits until a cluster answers queries and all compute that its groups want serves.
+pub async fn wait_ready(
+    client: &Client,
+    lake: &LakeCluster,
+    groups: &[&ComputeGroup],
+    progress: &Progress,
+) -> Result<LakeCluster> {
     let (namespace, name) = (lake.namespace().unwrap_or_default(), lake.name_any());
     let api: Api<LakeCluster> = Api::namespaced(client.clone(), &namespace);
-    wait_until(
+    let lake = wait_until(
         &format!("LakeCluster {namespace}/{name} is ready"),
         READY_LIMIT,
         progress,
@@ -253,31 +260,64 @@ pub async fn wait_ready(client: &Client, lake: &LakeCluster, progress: &Progress
             let Some(lake) = cluster::get(&api, &name).await? else {
                 return Ok(Look::NotYet("it does not exist".into()));
             };
-            let conditions = lake
-                .status
-                .as_ref()
-                .map(|status| status.conditions.as_slice())
-                .unwrap_or_default();
-            for kind in [ConditionType::Accepted, ConditionType::Available, ConditionType::Ready] {
-                match conditions.iter().find(|condition| condition.type_ == kind.as_str()) {
-                    Some(condition) if condition.status == "True" => {}
-                    Some(condition) => return Ok(Look::NotYet(said(condition))),
-                    None => return Ok(Look::NotYet(format!("the operator has not said {} yet", kind.as_str()))),
-                }
+            let status = lake.status.as_ref();
+            let conditions = status.map(|status| status.conditions.as_slice());
+            let wanted = [ConditionType::Accepted, ConditionType::Available, ConditionType::Ready];
+            Ok(match lacking(conditions.unwrap_or_default(), &wanted) {
+                Some(seen) => Look::NotYet(seen),
+                None => Look::Done(lake),
+            })
+        },
+    )
+    .await?;
+    let mut nodes = 0;
+    for group in groups {
+        nodes += wait_serving(client, group, progress).await?;
+    }
+    progress.say(format!(
+        "{nodes} compute node{} serve",
+        if nodes == 1 { "" } else { "s" }
+    ));
+    Ok(lake)
+}
+
+/// Waits until as many nodes of a group serve as it wants now, and says how many.
+async fn wait_serving(client: &Client, group: &ComputeGroup, progress: &Progress) -> Result<i32> {
+    let (namespace, name) = (group.namespace().unwrap_or_default(), group.name_any());
+    let api: Api<ComputeGroup> = Api::namespaced(client.clone(), &namespace);
+    wait_until(
+        &format!("ComputeGroup {namespace}/{name} serves"),
+        READY_LIMIT,
+        progress,
+        async || {
+            let Some(group) = cluster::get(&api, &name).await? else {
+                return Ok(Look::NotYet("it does not exist".into()));
+            };
+            let status = group.status.unwrap_or_default();
+            if let Some(seen) = lacking(&status.conditions, &[ConditionType::Accepted]) {
+                return Ok(Look::NotYet(seen));
             }
-            let alive = lake
-                .status
-                .as_ref()
-                .and_then(|status| status.compute_nodes_alive)
-                .unwrap_or_default();
-            progress.say(format!(
-                "{alive} compute node{} alive",
-                if alive == 1 { "" } else { "s" }
-            ));
-            Ok(Look::Done(lake))
+            Ok(match status.wanted_replicas {
+                Some(wanted) if status.serving_replicas >= wanted => Look::Done(status.serving_replicas),
+                _ => Look::NotYet(
+                    lacking(&status.conditions, &[ConditionType::Ready])
+                        .unwrap_or_else(|| format!("{} nodes serve", status.serving_replicas)),
+                ),
+            })
         },
     )
     .await
+}
+
+/// The first of the conditions `wanted` that is not true, as a person reads it.
+fn lacking(conditions: &[Condition], wanted: &[ConditionType]) -> Option<String> {
+    wanted.iter().find_map(
+        |kind| match conditions.iter().find(|condition| condition.type_ == kind.as_str()) {
+            Some(condition) if condition.status == "True" => None,
+            Some(condition) => Some(said(condition)),
+            None => Some(format!("the operator has not said {} yet", kind.as_str())),
+        },
+    )
 }
 
 fn said(condition: &Condition) -> String {

@@ -1,6 +1,6 @@
 //! SQL over the MySQL protocol, as an analyst's client speaks it, and the way to a Service from this machine.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, Client};
@@ -57,6 +57,15 @@ impl Door {
             port,
             _forward: None,
         })
+    }
+
+    /// The way to a server that listens on this machine's loopback address.
+    pub fn on_this_machine(port: u16) -> Self {
+        Self {
+            host: "127.0.0.1".into(),
+            port,
+            _forward: None,
+        }
     }
 
     /// `host:port` for clients on this machine.
@@ -131,6 +140,22 @@ impl Session {
         Ok(rows
             .into_iter()
             .map(|row| row.unwrap().into_iter().map(text).collect())
+            .collect())
+    }
+
+    /// Runs a query within `limit` and returns its rows as text by column name, for `SHOW`.
+    pub async fn named_rows(&mut self, statement: &str, limit: Duration) -> Result<Vec<BTreeMap<String, String>>> {
+        let rows: Vec<mysql_async::Row> = finished(statement, limit, self.connection.query(statement)).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| {
+                let names: Vec<String> = row
+                    .columns_ref()
+                    .iter()
+                    .map(|column| column.name_str().into_owned())
+                    .collect();
+                names.into_iter().zip(row.unwrap().into_iter().map(text)).collect()
+            })
             .collect())
     }
 

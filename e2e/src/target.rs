@@ -66,6 +66,11 @@ impl Target {
 
     /// A client of its API server. Fails with what to do when there is none.
     pub async fn client(&self) -> Result<Client> {
+        Client::try_from(self.config().await?).map_err(Error::kubernetes("make a client"))
+    }
+
+    /// How a client reaches its API server, and as whom.
+    pub async fn config(&self) -> Result<Config> {
         // A process may only choose once; where a test chose before, the choice was the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let options = KubeConfigOptions {
@@ -84,7 +89,7 @@ impl Target {
         };
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = Some(READ_TIMEOUT);
-        Client::try_from(config).map_err(Error::kubernetes("make a client"))
+        Ok(config)
     }
 
     /// `kubectl` on this target.

@@ -33,6 +33,12 @@ const EFFECT_LIMIT: Duration = Duration::from_secs(180);
 
 /// Writes the window, waits for its compute, for its end, and takes it back.
 pub(super) async fn show(timeline: &Timeline, client: &Client, groups: &[ComputeGroup]) -> Result<()> {
+    // A run that was broken off may have left its window.
+    for group in groups {
+        let api: Api<ComputeGroup> = Api::namespaced(client.clone(), &group.namespace().unwrap_or_default());
+        write_window(&api, &group.name_any(), None).await?;
+        settled(&api, &group.name_any()).await?;
+    }
     let (group, before) = with_room(client, groups).await?;
     let (namespace, name) = (group.namespace().unwrap_or_default(), group.name_any());
     let api: Api<ComputeGroup> = Api::namespaced(client.clone(), &namespace);
@@ -208,10 +214,37 @@ async fn gone(api: &Api<ComputeGroup>, name: &str, peak: i32, progress: &Progres
 }
 
 async fn status(api: &Api<ComputeGroup>, name: &str) -> Result<ComputeGroupStatus> {
-    let group = cluster::get(api, name)
+    Ok(existing(api, name).await?.status.unwrap_or_default())
+}
+
+/// Waits until the operator has seen what was written last, and as many nodes serve as it wants.
+async fn settled(api: &Api<ComputeGroup>, name: &str) -> Result<()> {
+    let progress = Progress::default();
+    wait_until(
+        &format!("{name} has the compute that it wants"),
+        EFFECT_LIMIT,
+        &progress,
+        async || {
+            let group = existing(api, name).await?;
+            let status = group.status.unwrap_or_default();
+            let seen = status.observed_generation >= group.metadata.generation;
+            if seen && status.wanted_replicas == Some(status.serving_replicas) {
+                return Ok(Look::Done(()));
+            }
+            let wanted = status.wanted_replicas.unwrap_or_default();
+            Ok(Look::NotYet(format!(
+                "{wanted} wanted, {} serve",
+                status.serving_replicas
+            )))
+        },
+    )
+    .await
+}
+
+async fn existing(api: &Api<ComputeGroup>, name: &str) -> Result<ComputeGroup> {
+    cluster::get(api, name)
         .await?
-        .ok_or_else(|| Error::Missing(format!("ComputeGroup {name} is gone")))?;
-    Ok(group.status.unwrap_or_default())
+        .ok_or_else(|| Error::Missing(format!("ComputeGroup {name} is gone")))
 }
 
 /// The first whole minute at or after a time.

@@ -6,6 +6,7 @@ use std::{
     panic::AssertUnwindSafe,
     path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
+    time::UNIX_EPOCH,
 };
 
 use futures::FutureExt;
@@ -59,7 +60,7 @@ pub(crate) async fn cluster() -> Cluster {
 
 impl Cluster {
     /// Installs the operator from the charts, once for all tests of this process.
-    pub(crate) async fn with_operator(self) -> Self {
+    pub(crate) async fn operator(&self) {
         static INSTALLED: OnceCell<()> = OnceCell::const_new();
         INSTALLED
             .get_or_init(|| async {
@@ -68,7 +69,6 @@ impl Cluster {
                     .expect("helm installs the operator");
             })
             .await;
-        self
     }
 
     /// The S3 server in the cluster, started once for all tests of this process.
@@ -100,12 +100,7 @@ impl Cluster {
 /// Runs a scenario in a namespace of its own, which is deleted at its end. When the scenario fails, its pods, events, logs
 /// and custom resources are printed first; with `NO_CLEANUP` set, the namespace of a failed scenario stays.
 pub(crate) async fn with_temp_namespace(cluster: &Cluster, name: &str, scenario: impl AsyncFnOnce(&str)) {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let namespace = format!(
-        "it-{name}-{}-{}",
-        std::process::id(),
-        COUNT.fetch_add(1, Ordering::Relaxed)
-    );
+    let namespace = unique(name);
     let api: Api<Namespace> = Api::all(cluster.client.clone());
     let object = serde_json::from_value(
         serde_json::json!({"metadata": {"name": namespace, "labels": {"springtide.dev/test": name}}}),
@@ -129,6 +124,13 @@ pub(crate) async fn with_temp_namespace(cluster: &Cluster, name: &str, scenario:
     if let Err(panic) = outcome {
         std::panic::resume_unwind(panic);
     }
+}
+
+/// A name that nothing on this cluster has had, whatever ran before.
+pub(crate) fn unique(name: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let now = UNIX_EPOCH.elapsed().expect("a clock after 1970").as_millis();
+    format!("it-{name}-{now:x}-{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// All that helps to see why a scenario failed: custom resources, pods, events and logs of some namespaces.

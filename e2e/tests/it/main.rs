@@ -1,6 +1,18 @@
 //! The whole cluster: each module is one scenario on a real Kubernetes, named by `KUBECONFIG`, with the images in its nodes.
 //! `make test` starts it; without it every test fails and says so.
 
+mod ahead_of_a_peak;
+mod bad_input;
 mod cluster;
+mod compute_node_killed;
+mod department;
+mod department_admin;
+mod frontend_killed;
 mod harness;
+mod internal_ports;
+mod loads_from_s3;
+mod operator_crash;
+mod processes;
 mod registry;
+mod scale;
+mod shared_prefix;

@@ -1,0 +1,163 @@
+//! A compute node that dies while a query runs on it.
+
+use std::time::{Duration, Instant};
+
+use mysql_async::{Conn, OptsBuilder, Row, prelude::Queryable};
+use serde_json::json;
+use springtide_e2e::sql::Session;
+
+use crate::{
+    department::{Department, EFFECT_LIMIT, LAKE, STATEMENT_LIMIT, eventually, execute, nodes, shared, value},
+    processes::kill_engine,
+};
+
+const GROUP: &str = "victims";
+/// Rows of the table that the queries read.
+const ROWS: u32 = 30_000;
+/// How long the query runs at least, so that a node can be killed in the middle of it.
+const RUNS: Duration = Duration::from_secs(2);
+/// More work than this per row is not tried.
+const MOST_WORK: u32 = 1 << 20;
+/// Error number by which the engine says that a statement may be repeated.
+const RETRYABLE: u16 = 5990;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compute_node_killed_during_a_select_is_not_seen_before_the_first_row_and_retryable_after() {
+    let department = shared().await;
+    department
+        .with_own(&[], &[GROUP], async || {
+            department.group(GROUP, LAKE, json!({"replicas": 2})).await;
+            department.serves(GROUP, 2).await;
+            let mut session = department.session(LAKE).await;
+            table(&mut session).await;
+            before_the_first_row(&department, session).await;
+            department.serves(GROUP, 2).await;
+            after_the_first_row(&department).await;
+        })
+        .await;
+}
+
+async fn table(session: &mut Session) {
+    let digits: Vec<String> = (0..200).map(|digit| format!("({digit})")).collect();
+    let digits = format!("INSERT INTO it_kill.digits VALUES {}", digits.join(","));
+    let fill = format!(
+        "INSERT INTO it_kill.numbers SELECT a.d * 200 + b.d FROM it_kill.digits a, it_kill.digits b WHERE a.d < {}",
+        ROWS / 200
+    );
+    let statements = [
+        "SET warehouse = 'victims'",
+        "DROP DATABASE IF EXISTS it_kill",
+        "CREATE DATABASE it_kill",
+        "CREATE TABLE it_kill.digits (d INT) DUPLICATE KEY(d) DISTRIBUTED BY HASH(d) BUCKETS 1",
+        "CREATE TABLE it_kill.numbers (id INT) DUPLICATE KEY(id) DISTRIBUTED BY HASH(id) BUCKETS 8",
+        digits.as_str(),
+        fill.as_str(),
+    ];
+    execute(session, &statements).await;
+    assert_eq!(
+        value(session, "SELECT count(DISTINCT id) FROM it_kill.numbers").await,
+        ROWS.to_string()
+    );
+}
+
+/// The client gets all rows, and the right ones, as if nothing had happened.
+async fn before_the_first_row(department: &Department, mut session: Session) {
+    let (query, expected) = long_query(&mut session).await;
+    let mut watcher = department.session(LAKE).await;
+    let running = tokio::spawn(async move { value(&mut session, &query).await });
+    let victim = eventually("a node runs a part of the query", EFFECT_LIMIT, async || {
+        assert!(!running.is_finished(), "the query ended before a node could be killed");
+        let nodes = nodes(&mut watcher, GROUP).await;
+        nodes
+            .iter()
+            .find(|node| node.running > 0)
+            .cloned()
+            .ok_or(format!("{nodes:?}"))
+    })
+    .await;
+    let pod = department.pods().get(&victim.pod).await.expect("get");
+    kill_engine(&pod);
+    assert!(!running.is_finished(), "the query ended before the node was killed");
+    assert_eq!(running.await.expect("the query"), expected);
+    let frontend = department
+        .pods()
+        .logs("lake-fe-0", &Default::default())
+        .await
+        .expect("its log");
+    let repeated = frontend
+        .lines()
+        .any(|line| line.contains("running the query once more on the others") && line.contains(&victim.pod));
+    assert!(repeated, "the frontend's log says nothing of a second run");
+}
+
+/// A query that takes a while, whose work is done where the rows are read, and its answer.
+async fn long_query(session: &mut Session) -> (String, String) {
+    let mut work = 64;
+    loop {
+        let query = format!("SELECT count(*) FROM it_kill.numbers WHERE md5(repeat(concat('x', id), {work})) < '8'");
+        let began = Instant::now();
+        let answer = value(session, &query).await;
+        if began.elapsed() >= RUNS {
+            return (query, answer);
+        }
+        assert!(
+            work < MOST_WORK,
+            "the query takes only {:?} at {work} repetitions",
+            began.elapsed()
+        );
+        work *= 2;
+    }
+}
+
+/// What the client has got cannot be taken back: the error says that the statement may be repeated.
+async fn after_the_first_row(department: &Department) {
+    let login = department.login(LAKE).await;
+    let password = department.secret(&login.secret, "password").await;
+    let options = OptsBuilder::default()
+        .ip_or_hostname(login.door.host())
+        .tcp_port(login.door.port())
+        .user(Some(&login.user))
+        .pass(Some(password))
+        .prefer_socket(false);
+    let mut connection = Conn::new(options).await.expect("log in");
+    connection.query_drop("SET warehouse = 'victims'").await.expect("SET");
+    // Far more than the frontend holds back, and than lies in buffers on the way: the nodes wait for the client.
+    let query = "SELECT id, repeat('x', 10000) FROM it_kill.numbers";
+    let mut result = connection.query_iter(query).await.expect("a result");
+    let first: Option<Row> = result.next().await.expect("a row");
+    assert!(first.is_some(), "the result has rows");
+    let mut watcher = department.session(LAKE).await;
+    let victim = eventually("a node runs a part of the query", EFFECT_LIMIT, async || {
+        let nodes = nodes(&mut watcher, GROUP).await;
+        nodes
+            .iter()
+            .find(|node| node.running > 0)
+            .cloned()
+            .ok_or(format!("{nodes:?}"))
+    })
+    .await;
+    kill_engine(&department.pods().get(&victim.pod).await.expect("get"));
+    let mut rows = 1;
+    let end = tokio::time::timeout(STATEMENT_LIMIT, async {
+        loop {
+            match result.next().await {
+                Ok(Some(_)) => rows += 1,
+                Ok(None) => return None,
+                Err(error) => return Some(error),
+            }
+        }
+    });
+    let error = end.await.expect("the result ends");
+    let Some(mysql_async::Error::Server(error)) = error else {
+        panic!("after {rows} of {ROWS} rows: {error:?}");
+    };
+    assert_eq!(error.code, RETRYABLE, "{error}");
+    assert!(error.message.contains("may be repeated"), "{error}");
+    // The connection is whole.
+    drop(result);
+    let one: Option<i32> = connection
+        .query_first("SELECT 1")
+        .await
+        .expect("the connection goes on");
+    assert_eq!(one, Some(1));
+}

@@ -1,0 +1,260 @@
+//! Loading from files on a real S3 server, and by HTTP.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use arrow::{
+    array::{ArrayRef, Int64Array, RecordBatch, StringArray},
+    datatypes::{DataType, Field, Schema},
+};
+use object_store::{ObjectStoreExt, path::Path};
+use parquet::arrow::ArrowWriter;
+use reqwest::{Client, StatusCode, redirect::Policy};
+use serde_json::Value;
+use springtide_contract::ports;
+use springtide_e2e::{
+    sql::{Door, Session},
+    storage::{ENDPOINT, Keys},
+};
+
+use crate::{
+    department::{Department, LAKE, STATEMENT_LIMIT, execute, shared, value},
+    harness::unique,
+};
+
+const BUCKET: &str = "it-files";
+const ROWS: i64 = 5000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_on_s3_are_loaded_by_insert_select() {
+    let department = shared().await;
+    let owner = department.storage.account(BUCKET).await.expect("an account");
+    department.storage.bucket(BUCKET, &owner).await.expect("a bucket");
+    let reader = department.storage.account("it-reader").await.expect("an account");
+    department
+        .storage
+        .let_read(BUCKET, &[&reader.id])
+        .await
+        .expect("a policy");
+    let folder = unique("files");
+    let store = department.storage.store(BUCKET, &owner).expect("the bucket");
+    for part in 0..2 {
+        let (parquet, csv) = (parquet_file(part * ROWS), csv_file(part * ROWS));
+        for (name, bytes) in [("parquet", parquet), ("csv", csv)] {
+            let place = Path::from(format!("{folder}/{name}/{part}.{name}"));
+            store.put(&place, bytes.into()).await.expect("put");
+        }
+    }
+    let mut session = department.session(LAKE).await;
+    table(&mut session, "it_files").await;
+    for format in ["parquet", "csv"] {
+        let path = format!("s3://{BUCKET}/{folder}/{format}/*.{format}");
+        let load = format!(
+            "INSERT INTO it_files.item SELECT * FROM {}",
+            files(&path, format, &reader)
+        );
+        assert_eq!(
+            session.execute(&load, STATEMENT_LIMIT).await.expect("load"),
+            2 * ROWS as u64
+        );
+        let sums = "SELECT concat(count(*), ' ', sum(id), ' ', max(name)) FROM it_files.item";
+        let all = 2 * ROWS;
+        let expected = format!("{all} {} name {}", all * (all - 1) / 2, all - 1);
+        assert_eq!(value(&mut session, sums).await, expected, "{format}");
+        execute(&mut session, &["TRUNCATE TABLE it_files.item"]).await;
+    }
+    let path = format!("s3://{BUCKET}/{folder}/parquet/*.parquet");
+    let wrong = Keys {
+        secret: "wrong".into(),
+        ..reader.clone()
+    };
+    let nothing = format!("s3://{BUCKET}/{folder}/nothing/*.parquet");
+    // The cluster can read its own bucket; the statement cannot.
+    let of_the_cluster = format!("s3://{}/{LAKE}/*.parquet", department.name);
+    for (path, keys, says) in [
+        (path.as_str(), &wrong, "the keys do not open"),
+        ("s3://it-no-such-bucket/a/*.parquet", &reader, "it-no-such-bucket"),
+        (nothing.as_str(), &reader, "names no file"),
+        (of_the_cluster.as_str(), &reader, "the keys do not open"),
+    ] {
+        let query = format!("SELECT count(*) FROM {}", files(path, "parquet", keys));
+        let error = session
+            .value(&query, STATEMENT_LIMIT)
+            .await
+            .expect_err("an error")
+            .to_string();
+        assert!(error.contains(says), "{path}: {error}");
+        assert!(
+            !error.contains(&keys.secret) || keys.secret == "wrong",
+            "the key is in the message: {error}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_load_goes_by_redirect_or_through_the_frontend_and_its_label_counts_once() {
+    let department = shared().await;
+    let mut session = department.session(LAKE).await;
+    table(&mut session, "it_stream").await;
+    let count = "SELECT concat(count(*), ' ', coalesce(sum(id), 0)) FROM it_stream.item";
+    let http = Http::new(&department).await;
+    let label = unique("label");
+    let body = b"1,one\n2,two\n3,three\n";
+
+    let first = http.load(&[("label", &label)], body, Way::Redirect).await;
+    assert_eq!(
+        (first["Status"].as_str(), &first["NumberLoadedRows"]),
+        (Some("Success"), &Value::from(3)),
+        "{first}"
+    );
+    assert_eq!(value(&mut session, count).await, "3 6");
+
+    // The answer was lost, say: the client repeats, by either way, and nothing is loaded twice.
+    for way in [Way::Redirect, Way::Proxy] {
+        let again = http.load(&[("label", &label)], body, way).await;
+        assert_eq!(again["Status"], "Label Already Exists", "{again}");
+        assert_eq!(again["ExistingJobStatus"], "FINISHED", "{again}");
+    }
+    assert_eq!(value(&mut session, count).await, "3 6");
+
+    let other = http.load(&[("label", &unique("label"))], b"10,ten\n", Way::Proxy).await;
+    assert_eq!(other["Status"], "Success", "{other}");
+    assert_eq!(value(&mut session, count).await, "4 16");
+
+    let wrong = http
+        .load(&[("label", &unique("label"))], b"11,eleven\nx,y\n", Way::Proxy)
+        .await;
+    assert_eq!(wrong["Status"], "Fail", "{wrong}");
+    assert_eq!(
+        value(&mut session, count).await,
+        "4 16",
+        "nothing of a failed load is seen"
+    );
+}
+
+async fn table(session: &mut Session, database: &str) {
+    let statements = [
+        format!("DROP DATABASE IF EXISTS {database}"),
+        format!("CREATE DATABASE {database}"),
+        format!(
+            "CREATE TABLE {database}.item (id BIGINT NOT NULL, name VARCHAR(32))
+             DUPLICATE KEY(id) DISTRIBUTED BY HASH(id) BUCKETS 4"
+        ),
+    ];
+    execute(session, &statements.each_ref().map(String::as_str)).await;
+}
+
+fn parquet_file(first: i64) -> Vec<u8> {
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("id", DataType::Int64, false),
+        Field::new("name", DataType::Utf8, true),
+    ]));
+    let ids = first..first + ROWS;
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from_iter_values(ids.clone())),
+        Arc::new(StringArray::from_iter_values(ids.map(name))),
+    ];
+    let batch = RecordBatch::try_new(Arc::clone(&schema), columns).expect("a batch");
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema, None).expect("a writer");
+    writer.write(&batch).expect("rows");
+    writer.into_inner().expect("a file")
+}
+
+fn csv_file(first: i64) -> Vec<u8> {
+    let lines = (first..first + ROWS).map(|id| format!("{id}|{}\n", name(id)));
+    lines.collect::<String>().into_bytes()
+}
+
+/// As wide for all ids, so that the last is the largest.
+fn name(id: i64) -> String {
+    format!("name {id:04}")
+}
+
+fn files(path: &str, format: &str, keys: &Keys) -> String {
+    let separator = if format == "csv" {
+        r#", "csv.column_separator" = "|""#
+    } else {
+        ""
+    };
+    format!(
+        r#"FILES("path" = "{path}", "format" = "{format}"{separator}, "aws.s3.endpoint" = "{ENDPOINT}",
+           "aws.s3.enable_path_style_access" = "true", "aws.s3.access_key" = "{}", "aws.s3.secret_key" = "{}")"#,
+        keys.id, keys.secret
+    )
+}
+
+#[derive(Clone, Copy)]
+enum Way {
+    /// To the compute node that the frontend names.
+    Redirect,
+    /// Through the frontend, for clients that reach no compute node.
+    Proxy,
+}
+
+/// A client of Stream Load on this machine.
+struct Http<'a> {
+    department: &'a Department,
+    door: Door,
+    user: String,
+    password: String,
+}
+
+impl<'a> Http<'a> {
+    async fn new(department: &'a Department) -> Self {
+        let login = department.login(LAKE).await;
+        let cluster = &department.cluster;
+        let door = Door::open(&cluster.target, &cluster.client, &department.name, LAKE, ports::FE_HTTP)
+            .await
+            .expect("the Service");
+        Self {
+            department,
+            door,
+            password: department.secret(&login.secret, "password").await,
+            user: login.user,
+        }
+    }
+
+    async fn load(&self, headers: &[(&str, &str)], body: &'static [u8], way: Way) -> Value {
+        let url = format!("http://{}/api/it_stream/item/_stream_load", self.door.address());
+        let client = || Client::builder().no_proxy().redirect(Policy::none());
+        let send = |client: Client, url: &str| {
+            let mut request = client
+                .put(url)
+                .basic_auth(&self.user, Some(&self.password))
+                .header("expect", "100-continue")
+                .header("column_separator", ",")
+                .body(body);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            if matches!(way, Way::Proxy) {
+                request = request.header("x-springtide-proxy", "1");
+            }
+            async move { request.send().await.expect("an answer") }
+        };
+        let mut answer = send(client().build().expect("a client"), &url).await;
+        if matches!(way, Way::Redirect) {
+            assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT);
+            let location = answer.headers()["location"].to_str().expect("a URL").to_owned();
+            let node = reqwest::Url::parse(&location).expect("a URL");
+            let host = node.host_str().expect("a host").to_owned();
+            assert_eq!(node.port(), Some(ports::CN_HTTP), "{location}");
+            // This machine does not ask the cluster's DNS.
+            let client = client()
+                .resolve(&host, self.address_of(&host).await)
+                .build()
+                .expect("a client");
+            answer = send(client, &location).await;
+        }
+        assert_eq!(answer.status(), StatusCode::OK);
+        let text = answer.text().await.expect("a body");
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// The address of a compute node's pod, by the first part of its host name.
+    async fn address_of(&self, host: &str) -> SocketAddr {
+        let pod = host.split('.').next().expect("a pod's name");
+        let pod = self.department.pods().get(pod).await.expect("the pod");
+        let address = pod.status.and_then(|status| status.pod_ip).expect("an address");
+        SocketAddr::new(address.parse().expect("an address"), 0)
+    }
+}

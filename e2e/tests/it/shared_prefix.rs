@@ -1,0 +1,58 @@
+//! Two clusters that are pointed at one prefix, as a copied manifest does it.
+
+use serde_json::json;
+
+use crate::department::{EFFECT_LIMIT, LAKE, eventually, execute, said, shared, value};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_cluster_on_a_prefix_refuses_to_start_and_the_first_is_unharmed() {
+    let department = shared().await;
+    department
+        .with_own(&["intruder"], &[], async || {
+            let first = department.answers(LAKE).await;
+            let mut session = department.session(LAKE).await;
+            execute(
+                &mut session,
+                &[
+                    "DROP DATABASE IF EXISTS it_prefix",
+                    "CREATE DATABASE it_prefix",
+                    "CREATE TABLE it_prefix.t (id INT) DUPLICATE KEY(id) DISTRIBUTED BY HASH(id) BUCKETS 2",
+                    "INSERT INTO it_prefix.t VALUES (1), (2)",
+                ],
+            )
+            .await;
+            let prefix = first.spec.storage.prefix.as_str();
+            department
+                .lake("intruder", json!({"storage": {"prefix": prefix}}))
+                .await;
+            let available = eventually("the second cluster refuses", EFFECT_LIMIT, async || {
+                let status = department
+                    .lakes()
+                    .get("intruder")
+                    .await
+                    .expect("get")
+                    .status
+                    .unwrap_or_default();
+                let available = said(&status.conditions, "Available");
+                if available.contains("ForeignCluster") {
+                    Ok(available)
+                } else {
+                    Err(available)
+                }
+            })
+            .await;
+            let owner = first.status.and_then(|status| status.cluster_id).expect("an id");
+            assert!(available.starts_with("Available=False ForeignCluster: "), "{available}");
+            assert!(
+                available.contains(&owner),
+                "the message names the owner {owner}: {available}"
+            );
+            assert!(
+                available.contains("choose another prefix"),
+                "the message says what to do: {available}"
+            );
+            execute(&mut session, &["INSERT INTO it_prefix.t VALUES (3)"]).await;
+            assert_eq!(value(&mut session, "SELECT sum(id) FROM it_prefix.t").await, "6");
+        })
+        .await;
+}
