@@ -16,7 +16,7 @@ E2E = $(CARGO_TARGET_DIR)/debug/springtide-e2e
 # One selection of packages for every build: another one would build the dependencies again with other features.
 PROGRAMS = cargo build --locked --workspace --bins
 
-.PHONY: help demo demo-down standalone test lint fmt generate images storage cluster-up cluster-down programs packages
+.PHONY: help demo demo-down standalone test lint fmt generate images storage cluster-up cluster-down bench-query bench-start programs packages
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,12 @@ cluster-up: packages ## Start a Kubernetes on this machine
 
 cluster-down: ## Stop it and leave no trace of it
 	@e2e/kubernetes/down
+
+bench-query: programs ## TPC-H on the engine alone, beside DuckDB (SF=1)
+	@$(E2E) bench query
+
+bench-start: programs ## From a pod's creation to a node that serves, on the demo's cluster
+	@$(E2E) bench start
 
 programs: packages
 	@$(PROGRAMS)

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use object_store::local::LocalFileSystem;
 
 use crate::{
-    Error, Result, cluster,
+    Error, Result, bench, cluster,
     demo::{self, DATA_BUCKET},
     images::{self, Delivery},
     places::Places,
@@ -60,6 +60,30 @@ enum Command {
         /// A folder to write to; the S3 server of the local Kubernetes if not given.
         #[arg(long)]
         directory: Option<PathBuf>,
+    },
+    /// Measures, and prints a table and one JSON object.
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// TPC-H on the engine alone, beside DuckDB.
+    Query {
+        /// Scale factor.
+        #[arg(long, env = "SF", default_value = "1")]
+        sf: ScaleFactor,
+    },
+    /// From a pod's creation to a compute node that serves, on the demo's cluster.
+    Start {
+        /// Namespace of the group.
+        #[arg(long, default_value = "retail")]
+        namespace: String,
+        /// Name of the ComputeGroup.
+        #[arg(long, default_value = "dashboards")]
+        group: String,
     },
 }
 
@@ -176,6 +200,12 @@ async fn perform(command: Command, timeline: &Timeline) -> Result<()> {
         Command::Images { place, dry_run } => bring_images(&places, timeline, place, dry_run).await,
         Command::Storage => start_storage(&places, timeline).await,
         Command::Tpch { sf, directory } => make_data(&places, timeline, sf, directory).await,
+        Command::Bench {
+            what: Bench::Query { sf },
+        } => bench::query(&places, timeline, sf).await,
+        Command::Bench {
+            what: Bench::Start { namespace, group },
+        } => bench::start(&places, timeline, &namespace, &group).await,
     }
 }
 
@@ -203,7 +233,9 @@ async fn bring_images(places: &Places, timeline: &Timeline, place: Place, dry_ru
 async fn start_storage(places: &Places, timeline: &Timeline) -> Result<()> {
     let target = Target::local(places);
     let tools = timeline
-        .step("tools", async |p| images::tools(places, target.delivery.tools(), &p).await)
+        .step("tools", async |p| {
+            images::tools(places, target.delivery.tools(), &p).await
+        })
         .await?;
     let made = images::pack(places, &Default::default()).await?;
     let server = made.iter().find(|image| image.short_name() == images::S3_SERVER);

@@ -2,8 +2,10 @@
 //!
 //! Nouns: a [`timeline::Timeline`] shows steps as they run; [`places::Places`] says where things are on this machine; a
 //! [`target::Target`] is the Kubernetes that a run works on, with the way by which images get there; [`storage`] is the S3
-//! server in the cluster; [`tpch`] is the data, its queries and the answers they must give; [`demo`] puts them together.
+//! server in the cluster; [`tpch`] is the data, its queries and the answers they must give; [`demo`] puts them together;
+//! [`bench`] measures.
 
+pub mod bench;
 pub mod cli;
 pub mod cluster;
 pub mod demo;

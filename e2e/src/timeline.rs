@@ -98,6 +98,11 @@ impl Timeline {
         }
     }
 
+    /// A line as it is, from the first column: for tables, and for programs that read along.
+    pub fn line(&self, text: &str) {
+        self.write(&format!("{text}\n"));
+    }
+
     /// Runs `work` as one step: prints its name, its progress, and whether it succeeded and how long it took.
     pub async fn step<T>(&self, name: &str, work: impl AsyncFnOnce(Progress) -> Result<T>) -> Result<T> {
         let progress = Progress::default();
