@@ -2,12 +2,15 @@
 
 use kube::{
     Api, Client,
-    api::{DynamicObject, Patch, PatchParams},
+    api::{DynamicObject, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use springtide_crds::{ComputeGroup, LakeCluster};
 
-use crate::harness::{rights::try_apply, world::World};
+use crate::harness::{
+    rights::{addressed, try_apply},
+    world::World,
+};
 
 fn cluster(namespace: &str) -> Value {
     json!({
@@ -56,12 +59,20 @@ async fn refusal(client: &Client, mut object: Value, pointer: &str, value: Value
         Value::Array(items) => items[key.parse::<usize>().unwrap()] = value,
         parent => parent[key] = value,
     }
-    // By the manager that wrote it, so that what is left out is taken away.
-    let parameters = PatchParams::apply("a-test").force().dry_run();
-    match try_apply(client, &object, &parameters).await {
-        Ok(_) => None,
-        Err(error) => Some(error.to_string()),
-    }
+    // As `kubectl edit` and `kubectl create` do it.
+    let parameters = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let (api, name) = addressed(client, &object);
+    let result = match api.get_opt(&name).await.unwrap() {
+        Some(mut live) => {
+            live.data["spec"] = object["spec"].clone();
+            api.replace(&name, &parameters, &live).await
+        }
+        None => api.create(&parameters, &serde_json::from_value(object).unwrap()).await,
+    };
+    result.err().map(|error| error.to_string())
 }
 
 /// Each row is refused, and with these words.

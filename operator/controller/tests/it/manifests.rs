@@ -110,7 +110,8 @@ async fn what_the_charts_render_is_accepted() {
         r#"computeGroups={"etl": {"replicas": 2}, "bi": {}}"#,
     ];
     let objects = render("lake-cluster", "lake", &world.namespace, &cluster);
-    assert_eq!(objects.len(), 3, "{objects:#?}");
+    // The two of this test, and the one of the chart's own values.
+    assert_eq!(objects.len(), 4, "{objects:#?}");
     let mut refused = refusals(&world, "lake-cluster", objects).await;
     let operator = render("springtide", "springtide", &world.namespace, &["--set", "replicas=2"]);
     for object in operator {

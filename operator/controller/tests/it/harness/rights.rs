@@ -81,6 +81,12 @@ pub(crate) async fn try_apply(
     object: &Value,
     parameters: &PatchParams,
 ) -> Result<DynamicObject, kube::Error> {
+    let (api, name) = addressed(client, object);
+    api.patch(&name, parameters, &Patch::Apply(object)).await
+}
+
+/// Where an object of any kind is, and its name.
+pub(crate) fn addressed(client: &Client, object: &Value) -> (Api<DynamicObject>, String) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let api_version = text(&object["apiVersion"]);
     let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
@@ -89,6 +95,5 @@ pub(crate) async fn try_apply(
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
         None => Api::all_with(client.clone(), &resource),
     };
-    api.patch(&text(&object["metadata"]["name"]), parameters, &Patch::Apply(object))
-        .await
+    (api, text(&object["metadata"]["name"]))
 }
