@@ -1,6 +1,6 @@
 //! `springtide-engine`: the bundled engine, as a frontend, as a compute node, or as both on a local folder.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{net::IpAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use springtide_engine::{
@@ -37,12 +37,18 @@ enum Command {
         /// Host name by which clients and compute nodes reach it.
         #[arg(long, env = "SPRINGTIDE_HOST")]
         host: String,
+        /// The one address to listen on; all by default.
+        #[arg(long)]
+        listen: Option<IpAddr>,
         /// Folder below which configuration, secrets and volumes are mounted.
         #[arg(long, default_value = "/")]
         root: PathBuf,
     },
     /// A compute node: runs queries and loads, HTTP on 8040.
     Cn {
+        /// The one address to listen on; all by default.
+        #[arg(long)]
+        listen: Option<IpAddr>,
         /// Folder below which configuration, secrets and volumes are mounted.
         #[arg(long, default_value = "/")]
         root: PathBuf,
@@ -96,14 +102,14 @@ async fn run(command: Command) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let (place, ended) = match command {
-        Command::Fe { host, root } => {
+        Command::Fe { host, listen, root } => {
             let place = Place::below(&root);
-            let ended = process::frontend(&place, host, shutdown).await;
+            let ended = process::frontend(&place, host, listen, shutdown).await;
             (place, ended)
         }
-        Command::Cn { root } => {
+        Command::Cn { listen, root } => {
             let place = Place::below(&root);
-            let ended = process::compute_node(&place, shutdown).await;
+            let ended = process::compute_node(&place, listen, shutdown).await;
             (place, ended)
         }
         Command::Standalone {

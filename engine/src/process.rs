@@ -1,6 +1,10 @@
 //! The processes of a cluster: a frontend, or a compute node, on the ports of the contract.
 
-use std::{net::Ipv6Addr, path::Path, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    path::Path,
+    sync::Arc,
+};
 
 use object_store::{ObjectStore, prefix::PrefixStore};
 use springtide_cn::{ComputeNodeError, ComputeNodeOptions};
@@ -76,8 +80,11 @@ pub async fn listen(host: &str, port: u16) -> Result<TcpListener, ProcessError> 
         })
 }
 
-/// All addresses of the pod, of either family.
-async fn listen_everywhere(port: u16) -> Result<TcpListener, ProcessError> {
+/// Listens on `port` of one address, or of all addresses of the pod, of either family.
+async fn listen_at(address: Option<IpAddr>, port: u16) -> Result<TcpListener, ProcessError> {
+    if let Some(address) = address {
+        return listen(&address.to_string(), port).await;
+    }
     match listen(&Ipv6Addr::UNSPECIFIED.to_string(), port).await {
         Ok(listener) => Ok(listener),
         // A machine without IPv6.
@@ -102,11 +109,17 @@ pub fn data_store(store: Arc<dyn ObjectStore>, cluster_id: ClusterId) -> Arc<dyn
     Arc::new(PrefixStore::new(store, cluster_id.to_string()))
 }
 
-/// Runs a frontend until `shutdown`. `host` is what clients and compute nodes call it.
+/// Runs a frontend until `shutdown`. `host` is what clients and compute nodes call it; it listens on all addresses, or on
+/// one.
 ///
 /// # Errors
 /// See [`ProcessError`].
-pub async fn frontend(place: &Place, host: String, shutdown: CancellationToken) -> Result<(), ProcessError> {
+pub async fn frontend(
+    place: &Place,
+    host: String,
+    address: Option<IpAddr>,
+    shutdown: CancellationToken,
+) -> Result<(), ProcessError> {
     let config = place.config()?;
     let options = FrontendOptions {
         dirs: Dirs {
@@ -117,9 +130,9 @@ pub async fn frontend(place: &Place, host: String, shutdown: CancellationToken) 
         store: store::open(&config.storage, place)?,
         token: place.token()?,
         advertised_host: host,
-        mysql: listen_everywhere(ports::FE_MYSQL).await?,
-        http: listen_everywhere(ports::FE_HTTP).await?,
-        rpc: listen_everywhere(ports::FE_RPC).await?,
+        mysql: listen_at(address, ports::FE_MYSQL).await?,
+        http: listen_at(address, ports::FE_HTTP).await?,
+        rpc: listen_at(address, ports::FE_RPC).await?,
         tls: if config.tls {
             Some(tls::watch_certificate(place)?.into())
         } else {
@@ -134,11 +147,15 @@ pub async fn frontend(place: &Place, host: String, shutdown: CancellationToken) 
     Ok(springtide_fe::run(options).await?)
 }
 
-/// Runs a compute node until `shutdown`.
+/// Runs a compute node until `shutdown`. It listens on all addresses, or on one.
 ///
 /// # Errors
 /// See [`ProcessError`].
-pub async fn compute_node(place: &Place, shutdown: CancellationToken) -> Result<(), ProcessError> {
+pub async fn compute_node(
+    place: &Place,
+    address: Option<IpAddr>,
+    shutdown: CancellationToken,
+) -> Result<(), ProcessError> {
     let config = place.config()?;
     let cluster_id = cluster_id(&config)?;
     let options = ComputeNodeOptions {
@@ -146,9 +163,9 @@ pub async fn compute_node(place: &Place, shutdown: CancellationToken) -> Result<
         store: data_store(store::open(&config.storage, place)?, cluster_id),
         token: place.token()?,
         local_directory: place.path(paths::CN_LOCAL),
-        http: listen_everywhere(ports::CN_HTTP).await?,
-        heartbeat: listen_everywhere(ports::CN_HEARTBEAT).await?,
-        worker: listen_everywhere(ports::CN_WORKER).await?,
+        http: listen_at(address, ports::CN_HTTP).await?,
+        heartbeat: listen_at(address, ports::CN_HEARTBEAT).await?,
+        worker: listen_at(address, ports::CN_WORKER).await?,
         version: VERSION.to_owned(),
         local_files: false,
         shutdown,

@@ -43,9 +43,9 @@ async fn metrics(State(door): State<Door>) -> Response {
     metrics.running_fragments.set(count(door.worker.running_fragments()));
     metrics.running_loads.set(count(door.loader.node.running_loads()));
     metrics.draining.set(i64::from(door.loader.node.is_draining()));
-    metrics
-        .query_memory_bytes
-        .set(count(door.worker.metrics().memory_used_bytes));
+    let worker = door.worker.metrics();
+    metrics.query_memory_bytes.set(count(worker.memory_used_bytes));
+    metrics.query_scan_rows.set(count(worker.scanned_rows));
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, content_type)], metrics.encode()).into_response()
 }

@@ -19,6 +19,7 @@ pub(crate) struct Metrics {
     pub(crate) running_loads: Gauge,
     pub(crate) draining: Gauge,
     pub(crate) query_memory_bytes: Gauge,
+    pub(crate) query_scan_rows: Gauge,
 }
 
 impl Metrics {
@@ -27,6 +28,7 @@ impl Metrics {
         let (load_rows, load_bytes, loads_failed) = (Counter::default(), Counter::default(), Counter::default());
         let (running_fragments, running_loads) = (Gauge::default(), Gauge::default());
         let (draining, query_memory_bytes) = (Gauge::default(), Gauge::default());
+        let query_scan_rows = Gauge::default();
         registry.register("starrocks_be_load_rows", "Rows written by loads", load_rows.clone());
         registry.register("starrocks_be_load_bytes", "Bytes received by loads", load_bytes.clone());
         registry.register("springtide_cn_loads_failed", "Loads that failed", loads_failed.clone());
@@ -42,6 +44,11 @@ impl Metrics {
             "Bytes that queries hold",
             query_memory_bytes.clone(),
         );
+        registry.register(
+            "starrocks_be_query_scan_rows",
+            "Rows that scans of queries gave, under StarRocks' name for it",
+            query_scan_rows.clone(),
+        );
         let registry = Arc::new(registry);
         Self {
             registry,
@@ -52,6 +59,7 @@ impl Metrics {
             running_loads,
             draining,
             query_memory_bytes,
+            query_scan_rows,
         }
     }
 

@@ -48,6 +48,10 @@ use source::{Rest, Source, SourceError};
 
 /// Time that a call to the frontend may take, besides what it waits for.
 const FRONTEND_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a commit is asked for again while the frontend does not answer: it may be starting anew.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(30);
+/// Wait between two such calls.
+const COMMIT_PAUSE: Duration = Duration::from_millis(500);
 /// Seconds that a client waits for its rows to be visible, unless its own timeout is shorter.
 const PUBLISH_TIMEOUT_S: u64 = 60;
 
@@ -84,6 +88,10 @@ enum LoadError {
     NoFrontend,
     #[error("frontend: {0}")]
     Frontend(#[from] RpcError),
+    #[error(
+        "frontend: {0}; whether the rows are committed is not known: load them again under the same label, it counts once"
+    )]
+    CommitUnknown(RpcError),
     #[error("{0}")]
     Refused(String),
     #[error("{0}")]
@@ -295,7 +303,7 @@ impl Loader {
             publish_timeout_s,
         };
         let timeout = FRONTEND_TIMEOUT + Duration::from_secs(publish_timeout_s);
-        let answer = self.rpc.call(frontend, COMMIT_LOAD, &request, timeout).await?;
+        let answer = self.ask_to_commit(frontend, &request, timeout).await?;
         reply.commit_and_publish_time_ms = committing.elapsed().as_millis() as u64;
         match answer {
             CommitLoadReply::Visible => "Success".clone_into(&mut reply.status),
@@ -309,6 +317,28 @@ impl Loader {
         self.metrics.load_rows.inc_by(reply.number_loaded_rows);
         self.metrics.load_bytes.inc_by(reply.load_bytes);
         Ok(())
+    }
+
+    /// A commit may be asked for again: what is committed stays so, and what is lost is refused.
+    async fn ask_to_commit(
+        &self,
+        frontend: &str,
+        request: &CommitLoadRequest,
+        timeout: Duration,
+    ) -> Result<CommitLoadReply, LoadError> {
+        let begun = Instant::now();
+        loop {
+            let problem = match self.rpc.call(frontend, COMMIT_LOAD, request, timeout).await {
+                Ok(answer) => return Ok(answer),
+                Err(problem) => problem,
+            };
+            let is_passing = problem.is_unreachable() || matches!(problem, RpcError::Remote { status: 503, .. });
+            if !is_passing || begun.elapsed() > COMMIT_PATIENCE {
+                return Err(LoadError::CommitUnknown(problem));
+            }
+            tracing::warn!(txn = %request.txn, %problem, "the frontend did not answer a commit; asking again");
+            tokio::time::sleep(COMMIT_PAUSE).await;
+        }
     }
 
     async fn abort(&self, frontend: &str, txn: TxnId, error: &LoadError) {

@@ -4,6 +4,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use axum::Router;
@@ -20,6 +21,9 @@ mod stream_load;
 
 pub use http::http_router;
 pub use rpc::rpc_router;
+
+/// Time that requests have to end once the frontend was told to stop; a load that is carried may take hours.
+const STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// Where the core will be once it is open: doors answer before that, and say that they are not ready.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +51,7 @@ impl From<Core> for CoreSlot {
     }
 }
 
-/// Serves HTTP 8030 until `stop` is cancelled; requests that run are finished.
+/// Serves HTTP 8030 until `stop` is cancelled; requests that run have a few seconds to end.
 ///
 /// # Errors
 /// When the listener fails.
@@ -55,7 +59,7 @@ pub async fn serve_http(slot: CoreSlot, listener: TcpListener, stop: Cancellatio
     serve(http_router(slot), listener, stop).await
 }
 
-/// Serves RPC 9020 until `stop` is cancelled; requests that run are finished.
+/// Serves RPC 9020 until `stop` is cancelled; requests that run have a few seconds to end.
 ///
 /// # Errors
 /// When the listener fails.
@@ -70,7 +74,14 @@ pub async fn serve_rpc(
 
 async fn serve(router: Router, listener: TcpListener, stop: CancellationToken) -> std::io::Result<()> {
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service)
-        .with_graceful_shutdown(async move { stop.cancelled().await })
-        .await
+    let serving = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let cut_off = async {
+        stop.cancelled().await;
+        tokio::time::sleep(STOP_GRACE).await;
+        tracing::warn!(grace = ?STOP_GRACE, "requests are still open; stopping all the same");
+    };
+    tokio::select! {
+        served = async { serving.await } => served,
+        () = cut_off => Ok(()),
+    }
 }

@@ -319,7 +319,10 @@ fn build_state(
     if !request.workers.is_empty() {
         builder = builder.with_distributed_planner();
     }
-    builder.build()
+    let mut state = builder.build();
+    // The time of `now()`: one for the statement. Without it DataFusion cannot say what time it is.
+    state.mark_start_execution();
+    state
 }
 
 impl QuerySession {

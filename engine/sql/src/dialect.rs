@@ -59,6 +59,11 @@ impl Dialect for StarRocksDialect {
         }))
     }
 
+    /// `ROLLUP`, `CUBE` and `GROUPING SETS`, as StarRocks has them.
+    fn supports_group_by_expr(&self) -> bool {
+        true
+    }
+
     as_mysql!(
         supports_string_literal_backslash_escape,
         supports_string_literal_concatenation,

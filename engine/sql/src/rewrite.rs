@@ -230,6 +230,12 @@ impl Rewriter<'_> {
         if no_arguments && let Some(value) = self.session.function(&name) {
             return Ok(Some(value.into_expr()));
         }
+        // Some are called without parentheses: CURRENT_TIMESTAMP.
+        if matches!(function.args, FunctionArguments::None)
+            && let Some(expr) = functions::template(&name, Vec::new())
+        {
+            return Ok(Some(expr));
+        }
         functions::rewritten(&name, function)
     }
 }

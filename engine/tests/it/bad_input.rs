@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 
 use crate::{
     engine::Engine,
-    load::{stream_load, stream_load_as, with_table},
+    load::{parquet_file, put, stream_load, stream_load_as, with_table},
 };
 
 /// Loads `body`, which must fail with a message that holds all of `expected`, and leave no row.
@@ -52,6 +52,70 @@ async fn a_load_that_does_not_fit_names_column_and_row_and_leaves_nothing() {
     check_load(&engine, &[("format", "parquet")], b"PAR1 but cut off", &["Parquet"]).await;
     check_load(&engine, &[("format", "json")], br#"{"id": "#, &["JSON"]).await;
     check_load(&engine, &[("format", "avro")], b"", &["csv, json or parquet"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parquet_file_that_was_cut_off_loads_nothing_wherever_it_was_cut() {
+    let (engine, folder) = with_table().await;
+    let whole = parquet_file();
+    for length in [0, 3, 4, 12, whole.len() / 2, whole.len() - 8, whole.len() - 1] {
+        check_load(
+            &engine,
+            &[("format", "parquet")],
+            &whole[..length],
+            &["whole Parquet file"],
+        )
+        .await;
+    }
+    // The same through FILES, which names the file.
+    let path = folder.path().join("cut.parquet");
+    std::fs::write(&path, &whole[..whole.len() / 2]).expect("a file");
+    let insert = format!(
+        r#"INSERT INTO shop.item (id, name) SELECT id, name FROM FILES("path" = "file://{}", "format" = "parquet")"#,
+        path.display()
+    );
+    let (code, message) = engine.error(&insert).await;
+    assert_eq!(code, 1064, "{message}");
+    assert!(message.contains("cut.parquet"), "{message}");
+    assert_eq!(engine.rows("SELECT count(*) FROM shop.item").await, ["0"]);
+    // Whole, it is loaded.
+    std::fs::write(&path, whole).expect("a file");
+    engine.execute(&[&insert]).await;
+    assert_eq!(engine.rows("SELECT count(*) FROM shop.item").await, ["2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_into_a_table_that_is_not_there_says_so() {
+    let (engine, _folder) = with_table().await;
+    for (database, table, part) in [("shop", "nothing", "shop.nothing"), ("nowhere", "item", "nowhere")] {
+        let url = format!(
+            "http://127.0.0.1:{}/api/{database}/{table}/_stream_load",
+            engine.http_port
+        );
+        let comma = [("column_separator", ",")];
+        let (status, reply) = put(&url, &engine.user, &engine.password, &comma, b"1,a,1\n".to_vec()).await;
+        assert_eq!(
+            (status, reply["Status"].as_str()),
+            (StatusCode::OK, Some("Fail")),
+            "{reply}"
+        );
+        let message = reply["Message"].as_str().unwrap_or_default();
+        assert!(message.contains("Unknown") && message.contains(part), "{message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_that_was_used_before_inserts_nothing() {
+    let (engine, _folder) = with_table().await;
+    let insert = "INSERT INTO shop.item WITH LABEL tuesday VALUES (1, 'a', 1)";
+    engine.execute(&[insert]).await;
+    let (code, message) = engine.error(insert).await;
+    assert_eq!(code, 5602, "{message}");
+    assert!(
+        message.contains("Label [tuesday] has already been used") && message.contains("FINISHED"),
+        "{message}"
+    );
+    assert_eq!(engine.rows("SELECT count(*) FROM shop.item").await, ["1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,7 +24,7 @@ pub(crate) async fn with_table() -> (Engine, tempfile::TempDir) {
     (engine, folder)
 }
 
-/// Sends `body` the way that clients of StarRocks do: to the frontend first, which names the compute node.
+/// Sends `body` to the table of [`with_table`].
 pub(crate) async fn stream_load(engine: &Engine, headers: &[(&str, &str)], body: Vec<u8>) -> (StatusCode, Value) {
     stream_load_as(engine, &engine.password, headers, body).await
 }
@@ -35,16 +35,28 @@ pub(crate) async fn stream_load_as(
     headers: &[(&str, &str)],
     body: Vec<u8>,
 ) -> (StatusCode, Value) {
+    let url = format!("http://127.0.0.1:{}/api/shop/item/_stream_load", engine.http_port);
+    put(&url, &engine.user, password, headers, body).await
+}
+
+/// Sends `body` the way that clients of StarRocks do: to the frontend first, which names the compute node.
+pub(crate) async fn put(
+    url: &str,
+    user: &str,
+    password: &str,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+) -> (StatusCode, Value) {
     let client = Client::builder()
         .no_proxy()
         .redirect(Policy::none())
         .build()
         .expect("a client");
-    let mut url = format!("http://127.0.0.1:{}/api/shop/item/_stream_load", engine.http_port);
+    let mut url = url.to_owned();
     for _ in 0..2 {
         let mut request = client
             .put(&url)
-            .basic_auth(&engine.user, Some(password))
+            .basic_auth(user, Some(password))
             .header("expect", "100-continue")
             .body(body.clone());
         for (name, value) in headers {
@@ -62,7 +74,8 @@ pub(crate) async fn stream_load_as(
     panic!("redirected twice");
 }
 
-fn parquet_file() -> Vec<u8> {
+/// A file with the columns `name` and `id`, and the rows 7 and 8.
+pub(crate) fn parquet_file() -> Vec<u8> {
     let schema = Arc::new(Schema::new(vec![
         Field::new("name", DataType::Utf8, true),
         Field::new("id", DataType::Int64, false),
@@ -120,4 +133,35 @@ async fn a_label_is_loaded_once() {
     assert_eq!(second["Status"], "Label Already Exists", "{second}");
     assert_eq!(second["ExistingJobStatus"], "FINISHED", "{second}");
     assert_eq!(engine.rows("SELECT count(*) FROM shop.item").await, ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_cannot_reach_compute_nodes_loads_through_the_frontend() {
+    let (engine, _folder) = with_table().await;
+    let client = Client::builder()
+        .no_proxy()
+        .redirect(Policy::none())
+        .build()
+        .expect("a client");
+    let response = client
+        .put(format!(
+            "http://127.0.0.1:{}/api/shop/item/_stream_load",
+            engine.http_port
+        ))
+        .basic_auth(&engine.user, Some(&engine.password))
+        .header("expect", "100-continue")
+        .header("column_separator", ",")
+        .header("x-springtide-proxy", "1")
+        .body("1,a,1\n2,b,2\n")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(response.status(), StatusCode::OK);
+    let reply: Value = serde_json::from_str(&response.text().await.expect("a body")).expect("JSON");
+    assert_eq!(
+        (reply["Status"].as_str(), &reply["NumberLoadedRows"]),
+        (Some("Success"), &Value::from(2)),
+        "{reply}"
+    );
+    assert_eq!(engine.rows("SELECT count(*) FROM shop.item").await, ["2"]);
 }

@@ -1,6 +1,17 @@
-//! The whole engine in one process: frontend and compute node on a folder, asked as clients ask.
+//! The whole engine, asked as clients ask: standalone in this process, and frontend and compute nodes as processes of the
+//! binary.
 
+mod audit;
 mod bad_input;
+mod client;
+mod doors;
 mod engine;
+mod killed_frontend;
 mod load;
+mod lost_nodes;
+mod metadata;
+mod object_storage;
+mod processes;
+mod selects;
 mod statements;
+mod tpch;

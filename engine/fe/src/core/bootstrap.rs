@@ -9,7 +9,7 @@ use std::{
 
 use object_store::ObjectStore;
 use springtide_catalog::{Catalog, Edit, Identity, Record, edit::RecordError, image::ImageError};
-use springtide_contract::config::{EngineConfig, Refusal, RefusalReason};
+use springtide_contract::config::{EngineConfig, Refusal, RefusalReason, StorageConfig};
 use springtide_journal::{Journal, JournalError, LocalJournal, LocalOptions, Recovered};
 use springtide_model::{ClusterId, Epoch};
 use uuid::Uuid;
@@ -82,8 +82,9 @@ pub(super) async fn open(
     let (mut journal, recovered) = open_journal(opener, dirs.meta.clone(), cluster_id).await?;
     let image_id = recovered.image.as_ref().map_or(0, |(id, _)| *id);
     let mut catalog = replay(recovered)?;
-    claim::check_store(store.as_ref()).await?;
-    let found = claim::read(store.as_ref()).await?;
+    let named = |refusal| name_bucket(&config.storage, refusal);
+    claim::check_store(store.as_ref()).await.map_err(named)?;
+    let found = claim::read(store.as_ref()).await.map_err(named)?;
     if catalog.identity().is_none() {
         claim::check_before_bootstrap(config, cluster_id, found.as_ref())?;
         let edits = first_edits(&catalog, cluster_id, dirs, clock)?;
@@ -96,7 +97,10 @@ pub(super) async fn open(
             "the catalog does not say whose it is",
         ));
     };
-    if claim::take(store.as_ref(), config, &identity, found).await? == claim::Taken::Now {
+    let taken = claim::take(store.as_ref(), config, &identity, found)
+        .await
+        .map_err(named)?;
+    if taken == claim::Taken::Now {
         write(journal.as_mut(), &mut catalog, vec![Edit::Claim])?;
     }
     Ok(Opened {
@@ -106,6 +110,27 @@ pub(super) async fn open(
         cluster_id,
         epoch: identity.epoch,
     })
+}
+
+/// Says which bucket it is and what to do, before what the store's client says.
+fn name_bucket(storage: &StorageConfig, refusal: Refusal) -> Refusal {
+    let StorageConfig::S3 { bucket, endpoint, .. } = storage else {
+        return refusal;
+    };
+    let server = endpoint.as_deref().unwrap_or("AWS");
+    let advice = match refusal.reason {
+        RefusalReason::BucketNotFound => {
+            format!("bucket '{bucket}' does not exist at {server}: make it, or correct the storage's bucket")
+        }
+        RefusalReason::StorageAccessDenied => format!(
+            "the keys may not use bucket '{bucket}' at {server}: correct the Secret with the keys, or the bucket's policy"
+        ),
+        RefusalReason::StorageUnreachable => {
+            format!("bucket '{bucket}' cannot be reached at {server}: correct the endpoint, or look after the store")
+        }
+        _ => return refusal,
+    };
+    refuse(refusal.reason, format!("{advice} ({})", refusal.message))
 }
 
 async fn open_journal(

@@ -22,6 +22,8 @@ pub struct Metrics {
     pub query_internal_err: PlainCounter,
     /// Statements that ran out of time.
     pub query_timeout: PlainCounter,
+    /// Queries run once more because a compute node was lost before the client got anything.
+    pub query_retry: PlainCounter,
     /// Open client connections.
     pub connection_total: Gauge,
     /// Transactions begun.
@@ -57,6 +59,11 @@ impl Metrics {
             "query_timeout",
             "Statements that ran out of time",
             self.query_timeout.clone(),
+        );
+        fe.register(
+            "query_retry",
+            "Queries run once more because a compute node was lost",
+            self.query_retry.clone(),
         );
         fe.register(
             "connection_total",

@@ -28,6 +28,7 @@ struct Entry {
     database: Option<String>,
     warehouse: String,
     kill: CancellationToken,
+    opened_ms: u64,
     /// When it was opened, or its last statement ended.
     idle_since: Instant,
     statement: Option<Statement>,
@@ -55,6 +56,8 @@ pub struct SessionView {
     pub database: Option<String>,
     /// The warehouse of its statements.
     pub warehouse: String,
+    /// When it was opened, milliseconds since 1970.
+    pub opened_ms: u64,
     /// Seconds that the statement runs, or that the session is idle.
     pub seconds: u64,
     /// The running statement; `None` when the session is idle.
@@ -93,15 +96,16 @@ pub enum KillError {
 }
 
 impl Sessions {
-    /// Lists a connection under the id that the protocol gave it. `kill` ends the connection.
+    /// Lists a connection under the id that the protocol gave it. `kill` ends the connection; `now_ms` is the time of the day.
     #[must_use]
-    pub fn open(&self, id: u32, user: &str, client: SocketAddr, kill: CancellationToken) -> SessionGuard {
+    pub fn open(&self, id: u32, user: &str, client: SocketAddr, kill: CancellationToken, now_ms: u64) -> SessionGuard {
         let entry = Entry {
             user: user.to_owned(),
             client,
             database: None,
             warehouse: springtide_model::DEFAULT_WAREHOUSE.to_owned(),
             kill,
+            opened_ms: now_ms,
             idle_since: Instant::now(),
             statement: None,
         };
@@ -110,6 +114,12 @@ impl Sessions {
             sessions: self.clone(),
             id,
         }
+    }
+
+    /// How many are open.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lock().len()
     }
 
     /// All sessions, by id.
@@ -154,6 +164,7 @@ impl Entry {
             client: self.client,
             database: self.database.clone(),
             warehouse: self.warehouse.clone(),
+            opened_ms: self.opened_ms,
             seconds: since.elapsed().as_secs(),
             statement: self.statement.as_ref().map(|statement| StatementView {
                 query_id: statement.query_id,

@@ -98,6 +98,8 @@ async fn metrics(State(slot): State<CoreSlot>) -> Response {
         return not_ready();
     };
     let mut registry = Registry::default();
+    let connections = i64::try_from(core.sessions().count()).unwrap_or(i64::MAX);
+    core.metrics().connection_total.set(connections);
     core.metrics().register(&mut registry);
     register_levels(core, &mut registry);
     let mut text = String::new();

@@ -102,17 +102,18 @@ pub(crate) struct AuditRecord {
 }
 
 impl AuditRecord {
-    /// `shown` has no secrets. What the operator asks to watch the cluster is not kept: an idle cluster would never stop
-    /// writing.
+    /// `statement` is `None` for a text that is none; `shown` has no secrets. What the operator asks to watch the cluster is
+    /// not kept: an idle cluster would never stop writing.
     pub(super) fn begin(
         shared: &Shared,
         session: &Session,
         query_id: Uuid,
         number: u64,
-        statement: &Statement,
+        statement: Option<&Statement>,
         shown: String,
     ) -> Self {
-        let is_watch = session.account.is_operator && matches!(statement, Statement::Show(_) | Statement::Query(_));
+        let is_watch =
+            session.account.is_operator && matches!(statement, Some(Statement::Show(_) | Statement::Query(_)));
         let mut shown = shown;
         let mut end = shown.len().min(MAX_STATEMENT_BYTES);
         while !shown.is_char_boundary(end) {

@@ -11,6 +11,7 @@ use springtide_mysql::{
     Column, ConnectionInfo, Handler, LoginAttempt, MysqlError, OkResult, Parameter, PreparedStatement, ResultWriter,
 };
 use springtide_sql::{Parsed, Statement, redact};
+use uuid::Uuid;
 
 use super::{
     Shared,
@@ -22,7 +23,7 @@ use super::{
     statements,
     variables::Variables,
 };
-use crate::core::SessionGuard;
+use crate::core::{Core, SessionGuard};
 
 /// The handler of one connection.
 #[derive(Debug)]
@@ -88,7 +89,7 @@ impl Connection {
             &login.session,
             statement.query_id(),
             number,
-            &parsed.statement,
+            Some(&parsed.statement),
             shown,
         );
         let began = Instant::now();
@@ -114,6 +115,21 @@ impl Connection {
         record.end(began.elapsed(), &result);
         shared.audit.send(record);
         result.map(|_| ())
+    }
+
+    /// Keeps the record of a text that is no statement, and gives its error back.
+    fn refuse(&mut self, sql: &str, error: MysqlError) -> MysqlError {
+        self.statements += 1;
+        let shared = &self.shared;
+        shared.core.metrics().query_total.inc();
+        shared.core.metrics().query_err.inc();
+        if let Some(login) = &self.login {
+            let (id, number) = (Uuid::now_v7(), self.statements);
+            let mut record = AuditRecord::begin(shared, &login.session, id, number, None, redact(sql));
+            record.end(Duration::ZERO, &Err(error.clone()));
+            shared.audit.send(record);
+        }
+        error
     }
 
     fn one_prepared(&self, statement_id: u32) -> Result<Arc<Parsed>, MysqlError> {
@@ -152,6 +168,17 @@ async fn execute(
     }
 }
 
+/// What a new session begins with: the catalog's globals, and the configuration's time limit where they have none.
+fn fresh_variables(core: &Core) -> Variables {
+    let catalog = core.catalog();
+    let mut variables = Variables::new(catalog.globals());
+    let limit_s = core.config().frontend.query_timeout_s;
+    if catalog.global("query_timeout").is_none() && limit_s > 0 {
+        variables.set_global("query_timeout", Some(limit_s.to_string()));
+    }
+    variables
+}
+
 fn time_limit(session: &Session, statement: &Statement) -> Duration {
     let name = match statement {
         Statement::Insert(_) => "insert_timeout",
@@ -174,14 +201,9 @@ impl Handler for Connection {
             &account.name,
             self.info.peer,
             self.info.killed.clone(),
+            core.now_ms(),
         );
-        let mut variables = Variables::new(core.catalog().globals());
-        if core.catalog().global("query_timeout").is_none() && core.config().frontend.query_timeout_s > 0 {
-            variables.set_global(
-                "query_timeout",
-                Some(core.config().frontend.query_timeout_s.to_string()),
-            );
-        }
+        let variables = fresh_variables(core);
         let session = Session::new(self.info.connection_id, self.info.peer, account, variables);
         guard.set_warehouse(&session.warehouse);
         self.login = Some(Login { session, guard });
@@ -200,10 +222,10 @@ impl Handler for Connection {
     }
 
     async fn query(&mut self, sql: &str, out: &mut ResultWriter) -> Result<(), MysqlError> {
-        let statements = springtide_sql::parse(sql).map_err(|error| {
-            self.shared.core.metrics().query_err.inc();
-            from_sql(&error)
-        })?;
+        let statements = match springtide_sql::parse(sql) {
+            Ok(statements) => statements,
+            Err(error) => return Err(self.refuse(sql, from_sql(&error))),
+        };
         let last = statements.len() - 1;
         for (position, parsed) in statements.iter().enumerate() {
             if parsed.parameters > 0 {
@@ -273,7 +295,7 @@ impl Handler for Connection {
 
     async fn reset(&mut self) -> Result<(), MysqlError> {
         self.prepared.clear();
-        let globals = Variables::new(self.shared.core.catalog().globals());
+        let globals = fresh_variables(&self.shared.core);
         if let Some(login) = &mut self.login {
             let database = login.session.database.take();
             let account = login.session.account.clone();
@@ -290,7 +312,10 @@ impl Handler for Connection {
 }
 
 /// The kind of a statement, for the audit.
-pub(super) fn query_type(statement: &Statement) -> QueryType {
+pub(super) fn query_type(statement: Option<&Statement>) -> QueryType {
+    let Some(statement) = statement else {
+        return QueryType::Other;
+    };
     match statement {
         Statement::Query(_) | Statement::Explain { .. } => QueryType::Query,
         Statement::Insert(_) => QueryType::Dml,

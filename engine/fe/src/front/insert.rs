@@ -105,7 +105,7 @@ pub(super) async fn run(shared: &Shared, session: &Session, insert: &Insert) -> 
                             workers.lose(&shared.core, url);
                         }
                         // Objects of the first attempt are never referred to: their names are not committed.
-                        if is_retry || lost.is_none() {
+                        if is_retry || lost.is_none() || workers.is_empty() {
                             return Err(query::describe_error(shared, session, &error));
                         }
                         is_retry = true;

@@ -8,7 +8,7 @@ use springtide_mysql::{Column, ColumnType, MysqlError, Parameter, ResultWriter, 
 use springtide_query::{QueryError, QueryPlan, QuerySession, SessionRequest, SessionSettings};
 use springtide_sql::{
     ExplainMode, OUTPUT_SUFFIX, Parsed, Statement, bind, output_names, referenced_tables, rewrite,
-    sqlparser::ast::{Query as QueryAst, Statement as AstStatement},
+    sqlparser::ast::{Expr, LimitClause, Query as QueryAst, Statement as AstStatement, Value as AstValue},
 };
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -21,6 +21,9 @@ use super::{
     source::StatementSource,
 };
 use crate::core::Core;
+
+/// The default of `sql_select_limit`: none.
+const NO_SELECT_LIMIT: u64 = i64::MAX as u64;
 
 /// How much a statement read and answered, for the audit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,6 +85,11 @@ impl Workers {
             }
             !is_lost
         });
+    }
+
+    /// Whether none is left to run on.
+    pub(super) fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
     }
 
     fn urls(&self) -> Vec<Url> {
@@ -150,6 +158,21 @@ impl From<MysqlError> for Failure {
     }
 }
 
+/// `sql_select_limit` bounds queries that have no `LIMIT` of their own: drivers set it when they want a result's first rows.
+fn with_select_limit(session: &Session, ast: &QueryAst) -> Option<QueryAst> {
+    let limit = session.variables.number("sql_select_limit");
+    if limit >= NO_SELECT_LIMIT || ast.limit_clause.is_some() || ast.fetch.is_some() {
+        return None;
+    }
+    let mut limited = ast.clone();
+    limited.limit_clause = Some(LimitClause::LimitOffset {
+        limit: Some(Expr::Value(AstValue::Number(limit.to_string(), false).into())),
+        offset: None,
+        limit_by: Vec::new(),
+    });
+    Some(limited)
+}
+
 /// Runs a query. Where a node is lost before the client got anything, it is run once more on the others.
 pub(super) async fn run(
     shared: &Shared,
@@ -157,7 +180,10 @@ pub(super) async fn run(
     ast: &QueryAst,
     out: &mut ResultWriter,
 ) -> Result<Figures, MysqlError> {
-    let prepared = prepare(shared, session, ast).await?;
+    let prepared = match with_select_limit(session, ast) {
+        Some(limited) => prepare(shared, session, &limited).await?,
+        None => prepare(shared, session, ast).await?,
+    };
     let hold = shared.core.config().frontend.result_hold_bytes;
     out.hold(usize::try_from(hold).unwrap_or(usize::MAX));
     let mut workers = Workers::of(&shared.core, &session.warehouse);
@@ -172,9 +198,11 @@ pub(super) async fn run(
             return Err(describe_error(shared, session, &error));
         };
         workers.lose(&shared.core, url);
-        if is_retry || !out.restart() {
+        // With no other node the error is the lost node's, too: it may be repeated once a node is back.
+        if is_retry || workers.is_empty() || !out.restart() {
             return Err(describe_error(shared, session, &error));
         }
+        shared.core.metrics().query_retry.inc();
         tracing::warn!(
             node = url,
             "a compute node was lost; running the query once more on the others"

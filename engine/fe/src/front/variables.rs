@@ -149,13 +149,14 @@ pub(crate) fn checked(name: &str, value: &str) -> Result<String, MysqlError> {
         return Err(Kind::ReadOnlyVariable.error(format!("Variable '{name}' is a read only variable")));
     }
     if let Some((_, least)) = EFFECTIVE.iter().find(|(known, _)| *known == name) {
-        let number: i64 = value
+        let number: i128 = value
             .parse()
             .map_err(|_| Kind::Invalid.analyzing(&format!("{name} is not a number")))?;
-        if number < *least {
+        if number < i128::from(*least) {
             return Err(Kind::Invalid.analyzing(&format!("{name} must be equal or greater than {least}")));
         }
-        return Ok(number.to_string());
+        // MySQL's "no limit" has all 64 bits set, which is beyond what is kept here.
+        return Ok(number.min(i64::MAX.into()).to_string());
     }
     if matches!(*default, "true" | "false") {
         return match value.to_ascii_lowercase().as_str() {

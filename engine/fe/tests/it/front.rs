@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-struct Frontend {
+pub(crate) struct Frontend {
     directory: TempDir,
     port: u16,
     shutdown: CancellationToken,
@@ -30,7 +30,7 @@ fn account(directory: &std::path::Path, (user, password): (&str, &str)) {
 }
 
 impl Frontend {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_in(TempDir::new().unwrap()).await
     }
 
@@ -95,11 +95,11 @@ impl Frontend {
         Conn::new(opts).await
     }
 
-    async fn connect(&self) -> Conn {
+    pub(crate) async fn connect(&self) -> Conn {
         self.connect_as(ADMIN).await.unwrap()
     }
 
-    async fn stop(self) -> TempDir {
+    pub(crate) async fn stop(self) -> TempDir {
         self.shutdown.cancel();
         self.task.await.unwrap().unwrap();
         self.directory
@@ -115,7 +115,7 @@ fn text(value: &Value) -> String {
 }
 
 /// Column names, then rows, as text.
-async fn rows(connection: &mut Conn, sql: &str) -> (Vec<String>, Vec<Vec<String>>) {
+pub(crate) async fn rows(connection: &mut Conn, sql: &str) -> (Vec<String>, Vec<Vec<String>>) {
     let mut result = connection
         .query_iter(sql)
         .await
@@ -133,7 +133,7 @@ async fn rows(connection: &mut Conn, sql: &str) -> (Vec<String>, Vec<Vec<String>
     (columns, rows)
 }
 
-async fn cell(connection: &mut Conn, sql: &str) -> String {
+pub(crate) async fn cell(connection: &mut Conn, sql: &str) -> String {
     rows(connection, sql).await.1.remove(0).remove(0)
 }
 
@@ -190,6 +190,23 @@ async fn statements_without_tables_need_no_node() {
         ("SELECT NULL <=> NULL", "1"),
         ("SELECT COUNT(*) FROM (SELECT 1) t", "1"),
         ("SELECT YEAR('2024-05-06')", "2024"),
+        (
+            "SELECT TIMEDIFF('2024-01-02 03:04:05', '2024-01-01 00:00:00')",
+            "27:04:05",
+        ),
+        (
+            "SELECT TIMEDIFF('2024-01-01 00:00:00', '2024-01-01 00:00:01')",
+            "-00:00:01",
+        ),
+        ("SELECT NOW() > '2024-01-01', 1", "1"),
+        ("SELECT CURDATE() = DATE(CURRENT_TIMESTAMP)", "1"),
+        ("SELECT CURRENT_DATE = DATE(NOW())", "1"),
+        ("SELECT UNIX_TIMESTAMP() > 1700000000", "1"),
+        ("SELECT LENGTH(CAST(NOW() AS CHAR)) >= 19", "1"),
+        ("SELECT TIMEDIFF(UTC_TIMESTAMP(), NOW())", "00:00:00"),
+        ("SELECT NOW() - INTERVAL 1 DAY < NOW()", "1"),
+        ("SELECT SIGN(-2)", "-1"),
+        ("SELECT TIME_FORMAT('07:05:00', '%H:%i')", "07:05"),
     ] {
         assert_eq!(cell(&mut connection, sql).await, expected, "{sql}");
     }

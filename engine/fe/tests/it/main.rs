@@ -3,3 +3,4 @@
 mod core;
 mod doors;
 mod front;
+mod recorded;

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use springtide_model::{Epoch, PartitionId, TabletId, TabletMetadata, Version};
+use springtide_model::{Epoch, KeyRange, Literal, PartitionId, Segment, TabletId, TabletMetadata, Version};
 
 use super::*;
 
@@ -22,6 +22,36 @@ fn golden_bytes() {
     insta::assert_snapshot!(hex::encode(header), @"535052544d455441010000004e00000064c61b39");
     insta::assert_snapshot!(String::from_utf8_lossy(payload), @r#"{"partition":12,"version":2,"epoch":1,"tablets":[{"tablet":13,"segments":[]}]}"#);
     assert_eq!(decode_partition_metadata(&bytes).unwrap(), metadata());
+}
+
+#[test]
+fn golden_bytes_of_tablets_with_segments() {
+    let mut metadata = metadata();
+    metadata.tablets[0].segments.push(Segment {
+        object: "data/7/12/x.seg".to_owned(),
+        offset: 4096,
+        length: 100,
+        rows: 3,
+        uncompressed_bytes: 240,
+        key_range: Some(KeyRange {
+            min: Literal::Text("a".to_owned()),
+            max: Literal::Text("z".to_owned()),
+        }),
+        schema_id: 2,
+        epoch: Epoch(1),
+    });
+    metadata.tablets.push(TabletMetadata {
+        tablet: TabletId(14),
+        segments: Vec::new(),
+    });
+    let bytes = encode_partition_metadata(&metadata).unwrap();
+    let (header, payload) = bytes.split_at(HEADER_BYTES);
+    assert_eq!(hex::encode(header), "535052544d455441010000000f0100008efb715e");
+    assert_eq!(
+        std::str::from_utf8(payload).unwrap(),
+        r#"{"partition":12,"version":2,"epoch":1,"tablets":[{"tablet":13,"segments":[{"object":"data/7/12/x.seg","offset":4096,"length":100,"rows":3,"uncompressed_bytes":240,"key_range":{"min":{"text":"a"},"max":{"text":"z"}},"schema_id":2,"epoch":1}]},{"tablet":14,"segments":[]}]}"#
+    );
+    assert_eq!(decode_partition_metadata(&bytes).unwrap(), metadata);
 }
 
 #[test]

@@ -24,11 +24,11 @@ const RENAMED: &[(&str, &str)] = &[
     ("lcase", "lower"),
     ("pow", "power"),
     ("rand", "random"),
+    ("sign", "signum"),
     ("std", "stddev_pop"),
     ("stddev", "stddev_pop"),
     ("truncate", "trunc"),
     ("ucase", "upper"),
-    ("utc_timestamp", "now"),
     ("variance", "var_pop"),
     ("var", "var_pop"),
 ];
@@ -36,6 +36,13 @@ const RENAMED: &[(&str, &str)] = &[
 /// Name, how many arguments, and what it says with `$1`, `$2` for the arguments.
 const TEMPLATES: &[(&str, usize, &str)] = &[
     ("curdate", 0, "current_date()"),
+    // To the second, as MySQL gives it.
+    ("current_timestamp", 0, "date_trunc('second', now())"),
+    ("localtime", 0, "date_trunc('second', now())"),
+    ("localtimestamp", 0, "date_trunc('second', now())"),
+    ("now", 0, "date_trunc('second', now())"),
+    ("sysdate", 0, "date_trunc('second', now())"),
+    ("utc_timestamp", 0, "date_trunc('second', now())"),
     ("date", 1, "CAST($1 AS DATE)"),
     (
         "datediff",
@@ -68,6 +75,15 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
     ("quarter", 1, "CAST(date_part('quarter', CAST($1 AS TIMESTAMP)) AS INT)"),
     ("second", 1, "CAST(date_part('second', CAST($1 AS TIMESTAMP)) AS INT)"),
     ("space", 1, "repeat(' ', $1)"),
+    (
+        "timediff",
+        2,
+        "concat(CASE WHEN seconds_between($1, $2) < 0 THEN '-' ELSE '' END, \
+         CASE WHEN abs(seconds_between($1, $2)) < 36000 THEN '0' ELSE '' END, \
+         CAST(abs(seconds_between($1, $2)) DIV 3600 AS VARCHAR), ':', \
+         lpad(CAST(abs(seconds_between($1, $2)) DIV 60 % 60 AS VARCHAR), 2, '0'), ':', \
+         lpad(CAST(abs(seconds_between($1, $2)) % 60 AS VARCHAR), 2, '0'))",
+    ),
     ("truncate", 1, "trunc($1)"),
     ("unix_timestamp", 0, "CAST(to_unixtime(now()) AS BIGINT)"),
     (
@@ -79,11 +95,16 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
     ("year", 1, "CAST(date_part('year', CAST($1 AS TIMESTAMP)) AS INT)"),
 ];
 
+/// `$1 - $2` in seconds, where a template says `seconds_between($1, $2)`.
+const SECONDS_BETWEEN: &str =
+    "(CAST(to_unixtime(CAST($1 AS TIMESTAMP)) AS BIGINT) - CAST(to_unixtime(CAST($2 AS TIMESTAMP)) AS BIGINT))";
+
 static PARSED: LazyLock<HashMap<(&'static str, usize), Expr>> = LazyLock::new(|| {
     TEMPLATES
         .iter()
         .filter_map(|(name, arity, sql)| {
-            let mut parser = Parser::new(&StarRocksDialect).try_with_sql(sql).ok()?;
+            let sql = sql.replace("seconds_between($1, $2)", SECONDS_BETWEEN);
+            let mut parser = Parser::new(&StarRocksDialect).try_with_sql(&sql).ok()?;
             Some(((*name, *arity), parser.parse_expr().ok()?))
         })
         .collect()
@@ -157,6 +178,11 @@ pub(super) fn rewritten(name: &str, function: &mut Function) -> Result<Option<Ex
                 return shifted(date, interval, BinaryOperator::Minus).map(Some);
             }
             ("date_format", [date, format]) => return formatted(date, format).map(Some),
+            // A time of the day is one of a day.
+            ("time_format", [time, format]) => {
+                let of_a_day = call("concat", vec![text("1970-01-01 "), time.clone()]);
+                return formatted(&of_a_day, format).map(Some);
+            }
             ("str_to_date", [value, format]) => {
                 let format = chrono_format(format)?;
                 return Ok(Some(call("to_timestamp", vec![value.clone(), text(&format)])));

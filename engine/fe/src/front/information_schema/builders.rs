@@ -32,7 +32,7 @@ impl InformationSchema<'_> {
             "collations" => collations(),
             "global_variables" => variables(&Variables::new(self.catalog.globals())),
             "session_variables" => variables(&self.session.variables),
-            "applicable_roles" | "user_privileges" => Vec::new(),
+            "verbose_session_variables" => verbose_variables(&self.session.variables),
             _ => Vec::new(),
         })
     }
@@ -302,6 +302,18 @@ fn variables(variables: &Variables) -> Vec<Vec<Cell>> {
     variables
         .list()
         .map(|(name, value)| vec![name.into(), value.into()])
+        .collect()
+}
+
+/// With the default, and whether the session's value is another.
+fn verbose_variables(variables: &Variables) -> Vec<Vec<Cell>> {
+    let defaults = Variables::default();
+    variables
+        .list()
+        .zip(defaults.list())
+        .map(|((name, value), (_, default))| {
+            vec![name.into(), value.into(), default.into(), Cell::Bool(value != default)]
+        })
         .collect()
 }
 

@@ -271,7 +271,7 @@ pub(super) fn processlist(context: Context<'_>, full: bool) -> Rows {
             Some(session.client.to_string()),
             Some(session.database.clone().unwrap_or_default()),
             Some(if statement.is_some() { "Query" } else { "Sleep" }.to_owned()),
-            None,
+            time_text(Some(session.opened_ms)),
             Some(session.seconds.to_string()),
             Some(statement.map_or_else(String::new, |statement| statement.state.clone())),
             Some(info.unwrap_or_default()),

@@ -1,0 +1,441 @@
+//! The engine's binary as real processes: a frontend and compute nodes on addresses of the loopback network, each with the
+//! ports that it has in a pod. They can be killed as a machine kills them.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU8, Ordering},
+    time::{Duration, Instant},
+};
+
+use springtide_contract::{
+    config::{Bootstrap, ComputeConfig, EngineConfig, FORMAT_VERSION, FrontendConfig, Refusal, StorageConfig},
+    paths, ports,
+};
+use tempfile::TempDir;
+
+use crate::client::Client;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_springtide-engine");
+/// Time for a process to serve, to end, or to be seen by others, on a machine that is busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+/// Time between two looks at something that is waited for.
+const LOOK: Duration = Duration::from_millis(20);
+/// Lines of a log that a failed test prints.
+const LOG_LINES: usize = 60;
+
+pub(crate) const TOKEN: &str = "the-token-of-this-cluster";
+pub(crate) const CLUSTER_ID: &str = "6a1b1b0e-6f0e-4c8e-9a57-4d6a5d7b0001";
+pub(crate) const OTHER_CLUSTER_ID: &str = "6a1b1b0e-6f0e-4c8e-9a57-4d6a5d7b0002";
+const ADMIN: (&str, &str) = ("admin", "admin-password");
+const OPERATOR: (&str, &str) = ("springtide-operator", "operator-password");
+
+/// Waits until `look` gives something.
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// An address of the loopback network that no other process of the tests has.
+pub(crate) fn address() -> String {
+    static NEXT: AtomicU8 = AtomicU8::new(0);
+    let process = std::process::id();
+    let last = NEXT.fetch_add(1, Ordering::Relaxed);
+    assert!(last < 254, "the tests of one process have 254 addresses");
+    format!("127.{}.{}.{}", 1 + process / 250 % 250, 1 + process % 250, last + 1)
+}
+
+/// A process and its log; killed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    pub(crate) fn start(program: &Path, arguments: &[&str], environment: &[(&str, &str)], log: &Path) -> Self {
+        let output: File = OpenOptions::new().create(true).append(true).open(log).expect("a log");
+        let child = Command::new(program)
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().expect("the log again"))
+            .stderr(output)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        Self {
+            child,
+            log: log.to_owned(),
+        }
+    }
+
+    /// SIGKILL, and nothing of it is left when this returns.
+    pub(crate) fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// How it ended; `None` while it runs.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be waited for")
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let shown = &lines[lines.len().saturating_sub(LOG_LINES)..];
+            eprintln!("---- {}\n{}", self.log.display(), shown.join("\n"));
+        }
+    }
+}
+
+/// How a cluster is to be.
+#[derive(Debug)]
+pub(crate) struct Blueprint {
+    config: EngineConfig,
+    folder: Option<PathBuf>,
+    keys: Option<(String, String)>,
+    certificate: Option<(String, String)>,
+    warehouses: Vec<&'static str>,
+}
+
+/// A cluster on a folder of its own, without compute nodes.
+pub(crate) fn cluster() -> Blueprint {
+    Blueprint {
+        config: EngineConfig {
+            format_version: FORMAT_VERSION,
+            cluster_name: "tests/cluster".to_owned(),
+            cluster_id: CLUSTER_ID.to_owned(),
+            bootstrap: Bootstrap::default(),
+            storage: StorageConfig::Directory { path: String::new() },
+            frontend: FrontendConfig {
+                heartbeat_interval_ms: 100,
+                ..FrontendConfig::default()
+            },
+            compute: ComputeConfig {
+                memory_limit_bytes: 1 << 30,
+                ..ComputeConfig::default()
+            },
+            tls: false,
+        },
+        folder: None,
+        keys: None,
+        certificate: None,
+        warehouses: Vec::new(),
+    }
+}
+
+impl Blueprint {
+    /// More compute nodes of the default warehouse.
+    pub(crate) fn compute(self, count: usize) -> Self {
+        (0..count).fold(self, |blueprint, _| blueprint.compute_in("default_warehouse"))
+    }
+
+    /// One more compute node of this warehouse.
+    pub(crate) fn compute_in(mut self, warehouse: &'static str) -> Self {
+        self.warehouses.push(warehouse);
+        self
+    }
+
+    pub(crate) fn result_hold_bytes(mut self, bytes: u64) -> Self {
+        self.config.frontend.result_hold_bytes = bytes;
+        self
+    }
+
+    pub(crate) fn cluster_id(mut self, id: &str) -> Self {
+        id.clone_into(&mut self.config.cluster_id);
+        self
+    }
+
+    /// Another place than a folder of its own, and the keys to it.
+    pub(crate) fn storage(mut self, storage: StorageConfig, keys: Option<(&str, &str)>) -> Self {
+        self.config.storage = storage;
+        self.keys = keys.map(|(id, secret)| (id.to_owned(), secret.to_owned()));
+        self
+    }
+
+    /// The folder of another cluster's data: the same prefix.
+    pub(crate) fn on_the_data_of(mut self, other: &Cluster) -> Self {
+        self.config.storage = other.config.storage.clone();
+        self
+    }
+
+    /// TLS on the MySQL port, with a certificate and its key as PEM.
+    pub(crate) fn certificate(mut self, certificate: String, key: String) -> Self {
+        self.config.tls = true;
+        self.certificate = Some((certificate, key));
+        self
+    }
+
+    /// Starts the frontend, then the compute nodes, and waits until all serve.
+    pub(crate) async fn start(self) -> Cluster {
+        let warehouses = self.warehouses.clone();
+        let mut cluster = self.prepare();
+        cluster.start_frontend();
+        cluster.wait_for_frontend().await;
+        for warehouse in warehouses {
+            cluster.add_node(warehouse).await;
+        }
+        cluster.wait_for_nodes().await;
+        cluster
+    }
+
+    /// Starts only the frontend, which must refuse to start; says why.
+    pub(crate) async fn refused(self) -> (Refusal, Cluster) {
+        let mut cluster = self.prepare();
+        let refusal = cluster.frontend_refuses().await;
+        (refusal, cluster)
+    }
+
+    /// Starts only the frontend, which serves or refuses to start.
+    pub(crate) async fn race(self) -> Result<Cluster, Refusal> {
+        let mut cluster = self.prepare();
+        cluster.start_frontend();
+        let client = cluster.client.clone();
+        let process = cluster.frontend.as_mut().expect("a frontend");
+        let has_ended = until("the frontend serves or ends", async || match process.ended() {
+            Some(_) => Some(true),
+            None => client.try_rows("SELECT 1").await.ok().map(|_| false),
+        })
+        .await;
+        if has_ended { Err(cluster.refusal()) } else { Ok(cluster) }
+    }
+
+    fn prepare(self) -> Cluster {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = self.config;
+        if let StorageConfig::Directory { path } = &mut config.storage
+            && path.is_empty()
+        {
+            *path = folder.path().join("data").display().to_string();
+        }
+        let host = address();
+        let cluster = Cluster {
+            client: Client {
+                host: host.clone(),
+                port: ports::FE_MYSQL,
+                user: ADMIN.0.to_owned(),
+                password: ADMIN.1.to_owned(),
+            },
+            folder,
+            config,
+            keys: self.keys,
+            certificate: self.certificate,
+            frontend: None,
+            nodes: Vec::new(),
+            host,
+        };
+        cluster.write_root(&cluster.frontend_root());
+        cluster
+    }
+}
+
+/// A compute node.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) host: String,
+    pub(crate) process: Process,
+}
+
+impl Node {
+    /// One of its metrics; `None` when it does not answer.
+    pub(crate) async fn try_metric(&self, name: &str) -> Option<u64> {
+        metric(&format!("http://{}:{}/metrics", self.host, ports::CN_HTTP), name).await
+    }
+
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        self.try_metric(name)
+            .await
+            .unwrap_or_else(|| panic!("compute node {} has no {name}", self.host))
+    }
+
+    /// Rows that it has scanned since it started.
+    pub(crate) async fn scanned_rows(&self) -> u64 {
+        self.metric("starrocks_be_query_scan_rows").await
+    }
+}
+
+async fn metric(url: &str, name: &str) -> Option<u64> {
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().ok()?;
+    let text = client.get(url).send().await.ok()?.text().await.ok()?;
+    text.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
+/// A frontend and its compute nodes, and the folder that all of them have their files in.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) client: Client,
+    pub(crate) host: String,
+    pub(crate) nodes: Vec<Node>,
+    frontend: Option<Process>,
+    config: EngineConfig,
+    keys: Option<(String, String)>,
+    certificate: Option<(String, String)>,
+    folder: TempDir,
+}
+
+impl Cluster {
+    fn frontend_root(&self) -> PathBuf {
+        self.folder.path().join("frontend")
+    }
+
+    /// The folder with the journal.
+    pub(crate) fn meta(&self) -> PathBuf {
+        below(&self.frontend_root(), paths::FE_META)
+    }
+
+    /// What a pod has mounted, below `root`.
+    fn write_root(&self, root: &Path) {
+        let config = serde_json::to_string(&self.config).expect("a configuration as JSON");
+        let mut files = vec![
+            (paths::ENGINE_CONFIG.to_owned(), config),
+            (format!("{}/{}", paths::INTERNAL, paths::TOKEN_FILE), TOKEN.to_owned()),
+            // The kubelet makes it; the engine only writes into it.
+            (paths::TERMINATION_LOG.to_owned(), String::new()),
+        ];
+        for (directory, (user, password)) in [(paths::ADMIN_ACCOUNT, ADMIN), (paths::OPERATOR_ACCOUNT, OPERATOR)] {
+            files.push((format!("{directory}/{}", paths::USERNAME_FILE), user.to_owned()));
+            files.push((format!("{directory}/{}", paths::PASSWORD_FILE), password.to_owned()));
+        }
+        if let Some((id, secret)) = &self.keys {
+            let directory = paths::STORAGE_CREDENTIALS;
+            files.push((format!("{directory}/{}", paths::ACCESS_KEY_ID_FILE), id.clone()));
+            files.push((format!("{directory}/{}", paths::SECRET_ACCESS_KEY_FILE), secret.clone()));
+        }
+        if let Some((certificate, key)) = &self.certificate {
+            files.push((format!("{}/tls.crt", paths::TLS), certificate.clone()));
+            files.push((format!("{}/tls.key", paths::TLS), key.clone()));
+        }
+        for (path, text) in files {
+            let path = below(root, &path);
+            fs::create_dir_all(path.parent().expect("a file has a folder")).expect("a folder");
+            fs::write(path, text).expect("a file");
+        }
+        fs::create_dir_all(below(root, paths::FE_META)).expect("a folder");
+    }
+
+    /// Starts the frontend's process and returns at once.
+    pub(crate) fn start_frontend(&mut self) {
+        let root = self.frontend_root();
+        let log = self.folder.path().join("frontend.log");
+        let arguments = [
+            "fe",
+            "--host",
+            &self.host,
+            "--listen",
+            &self.host,
+            "--root",
+            text(&root),
+        ];
+        self.frontend = Some(Process::start(Path::new(BINARY), &arguments, &[], &log));
+    }
+
+    /// Waits until the frontend answers.
+    pub(crate) async fn wait_for_frontend(&mut self) {
+        let client = self.client.clone();
+        let process = self.frontend.as_mut().expect("a frontend");
+        until("the frontend serves", async || {
+            if let Some(status) = process.ended() {
+                panic!("the frontend ended with {status}");
+            }
+            client.try_rows("SELECT 1").await.ok()
+        })
+        .await;
+    }
+
+    /// SIGKILL of the frontend.
+    pub(crate) fn kill_frontend(&mut self) {
+        if let Some(mut process) = self.frontend.take() {
+            process.kill();
+        }
+    }
+
+    /// What the frontend has logged, over all its lives.
+    pub(crate) fn frontend_log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("frontend.log")).unwrap_or_default()
+    }
+
+    /// A metric of the frontend.
+    pub(crate) async fn frontend_metric(&self, name: &str) -> u64 {
+        metric(&format!("http://{}:{}/metrics", self.host, ports::FE_HTTP), name)
+            .await
+            .unwrap_or_else(|| panic!("the frontend has no {name}"))
+    }
+
+    /// Starts the frontend, which must refuse to start: with its exit code, and its reason in the termination log.
+    pub(crate) async fn frontend_refuses(&mut self) -> Refusal {
+        self.start_frontend();
+        let process = self.frontend.as_mut().expect("a frontend");
+        let status = until("the frontend ends", async || process.ended()).await;
+        assert_eq!(status.code(), Some(78), "{}", process.log());
+        self.refusal()
+    }
+
+    /// Why the frontend refused to start.
+    fn refusal(&self) -> Refusal {
+        let left = fs::read_to_string(below(&self.frontend_root(), paths::TERMINATION_LOG)).expect("a termination log");
+        serde_json::from_str(&left).unwrap_or_else(|error| panic!("{left:?}: {error}"))
+    }
+
+    /// Starts a compute node and adds it to the catalog.
+    pub(crate) async fn add_node(&mut self, warehouse: &str) {
+        let number = self.nodes.len();
+        let root = self.folder.path().join(format!("compute-{number}"));
+        self.write_root(&root);
+        let host = address();
+        let log = self.folder.path().join(format!("compute-{number}.log"));
+        let arguments = ["cn", "--listen", &host, "--root", text(&root)];
+        let process = Process::start(Path::new(BINARY), &arguments, &[], &log);
+        let add = format!(
+            "ALTER SYSTEM ADD COMPUTE NODE \"{host}:{}\" INTO WAREHOUSE {warehouse}",
+            ports::CN_HEARTBEAT
+        );
+        self.client.execute(&[&add]).await;
+        self.nodes.push(Node { host, process });
+    }
+
+    /// Waits until every node that was added is alive.
+    pub(crate) async fn wait_for_nodes(&self) {
+        let wanted = self.nodes.len();
+        until("all compute nodes are alive", async || {
+            let alive = self.client.try_rows("SHOW COMPUTE NODES").await.ok()?;
+            let alive = alive.iter().filter(|row| row.split('|').nth(8) == Some("true")).count();
+            (alive == wanted).then_some(())
+        })
+        .await;
+    }
+
+    /// URL of Stream Load into a table, at the frontend.
+    pub(crate) fn load_url(&self, database: &str, table: &str) -> String {
+        format!(
+            "http://{}:{}/api/{database}/{table}/_stream_load",
+            self.host,
+            ports::FE_HTTP
+        )
+    }
+}
+
+fn below(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
