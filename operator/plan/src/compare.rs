@@ -36,10 +36,20 @@ const AMOUNT_PARENTS: &[&str] = &[
     "emptyDir",
 ];
 
-/// Whether `live` differs from `desired` in what we own.
+/// Whether `live` differs from `desired` in what we own. Both are of one kind, whether or not `live` says so: the API server leaves
+/// `apiVersion` and `kind` out of the items of a list.
 #[must_use]
 pub fn needs_apply(desired: &Value, live: &Value) -> bool {
-    !contains(live, desired, "", "") || owns_more(desired, live)
+    let differs = desired.as_object().is_none_or(|fields| {
+        fields
+            .iter()
+            .filter(|(field, _)| !["apiVersion", "kind"].contains(&field.as_str()))
+            .any(|(field, desired)| match live.get(field) {
+                Some(live) => !contains(live, desired, "", field),
+                None => !is_empty(desired),
+            })
+    });
+    differs || owns_more(desired, live)
 }
 
 /// Whether everything in `desired` is in `live`. `parent` and `field` say where we are.

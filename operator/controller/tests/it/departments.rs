@@ -69,7 +69,7 @@ async fn a_department_is_set_up_and_then_left_alone() {
     assert!(count::<RoleBinding>(&world, &namespace).await >= 1);
     assert!(count::<NetworkPolicy>(&world, &namespace).await >= 1);
     world.settle().await;
-    assert_eq!(world.writes_during(std::time::Duration::from_secs(4)).await, (0, 0));
+    world.stays_quiet(std::time::Duration::from_secs(4)).await;
     remove(&world, &name).await;
     let kept: Namespace = Api::all(world.client.clone()).get(&namespace).await.unwrap();
     assert!(kept.metadata.deletion_timestamp.is_none(), "Retain keeps the namespace");

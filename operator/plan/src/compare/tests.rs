@@ -49,6 +49,17 @@ fn what_the_api_server_adds_needs_nothing() {
     check(|_| {}, false);
 }
 
+/// Without this, an operator that starts writes everything once more.
+#[test]
+fn an_item_of_a_list_does_not_say_its_kind() {
+    let change = |live: &mut Value| {
+        let fields = live.as_object_mut().unwrap();
+        fields.remove("apiVersion");
+        fields.remove("kind");
+    };
+    check(change, false);
+}
+
 #[test]
 fn a_field_of_ours_that_somebody_changed_is_applied_again() {
     check(|live| live["spec"]["replicas"] = json!(5), true);

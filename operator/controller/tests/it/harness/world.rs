@@ -10,7 +10,8 @@ use std::{
 use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
-        core::v1::{Namespace, Pod, Secret},
+        core::v1::{ConfigMap, Namespace, Pod, Secret},
+        networking::v1::NetworkPolicy,
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
@@ -125,6 +126,7 @@ impl World {
             kubelet,
             _turn: turn,
         };
+        world.nothing_is_left().await;
         world.storage_secret().await;
         world
     }
@@ -343,8 +345,50 @@ impl World {
         }
     }
 
+    /// Waits until the garbage of earlier tests is collected, since the server's counters count that, too.
+    async fn nothing_is_left(&self) {
+        let ours = ListParams::default().labels(springtide_plan::names::OWNER_LABEL);
+        self.eventually("nothing of an earlier test is left", || async {
+            let sets: Api<StatefulSet> = Api::all(self.client.clone());
+            let pods: Api<Pod> = Api::all(self.client.clone());
+            let maps: Api<ConfigMap> = Api::all(self.client.clone());
+            let policies: Api<NetworkPolicy> = Api::all(self.client.clone());
+            let left = sets.list(&ours).await.unwrap().items.len()
+                + pods.list(&ours).await.unwrap().items.len()
+                + maps.list(&ours).await.unwrap().items.len()
+                + policies.list(&ours).await.unwrap().items.len();
+            (left == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// Nothing is written for this long, by the server's own counters: no object and no status.
+    pub(crate) async fn stays_quiet(&self, quiet: Duration) {
+        let before = api_server().audit_log().len();
+        let counted = self.writes_during(quiet).await;
+        let log = api_server().audit_log();
+        let by_the_operator: Vec<&str> = log[before..]
+            .lines()
+            .filter(|line| {
+                ![
+                    "\"verb\":\"get\"",
+                    "\"verb\":\"list\"",
+                    "\"verb\":\"watch\"",
+                    "/leases/",
+                ]
+                .iter()
+                .any(|part| line.contains(part))
+            })
+            .collect();
+        assert_eq!(
+            counted,
+            (0, 0),
+            "writes and status writes; the operator's: {by_the_operator:#?}"
+        );
+    }
+
     /// Writes by the server's counters over a stretch of quiet.
-    pub(crate) async fn writes_during(&self, quiet: Duration) -> (u64, u64) {
+    async fn writes_during(&self, quiet: Duration) -> (u64, u64) {
         let before = (writes(&self.client).await, status_writes(&self.client).await);
         tokio::time::sleep(quiet).await;
         (
