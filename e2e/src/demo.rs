@@ -165,7 +165,7 @@ async fn data_on_s3(timeline: &Timeline, storage: &Storage, sf: ScaleFactor) -> 
                 let owner = storage.account(DATA_ACCOUNT).await?;
                 storage.bucket(DATA_BUCKET, &owner).await?;
                 let reader = storage.account(DATA_READER).await?;
-                storage.let_read(DATA_BUCKET, &[&reader.id]).await?;
+                storage.let_read(DATA_BUCKET, &owner, &[&reader.id]).await?;
                 let manifest = generate(storage.store(DATA_BUCKET, &owner)?, &sf.folder(), sf, &p).await?;
                 Ok((manifest, reader))
             },

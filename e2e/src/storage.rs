@@ -197,12 +197,18 @@ impl Storage {
         Ok(())
     }
 
-    /// Lets accounts read a bucket that is not theirs.
-    pub async fn let_read(&self, bucket: &str, readers: &[&str]) -> Result<()> {
+    /// Lets accounts read a bucket that is not theirs. The owner is named as well: to this server, a bucket with a policy is
+    /// open to those alone whom the policy names.
+    pub async fn let_read(&self, bucket: &str, owner: &Keys, readers: &[&str]) -> Result<()> {
         let resources = [format!("arn:aws:s3:::{bucket}"), format!("arn:aws:s3:::{bucket}/*")];
-        let policy = serde_json::json!({"Version": "2012-10-17", "Statement": [{
-            "Effect": "Allow", "Principal": {"AWS": readers}, "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": resources,
-        }]});
+        let allow = |who: &[&str], actions: &[&str]| {
+            serde_json::json!({"Effect": "Allow", "Principal": {"AWS": who}, "Action": actions, "Resource": resources})
+        };
+        let statements = [
+            allow(&[&owner.id], &["s3:*"]),
+            allow(readers, &["s3:GetObject", "s3:ListBucket"]),
+        ];
+        let policy = serde_json::json!({"Version": "2012-10-17", "Statement": statements});
         let doing = format!("write the policy of bucket {bucket}");
         let credential = AwsCredential {
             key_id: self.root.id.clone(),

@@ -39,7 +39,7 @@ async fn the_s3_server_keeps_accounts_apart_and_honours_conditional_writes() {
     );
     let foreign = storage.store("it-one", &two).expect("store");
     foreign.get(&place).await.expect_err("another account reads nothing");
-    storage.let_read("it-one", &[&two.id]).await.expect("policy");
+    storage.let_read("it-one", &one, &[&two.id]).await.expect("policy");
     let read = foreign
         .get(&place)
         .await
@@ -52,6 +52,7 @@ async fn the_s3_server_keeps_accounts_apart_and_honours_conditional_writes() {
         .put(&place, PutPayload::from_static(b"third"))
         .await
         .expect_err("a reader writes nothing");
+    mine.get(&place).await.expect("the owner reads on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,7 +32,7 @@ async fn files_on_s3_are_loaded_by_insert_select() {
     let reader = department.storage.account("it-reader").await.expect("an account");
     department
         .storage
-        .let_read(BUCKET, &[&reader.id])
+        .let_read(BUCKET, &owner, &[&reader.id])
         .await
         .expect("a policy");
     let folder = unique("files");
