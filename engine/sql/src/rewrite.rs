@@ -2,6 +2,7 @@
 //! operators that DataFusion lacks are spelled with those it has.
 
 mod functions;
+mod strings;
 
 use std::ops::ControlFlow;
 
@@ -202,6 +203,12 @@ impl Rewriter<'_> {
                 }
                 None
             }
+            Expr::Substring {
+                expr,
+                substring_from: Some(position),
+                substring_for,
+                ..
+            } => strings::substring(expr, position, substring_for.as_deref()),
             Expr::Function(function) => self.function(function)?,
             _ => None,
         })

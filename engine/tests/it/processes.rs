@@ -109,7 +109,6 @@ impl Drop for Process {
 #[derive(Debug)]
 pub(crate) struct Blueprint {
     config: EngineConfig,
-    folder: Option<PathBuf>,
     keys: Option<(String, String)>,
     certificate: Option<(String, String)>,
     warehouses: Vec<&'static str>,
@@ -134,7 +133,6 @@ pub(crate) fn cluster() -> Blueprint {
             },
             tls: false,
         },
-        folder: None,
         keys: None,
         certificate: None,
         warehouses: Vec::new(),

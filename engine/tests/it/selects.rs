@@ -13,6 +13,8 @@ const TABLES: &[&str] = &[
     "CREATE TABLE cities (name VARCHAR(9), land VARCHAR(9)) DISTRIBUTED BY HASH(name) BUCKETS 2",
     "INSERT INTO sales VALUES (1, 'Bonn', '2026-01-05', 10), (2, 'Ulm', '2026-01-06', 20.5), (3, 'Bonn', '2026-02-07', 30), \
      (4, NULL, '2026-02-08', 40), (5, 'Jena', '2026-02-09', NULL), (6, 'Ulm', '2026-02-10', 7.25)",
+    "CREATE TABLE seen (id INT, at DATETIME)",
+    "INSERT INTO seen VALUES (1, NOW())",
     "INSERT INTO cities VALUES ('Bonn', 'west'), ('Ulm', 'south'), ('Kiel', 'north')",
 ];
 
@@ -117,7 +119,7 @@ const SELECTS: &[(&str, &[&str])] = &[
         &["2026-02|2026|-|4!|NULL"],
     ),
     (
-        "SELECT group_concat(name SEPARATOR '+') FROM (SELECT name FROM cities ORDER BY name) t",
+        "SELECT group_concat(name ORDER BY name SEPARATOR '+') FROM cities",
         &["Bonn+Kiel+Ulm"],
     ),
     (
@@ -127,6 +129,14 @@ const SELECTS: &[(&str, &[&str])] = &[
     (
         "SELECT a.id FROM sales a JOIN sales b USING (id) JOIN cities c ON c.name = b.city WHERE c.land = 'south' ORDER BY 1",
         &["2", "6"],
+    ),
+    (
+        "SELECT count(*) FROM sales WHERE day < NOW() + INTERVAL 100 YEAR AND day > CURDATE() - INTERVAL 100 YEAR",
+        &["6"],
+    ),
+    (
+        "SELECT count(*) FROM seen WHERE at BETWEEN NOW() - INTERVAL 1 HOUR AND NOW() + INTERVAL 1 MINUTE",
+        &["1"],
     ),
     (
         "SELECT * FROM (VALUES (1, 'x'), (2, 'y')) AS v(a, b) WHERE a = 2",

@@ -206,6 +206,11 @@ async fn statements_without_tables_need_no_node() {
         ("SELECT TIMEDIFF(UTC_TIMESTAMP(), NOW())", "00:00:00"),
         ("SELECT NOW() - INTERVAL 1 DAY < NOW()", "1"),
         ("SELECT SIGN(-2)", "-1"),
+        ("SELECT CONCAT('a', 1, 2.5)", "a12.5"),
+        ("SELECT CONCAT('a', NULL)", "NULL"),
+        ("SELECT CONCAT_WS('-', 'a', NULL, 'b')", "a-b"),
+        ("SELECT SUBSTRING('hello', -3, 2)", "ll"),
+        ("SELECT ROUND(LOG(10), 3)", "2.303"),
         ("SELECT TIME_FORMAT('07:05:00', '%H:%i')", "07:05"),
     ] {
         assert_eq!(cell(&mut connection, sql).await, expected, "{sql}");

@@ -10,7 +10,7 @@ use sqlparser::{
     parser::Parser,
 };
 
-use super::{text, unnamed};
+use super::{strings, text, unnamed};
 use crate::{SqlError, StarRocksDialect};
 
 /// Same arguments, another name.
@@ -22,6 +22,7 @@ const RENAMED: &[(&str, &str)] = &[
     ("ndv", "approx_distinct"),
     ("length", "octet_length"),
     ("lcase", "lower"),
+    ("mid", "substr"),
     ("pow", "power"),
     ("rand", "random"),
     ("sign", "signum"),
@@ -68,6 +69,7 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
         "CAST(date_trunc('month', CAST($1 AS TIMESTAMP)) + INTERVAL '1' MONTH - INTERVAL '1' DAY AS DATE)",
     ),
     ("locate", 2, "strpos($2, $1)"),
+    ("log", 1, "ln($1)"),
     ("minute", 1, "CAST(date_part('minute', CAST($1 AS TIMESTAMP)) AS INT)"),
     ("mod", 2, "$1 % $2"),
     ("month", 1, "CAST(date_part('month', CAST($1 AS TIMESTAMP)) AS INT)"),
@@ -178,6 +180,12 @@ pub(super) fn rewritten(name: &str, function: &mut Function) -> Result<Option<Ex
                 return shifted(date, interval, BinaryOperator::Minus).map(Some);
             }
             ("date_format", [date, format]) => return formatted(date, format).map(Some),
+            ("concat", arguments) => return Ok(strings::concat(arguments)),
+            ("substr" | "substring" | "mid", [from, position, length @ ..]) if length.len() < 2 => {
+                if let Some(expr) = strings::substring(from, position, length.first()) {
+                    return Ok(Some(expr));
+                }
+            }
             // A time of the day is one of a day.
             ("time_format", [time, format]) => {
                 let of_a_day = call("concat", vec![text("1970-01-01 "), time.clone()]);

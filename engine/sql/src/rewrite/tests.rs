@@ -62,6 +62,21 @@ fn functions_and_operators() {
         "SELECT DATE_FORMAT(d, '%Y-%m-%d %H:%i')",
         "SELECT to_char(TRY_CAST(d AS TIMESTAMP), '%Y-%m-%d %H:%M')",
     );
+    check(
+        "SELECT CONCAT(a, '-', 1)",
+        "SELECT (CAST(a AS VARCHAR) || '-' || CAST(1 AS VARCHAR))",
+    );
+    check("SELECT SUBSTR(a, -3), SUBSTRING(a, 0)", "SELECT right(a, 3), ''");
+    check("SELECT SUBSTRING(a, -3, 2)", "SELECT substr(right(a, 3), 1, 2)");
+    check(
+        "SELECT MID(a, 2, 1), SUBSTR(a, b)",
+        "SELECT substr(a, 2, 1), SUBSTR(a, b)",
+    );
+    check("SELECT LOG(a)", "SELECT (ln(a))");
+    check(
+        "SELECT CURRENT_TIMESTAMP, NOW()",
+        "SELECT (date_trunc('second', now())), (date_trunc('second', now()))",
+    );
     check("SELECT a REGEXP 'x'", "SELECT a ~ 'x'");
     check("SELECT CAST(a AS SIGNED)", "SELECT TRY_CAST(a AS BIGINT)");
     check(
