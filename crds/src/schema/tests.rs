@@ -37,7 +37,7 @@ fn walk(path: &str, schema: &Value, visit: &mut impl FnMut(&str, &Value, bool)) 
 fn check(wrong: impl Fn(&str, &Value, bool) -> Option<String>) {
     let mut faults = Vec::new();
     for_each_field(|path, field, required| {
-        faults.extend(wrong(path, field, required).map(|fault| format!("{path}: {fault}")))
+        faults.extend(wrong(path, field, required).map(|fault| format!("{path}: {fault}")));
     });
     assert_eq!(faults, [] as [String; 0]);
 }

@@ -108,6 +108,7 @@ where
     result.map(|done| Action::requeue(done.again_after))
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "kube asks for this signature")]
 fn wait_after_failure<K: Resource<DynamicType = ()>>(
     object: Arc<K>,
     _: &ReconcileError,

@@ -249,7 +249,7 @@ impl Follower {
         while let Some(event) = events.next().await {
             let Some(event) = self.checked(event) else { continue };
             writer.apply_watcher_event(&event);
-            self.ask(&event, |caches, object| concerned(caches, object)).await;
+            self.ask(&event, concerned).await;
         }
     }
 

@@ -46,7 +46,7 @@ pub fn plan_department(observed: &ObservedDepartment, now: DateTime<Utc>) -> Pla
             .collect();
         actions.extend(finish::writes(objects, &observed.live, metadata.uid.as_deref()));
     }
-    report(observed, rejection, actions, now)
+    report(observed, rejection.as_ref(), actions, now)
 }
 
 /// What the API server cannot see: another department, and a namespace that is not to be had.
@@ -254,7 +254,7 @@ fn wait_for_clusters(
 
 fn report(
     observed: &ObservedDepartment,
-    rejection: Option<Rejection>,
+    rejection: Option<&Rejection>,
     actions: Vec<Action>,
     now: DateTime<Utc>,
 ) -> Plan<DepartmentStatus> {
@@ -266,7 +266,7 @@ fn report(
         .iter()
         .map(|entry| namespace_status(observed, &entry.name))
         .collect();
-    let accepted = match &rejection {
+    let accepted = match rejection {
         None => Finding::holds(Reason::Valid, "the written values are in force"),
         Some(rejection) => Finding::fails(rejection.reason, rejection.message.clone()),
     };
@@ -275,7 +275,7 @@ fn report(
         .filter(|status| !status.ready)
         .map(|status| status.name.as_str())
         .collect();
-    let available = match &rejection {
+    let available = match rejection {
         Some(rejection) => Finding::fails(rejection.reason, "see condition Accepted"),
         None if missing.is_empty() => Finding::holds(Reason::AllReady, "namespaces, roles and limits exist"),
         None => Finding::fails(

@@ -1,5 +1,10 @@
 //! Observations for tests, as chains: `cluster("demo").starrocks().observed()`, `group("etl").replicas(3).pods(3).serving()`.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "what json! makes reads better without a borrow"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};

@@ -204,7 +204,7 @@ fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     main.into_iter().flatten().chain(sidecars.into_iter().flatten())
 }
 
-fn latest<'a>(events: &'a [Event], now: DateTime<Utc>, matches: impl Fn(&Event) -> bool) -> Option<&'a Event> {
+fn latest(events: &[Event], now: DateTime<Utc>, matches: impl Fn(&Event) -> bool) -> Option<&Event> {
     events
         .iter()
         .filter(|event| matches(event))

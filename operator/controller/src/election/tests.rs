@@ -21,6 +21,7 @@ fn held_by(holder: &str) -> LeaseSpec {
 }
 
 /// What is decided about `lease` when it has not changed for `unchanged`.
+#[allow(clippy::needless_pass_by_value, reason = "a literal at each call")]
 fn decided(lease: Option<LeaseSpec>, unchanged: Duration) -> Decision {
     let start = Instant::now();
     let sighting = lease.clone().map(|spec| Sighting { spec, seen: start });

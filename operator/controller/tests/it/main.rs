@@ -1,5 +1,11 @@
 //! The operator against a real API server. Kubelet, scheduler and frontend are played by the tests.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "what json! makes reads better without a borrow"
+)]
+
 mod harness;
 
 mod api;

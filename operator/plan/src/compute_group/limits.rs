@@ -133,7 +133,7 @@ fn room_milli(observed: &ObservedComputeGroup, resource: &str, own: u64) -> Opti
 fn text(resource: &str, milli: u64) -> String {
     if resource.contains("memory") {
         format!("{}Mi", (milli / 1000) >> 20)
-    } else if milli % 1000 == 0 {
+    } else if milli.is_multiple_of(1000) {
         (milli / 1000).to_string()
     } else {
         Quantity::new(format!("{milli}m")).to_string()

@@ -1,3 +1,8 @@
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "what json! makes reads better without a borrow"
+)]
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
