@@ -275,8 +275,8 @@ pub async fn wait_ready(
         nodes += wait_serving(client, group, progress).await?;
     }
     progress.say(format!(
-        "{nodes} compute node{} serve",
-        if nodes == 1 { "" } else { "s" }
+        "{nodes} compute node{}",
+        if nodes == 1 { " serves" } else { "s serve" }
     ));
     Ok(lake)
 }

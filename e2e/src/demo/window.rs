@@ -199,14 +199,17 @@ async fn gone(api: &Api<ComputeGroup>, name: &str, peak: i32, progress: &Progres
                 replicas,
                 serving_replicas,
                 wanted_replicas,
+                nodes,
                 ..
             } = status(api, name).await?;
             let wanted = wanted_replicas.unwrap_or(peak);
-            if wanted < peak && replicas == wanted && serving_replicas == wanted {
+            // A node is forgotten when its pod is gone, and that when nothing runs on it any more.
+            let known = nodes.len();
+            if wanted < peak && [replicas, serving_replicas, known as i32] == [wanted; 3] {
                 return Ok(Look::Done(Utc::now()));
             }
             Ok(Look::NotYet(format!(
-                "{wanted} wanted, {replicas} pods, {serving_replicas} serve"
+                "{wanted} wanted, {replicas} pods, {serving_replicas} serve, {known} known to the frontend"
             )))
         },
     )
