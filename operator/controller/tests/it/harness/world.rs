@@ -349,14 +349,10 @@ impl World {
     async fn nothing_is_left(&self) {
         let ours = ListParams::default().labels(springtide_plan::names::OWNER_LABEL);
         self.eventually("nothing of an earlier test is left", || async {
-            let sets: Api<StatefulSet> = Api::all(self.client.clone());
-            let pods: Api<Pod> = Api::all(self.client.clone());
-            let maps: Api<ConfigMap> = Api::all(self.client.clone());
-            let policies: Api<NetworkPolicy> = Api::all(self.client.clone());
-            let left = sets.list(&ours).await.unwrap().items.len()
-                + pods.list(&ours).await.unwrap().items.len()
-                + maps.list(&ours).await.unwrap().items.len()
-                + policies.list(&ours).await.unwrap().items.len();
+            let left = owned::<StatefulSet>(&self.client, &ours).await
+                + owned::<Pod>(&self.client, &ours).await
+                + owned::<ConfigMap>(&self.client, &ours).await
+                + owned::<NetworkPolicy>(&self.client, &ours).await;
             (left == 0).then_some(())
         })
         .await;
@@ -458,6 +454,18 @@ pub(crate) fn is_true(conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::
     conditions
         .iter()
         .any(|condition| condition.type_ == type_ && condition.status == "True")
+}
+
+/// Objects of a kind that have an owner and go with it.
+async fn owned<K>(client: &Client, selector: &ListParams) -> usize
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let objects = Api::<K>::all(client.clone()).list(selector).await.unwrap();
+    objects
+        .iter()
+        .filter(|object| !object.owner_references().is_empty())
+        .count()
 }
 
 async fn make_namespace(client: &Client, name: &str) {
