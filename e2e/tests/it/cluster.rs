@@ -1,6 +1,6 @@
 //! The cluster itself: what every other scenario takes for granted.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::{
@@ -9,11 +9,11 @@ use kube::{
 };
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload, path::Path};
 use springtide_e2e::{
-    cluster::{Look, wait_until},
+    cluster::{self, Look, wait_until},
     timeline::Progress,
 };
 
-use crate::harness::{cluster, with_temp_namespace};
+use crate::harness::{cluster, unique, with_temp_namespace};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_s3_server_keeps_accounts_apart_and_honours_conditional_writes() {
@@ -23,9 +23,10 @@ async fn the_s3_server_keeps_accounts_apart_and_honours_conditional_writes() {
         storage.account("it-one").await.expect("account"),
         storage.account("it-two").await.expect("account"),
     );
-    storage.bucket("it-one", &one).await.expect("bucket");
-    let mine = storage.store("it-one", &one).expect("store");
-    let place = Path::from(format!("object-{}", uuid()));
+    let bucket = unique("one");
+    storage.bucket(&bucket, &one).await.expect("bucket");
+    let mine = storage.store(&bucket, &one).expect("store");
+    let place = Path::from("object");
     let create = || PutOptions::from(PutMode::Create);
     mine.put_opts(&place, PutPayload::from_static(b"first"), create())
         .await
@@ -37,9 +38,9 @@ async fn the_s3_server_keeps_accounts_apart_and_honours_conditional_writes() {
         matches!(second, Err(object_store::Error::AlreadyExists { .. })),
         "{second:?}"
     );
-    let foreign = storage.store("it-one", &two).expect("store");
+    let foreign = storage.store(&bucket, &two).expect("store");
     foreign.get(&place).await.expect_err("another account reads nothing");
-    storage.let_read("it-one", &one, &[&two.id]).await.expect("policy");
+    storage.let_read(&bucket, &one, &[&two.id]).await.expect("policy");
     let read = foreign
         .get(&place)
         .await
@@ -87,10 +88,37 @@ async fn pods_get_volumes_and_run() {
     .await;
 }
 
-/// Names no object twice, whatever ran before on this cluster.
-fn uuid() -> u128 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .expect("a clock after 1970")
-        .as_nanos()
+/// A person who runs `make demo` or `make cluster-up` again has a cluster that goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn starting_the_cluster_again_ends_nothing() {
+    let cluster = cluster().await;
+    let before = processes();
+    assert!(before.len() >= 7, "{before:?}");
+    cluster::up(&cluster.places, 1, &Progress::default())
+        .await
+        .expect("up succeeds");
+    // A process that watches its files would end a moment later.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(processes(), before);
+    for (name, id) in before {
+        let process = id.split(' ').next().expect("a number");
+        assert!(
+            std::path::Path::new("/proc").join(process).exists(),
+            "{name} has ended: process {process}"
+        );
+    }
+}
+
+/// The processes of the cluster: name, and process id with its start time.
+fn processes() -> BTreeMap<String, String> {
+    let run = std::fs::read_dir("/run/springtide-local").expect("the cluster runs on this machine");
+    let entries = run.map(|entry| entry.expect("an entry").path());
+    entries
+        .filter(|path| path.extension().is_some_and(|extension| extension == "pid"))
+        .map(|path| {
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            let id = std::fs::read_to_string(&path).expect("read its id");
+            (name, id.trim().to_owned())
+        })
+        .collect()
 }

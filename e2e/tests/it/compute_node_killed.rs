@@ -12,12 +12,12 @@ use crate::{
 };
 
 const GROUP: &str = "victims";
-/// Rows of the table that the queries read.
-const ROWS: u32 = 30_000;
-/// How long the query runs at least, so that a node can be killed in the middle of it.
-const RUNS: Duration = Duration::from_secs(2);
+/// Rows of the table that the queries read: several batches for each thread that works on them.
+const ROWS: u32 = 120_000;
+/// How long the queries run at least, so that a node can be killed in the middle of it.
+const RUNS: Duration = Duration::from_secs(5);
 /// More work than this per row is not tried.
-const MOST_WORK: u32 = 1 << 20;
+const MOST_WORK: f64 = 1e6;
 /// Error number by which the engine says that a statement may be repeated.
 const RETRYABLE: u16 = 5990;
 
@@ -30,19 +30,20 @@ async fn a_compute_node_killed_during_a_select_is_not_seen_before_the_first_row_
             department.serves(GROUP, 2).await;
             let mut session = department.session(LAKE).await;
             table(&mut session).await;
-            before_the_first_row(&department, session).await;
+            let hash = long_work(&mut session).await;
+            before_the_first_row(&department, session, &hash).await;
             department.serves(GROUP, 2).await;
-            after_the_first_row(&department).await;
+            after_the_first_row(&department, &hash).await;
         })
         .await;
 }
 
 async fn table(session: &mut Session) {
-    let digits: Vec<String> = (0..200).map(|digit| format!("({digit})")).collect();
+    let digits: Vec<String> = (0..400).map(|digit| format!("({digit})")).collect();
     let digits = format!("INSERT INTO it_kill.digits VALUES {}", digits.join(","));
     let fill = format!(
-        "INSERT INTO it_kill.numbers SELECT a.d * 200 + b.d FROM it_kill.digits a, it_kill.digits b WHERE a.d < {}",
-        ROWS / 200
+        "INSERT INTO it_kill.numbers SELECT a.d * 400 + b.d FROM it_kill.digits a, it_kill.digits b WHERE a.d < {}",
+        ROWS / 400
     );
     let statements = [
         "SET warehouse = 'victims'",
@@ -60,9 +61,31 @@ async fn table(session: &mut Session) {
     );
 }
 
-/// The client gets all rows, and the right ones, as if nothing had happened.
-async fn before_the_first_row(department: &Department, mut session: Session) {
-    let (query, expected) = long_query(&mut session).await;
+/// An expression that takes a while for all rows together, where they are read.
+async fn long_work(session: &mut Session) -> String {
+    let mut work = 16.0;
+    loop {
+        let hash = format!("md5(repeat(concat('x', id), {work}))");
+        let began = Instant::now();
+        value(
+            session,
+            &format!("SELECT count(*) FROM it_kill.numbers WHERE {hash} < '8'"),
+        )
+        .await;
+        let took = began.elapsed();
+        if took >= RUNS {
+            return hash;
+        }
+        assert!(work < MOST_WORK, "{took:?} at {work} repetitions");
+        let missing = RUNS.as_secs_f64() / took.as_secs_f64();
+        work = f64::ceil(work * (1.2 * missing).min(16.0));
+    }
+}
+
+/// The client gets the right answer, as if nothing had happened.
+async fn before_the_first_row(department: &Department, mut session: Session, hash: &str) {
+    let query = format!("SELECT count(*) FROM it_kill.numbers WHERE {hash} < '8'");
+    let expected = value(&mut session, &query).await;
     let mut watcher = department.session(LAKE).await;
     let running = tokio::spawn(async move { value(&mut session, &query).await });
     let victim = eventually("a node runs a part of the query", EFFECT_LIMIT, async || {
@@ -90,27 +113,8 @@ async fn before_the_first_row(department: &Department, mut session: Session) {
     assert!(repeated, "the frontend's log says nothing of a second run");
 }
 
-/// A query that takes a while, whose work is done where the rows are read, and its answer.
-async fn long_query(session: &mut Session) -> (String, String) {
-    let mut work = 64;
-    loop {
-        let query = format!("SELECT count(*) FROM it_kill.numbers WHERE md5(repeat(concat('x', id), {work})) < '8'");
-        let began = Instant::now();
-        let answer = value(session, &query).await;
-        if began.elapsed() >= RUNS {
-            return (query, answer);
-        }
-        assert!(
-            work < MOST_WORK,
-            "the query takes only {:?} at {work} repetitions",
-            began.elapsed()
-        );
-        work *= 2;
-    }
-}
-
 /// What the client has got cannot be taken back: the error says that the statement may be repeated.
-async fn after_the_first_row(department: &Department) {
+async fn after_the_first_row(department: &Department, hash: &str) {
     let login = department.login(LAKE).await;
     let password = department.secret(&login.secret, "password").await;
     let options = OptsBuilder::default()
@@ -121,8 +125,8 @@ async fn after_the_first_row(department: &Department) {
         .prefer_socket(false);
     let mut connection = Conn::new(options).await.expect("log in");
     connection.query_drop("SET warehouse = 'victims'").await.expect("SET");
-    // Far more than the frontend holds back, and than lies in buffers on the way: the nodes wait for the client.
-    let query = "SELECT id, repeat('x', 10000) FROM it_kill.numbers";
+    // A batch is more than the frontend holds back, so the client has the first ones while the nodes work on the others.
+    let query = format!("SELECT id, repeat('x', 2000) FROM it_kill.numbers WHERE {hash} < 'g'");
     let mut result = connection.query_iter(query).await.expect("a result");
     let first: Option<Row> = result.next().await.expect("a row");
     assert!(first.is_some(), "the result has rows");
