@@ -176,6 +176,11 @@ async fn a_hook_that_hangs_up_leaves_the_node_draining() {
 async fn a_token_that_was_replaced_does_not_make_a_node_leave_undrained() {
     let node = Node::start(0).await;
     let sidecar = Sidecar::beside(node.address, PATIENCE).await;
+    assert_eq!(
+        request(sidecar.address, "/healthz").await.0,
+        200,
+        "it has read the token of the start"
+    );
     std::fs::write(&sidecar.token_file, "a newer token").unwrap();
     // The pod's hook and its engine were started with the token of the start.
     let hook = sidecar.hook();
