@@ -201,9 +201,7 @@ impl Storage {
     /// open to those alone whom the policy names.
     pub async fn let_read(&self, bucket: &str, owner: &Keys, readers: &[&str]) -> Result<()> {
         let resources = [format!("arn:aws:s3:::{bucket}"), format!("arn:aws:s3:::{bucket}/*")];
-        let allow = |who: &[&str], actions: &[&str]| {
-            serde_json::json!({"Effect": "Allow", "Principal": {"AWS": who}, "Action": actions, "Resource": resources})
-        };
+        let allow = |who: &[&str], actions: &[&str]| serde_json::json!({"Effect": "Allow", "Principal": {"AWS": who}, "Action": actions, "Resource": resources});
         let statements = [
             allow(&[&owner.id], &["s3:*"]),
             allow(readers, &["s3:GetObject", "s3:ListBucket"]),
