@@ -17,10 +17,14 @@ one=$!
     --service-account-issuer=https://kubernetes.default.svc --service-account-key-file=accounts.pub \
     --service-account-signing-key-file=accounts.key --max-requests-inflight=800 >apiserver.log 2>&1 </dev/null &
 two=$!
-# Of the controllers only those whose work we rely on: pods of StatefulSets, and the removal of what an owner left behind.
-"$kubernetes" kube-controller-manager --kubeconfig="$dir/kubeconfig" --bind-address=127.0.0.1 --secure-port=0 --leader-elect=false \
-    --controllers=statefulset-controller,garbage-collector-controller,namespace-controller,resourcequota-controller \
-    --kube-api-qps=500 --kube-api-burst=1000 >controllers.log 2>&1 </dev/null &
+# Of the controllers only those whose work we rely on: pods of StatefulSets, and the removal of what an owner left behind. They give
+# up when the server is not ready within ten seconds, which on a busy machine it is not, so they start after it.
+(
+    until "$(dirname "$kubernetes")/kubectl" --kubeconfig="$dir/kubeconfig" --request-timeout=5s get --raw /readyz; do sleep 0.3; done
+    exec "$kubernetes" kube-controller-manager --kubeconfig="$dir/kubeconfig" --bind-address=127.0.0.1 --secure-port=0 --leader-elect=false \
+        --controllers=statefulset-controller,garbage-collector-controller,namespace-controller,resourcequota-controller \
+        --kube-api-qps=500 --kube-api-burst=1000
+) >controllers.log 2>&1 </dev/null &
 three=$!
 cat >/dev/null
 kill "$three" "$two" "$one" 2>/dev/null || true
