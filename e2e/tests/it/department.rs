@@ -23,7 +23,7 @@ use springtide_e2e::{
     storage::{self, ENDPOINT, Keys, REGION, Storage},
     timeline::Progress,
 };
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::harness::{Cluster, cluster, describe, unique};
 
@@ -95,6 +95,9 @@ impl Department {
     async fn find(name: &str) -> Self {
         let cluster = cluster().await;
         let (storage, ()) = tokio::join!(cluster.storage(), cluster.operator());
+        // Several scenarios ask for the shared department at once, and each would make its account.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+        let _alone = ONE_AT_A_TIME.lock().await;
         let keys = storage.account(name).await.expect("an account");
         storage.bucket(name, &keys).await.expect("a bucket");
         Self {
