@@ -180,7 +180,7 @@ fn default_time_zone() -> String {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Drain {
-    /// How long a node may finish what runs on it, at most `24h`. Statements are limited to the same time.
+    /// How long a node may finish what runs on it, at most `24h`. What still runs then is cut off.
     #[serde(default = "default_drain_timeout")]
     #[x_kube(validation = crate::rule::span("24h", "drain.timeout is how long running statements may take to finish: write between 1s and 24h, for example 10m"))]
     pub timeout: Duration,

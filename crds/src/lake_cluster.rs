@@ -252,7 +252,7 @@ impl Default for Frontends {
 /// A persistent volume for each frontend's metadata.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)", "frontends.metadataVolume.storageClassName cannot change: a bound volume stays in its class"))]
+#[x_kube(validation = ("has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)", "frontends.metadataVolume.storageClassName cannot change, since a bound volume keeps its class: write the old name again, or create a second LakeCluster and move the data"))]
 pub struct MetadataVolume {
     /// Size of the volume in bytes. It may grow where the storage class allows it, and never shrinks.
     #[serde(default = "default_metadata_size")]

@@ -97,6 +97,7 @@ const PURE: &[&str] = &[
     "springtide-format",
     "springtide-catalog",
     "springtide-sql",
+    "springtide-journal",
 ];
 
 /// What a pure crate does not depend on: runtimes, clients, stores, servers.

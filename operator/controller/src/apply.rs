@@ -165,7 +165,7 @@ fn label(statement: &AdminStatement) -> &'static str {
     match statement {
         AdminStatement::CreateWarehouse { .. } => "create warehouse",
         AdminStatement::AddComputeNode { .. } => "add compute node",
-        AdminStatement::DropComputeNode { .. } => "drop compute node",
+        AdminStatement::DropComputeNode { .. } | AdminStatement::DropComputeNodeAt { .. } => "drop compute node",
         AdminStatement::AddFollower { .. } => "add follower",
         AdminStatement::CreateOperatorAccount { .. } => "create user",
         AdminStatement::GrantOperatorRoles { .. } => "grant",

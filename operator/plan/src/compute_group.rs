@@ -274,16 +274,18 @@ fn plan_deletion(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Plan<Co
         )));
         return plan;
     }
-    let cluster_leaves = observed
+    let staying = observed
         .cluster
         .as_ref()
-        .is_none_or(|cluster| cluster.metadata.deletion_timestamp.is_some());
+        .filter(|cluster| cluster.metadata.deletion_timestamp.is_none());
     let gave_up_at =
         observed.group.metadata.deletion_timestamp.as_ref().and_then(|time| {
             DateTime::from_timestamp(time.0.as_second(), 0).map(|deleted| deleted + DELETION_PATIENCE)
         });
     let gave_up = gave_up_at.is_some_and(|until| now >= until);
-    if !cluster_leaves && !gave_up {
+    if let Some(cluster) = staying
+        && !gave_up
+    {
         if !matches!(observed.sql, SqlAnswer::Answered { .. }) {
             plan.wait = Some(Wait {
                 why: "the engine must forget the group's nodes, and no frontend answers".to_owned(),
@@ -291,7 +293,8 @@ fn plan_deletion(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Plan<Co
             });
             return plan;
         }
-        plan.actions.extend(members::drop_all(observed));
+        plan.actions
+            .extend(members::drop_all(observed, cluster.spec.engine.kind));
     }
     plan.actions.push(Action::RemoveFinalizer);
     plan

@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::compute_group::ComputeShape;
 use crate::lake_cluster::ClusterShape;
 use crate::settings::Settings;
-use crate::sql::AdminStatement;
+use crate::sql::{AdminStatement, ComputeNodeRow};
 
 mod bundled;
 mod starrocks;
@@ -68,6 +68,9 @@ pub trait Flavour: Debug + Sync {
 
     /// Makes a node known. `warehouse_exists` says whether a node serves that warehouse already.
     fn add_compute_node(&self, host: &str, warehouse: &str, warehouse_exists: bool) -> Vec<AdminStatement>;
+
+    /// Forgets the node of a row.
+    fn drop_compute_node(&self, row: &ComputeNodeRow) -> AdminStatement;
 
     /// Makes the operator's account; empty where the engine reads it from a mounted Secret.
     fn create_operator_account(&self, secret: &str) -> Vec<AdminStatement>;

@@ -30,8 +30,17 @@ pub enum AdminStatement {
         /// The warehouse that it serves.
         warehouse: String,
     },
-    /// A compute node is forgotten: the row with this id, which is named by its host because the grammar knows no ids.
+    /// A compute node is forgotten: the row with this id, so that a node that came back under the same host name stays.
     DropComputeNode {
+        /// `ComputeNodeId`: digits.
+        node_id: String,
+        /// Host name as the row shows it, for people.
+        host: String,
+        /// The warehouse that it serves.
+        warehouse: String,
+    },
+    /// A compute node is forgotten by its address, where the engine's grammar knows no ids.
+    DropComputeNodeAt {
         /// `ComputeNodeId`, for people.
         node_id: String,
         /// Host name as the row shows it.
@@ -84,6 +93,14 @@ impl AdminStatement {
                 Identifier(warehouse)
             ),
             Self::DropComputeNode {
+                node_id,
+                host: _,
+                warehouse,
+            } => format!(
+                "ALTER SYSTEM DROP COMPUTE NODE {node_id} FROM WAREHOUSE {}",
+                Identifier(warehouse)
+            ),
+            Self::DropComputeNodeAt {
                 node_id: _,
                 host,
                 port,
@@ -114,7 +131,7 @@ impl AdminStatement {
             | Self::AddComputeNode { .. }
             | Self::AddFollower { .. }
             | Self::CreateOperatorAccount { .. } => message.contains("already exist"),
-            Self::DropComputeNode { .. } => message.contains("does not exist"),
+            Self::DropComputeNode { .. } | Self::DropComputeNodeAt { .. } => message.contains("does not exist"),
             Self::GrantOperatorRoles { .. } => false,
         }
     }

@@ -18,6 +18,7 @@ use super::{
     errors::{Kind, from_catalog, from_core, from_query},
     query::{self, Workers},
     session::Session,
+    statements::protect_audit,
 };
 use crate::core::{BeginTransaction, Begun, Core, NodeView};
 
@@ -47,6 +48,7 @@ impl Drop for OpenTransaction<'_> {
 pub(super) async fn run(shared: &Shared, session: &Session, insert: &Insert) -> Result<OkResult, MysqlError> {
     let database = session.database_or(insert.target.database.as_deref())?;
     query::refuse_system_database(database)?;
+    protect_audit(session, database)?;
     let catalog = shared.core.catalog();
     let table = catalog
         .resolve_table(database, &insert.target.table)

@@ -10,10 +10,12 @@ use springtide_sql::{
 
 use super::{
     Shared, accounts,
+    audit::AUDIT_DATABASE,
     connection::{Login, Outcome},
     errors::{self, Kind, from_core, from_sql},
     information_schema, insert, query,
     rows::Rows,
+    session::Session,
     set, show,
     show::Context,
 };
@@ -77,6 +79,7 @@ async fn define(shared: &Shared, login: &mut Login, statement: &Statement) -> Re
         }
         Statement::DropDatabase { name, if_exists } => {
             refuse_system(&name)?;
+            protect_audit(session, &name)?;
             let dropped = name.clone();
             let edited = core.edit(move |catalog| catalog.drop_database(&name, if_exists)).await;
             if edited.is_ok() && session.database.as_deref() == Some(&dropped) {
@@ -87,22 +90,23 @@ async fn define(shared: &Shared, login: &mut Login, statement: &Statement) -> Re
         }
         Statement::CreateTable(table) => {
             let database = session.database_or(table.table.database.as_deref())?.to_owned();
+            protect_audit(session, &database)?;
             let (new, if_not_exists) = new_table(&database, table)?;
             core.edit(move |catalog| catalog.create_table(&new, if_not_exists, now))
                 .await
         }
         Statement::DropTable { table, if_exists } => {
-            let (database, table) = qualified(session.database_or(table.database.as_deref())?, &table)?;
+            let (database, table) = qualified(session, &table)?;
             core.edit(move |catalog| catalog.drop_table(&database, &table, if_exists))
                 .await
         }
         Statement::TruncateTable { table } => {
-            let (database, table) = qualified(session.database_or(table.database.as_deref())?, &table)?;
+            let (database, table) = qualified(session, &table)?;
             core.edit(move |catalog| catalog.truncate_table(&database, &table, now))
                 .await
         }
         Statement::AlterTable { table, action } => {
-            let (database, table) = qualified(session.database_or(table.database.as_deref())?, &table)?;
+            let (database, table) = qualified(session, &table)?;
             match action {
                 AlterTableAction::DropPartition { name, if_exists } => {
                     core.edit(move |catalog| catalog.drop_partition(&database, &table, &name, if_exists))
@@ -123,6 +127,14 @@ async fn define(shared: &Shared, login: &mut Login, statement: &Statement) -> Re
     Ok(Outcome::done())
 }
 
+/// Only an administrator changes what is written of everybody's statements.
+pub(super) fn protect_audit(session: &Session, database: &str) -> Result<(), MysqlError> {
+    if database == AUDIT_DATABASE {
+        session.require_admin("DROP", &format!("DATABASE {database}"))?;
+    }
+    Ok(())
+}
+
 fn refuse_system(database: &str) -> Result<(), MysqlError> {
     if information_schema::is_system_database(database) {
         return Err(errors::access_denied("DROP", &format!("DATABASE {database}")));
@@ -130,8 +142,10 @@ fn refuse_system(database: &str) -> Result<(), MysqlError> {
     Ok(())
 }
 
-fn qualified(database: &str, name: &TableName) -> Result<(String, String), MysqlError> {
+fn qualified(session: &Session, name: &TableName) -> Result<(String, String), MysqlError> {
+    let database = session.database_or(name.database.as_deref())?;
     refuse_system(database)?;
+    protect_audit(session, database)?;
     Ok((database.to_owned(), name.table.clone()))
 }
 

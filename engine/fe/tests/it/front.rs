@@ -476,6 +476,10 @@ async fn users_may_do_what_they_may_and_passwords_stay_hidden() {
         "ALTER SYSTEM ADD COMPUTE NODE 'z:9050'",
         "SET GLOBAL query_timeout=3",
         "SHOW USERS",
+        "DROP DATABASE starrocks_audit_db__",
+        "DROP TABLE starrocks_audit_db__.starrocks_audit_tbl__",
+        "TRUNCATE TABLE starrocks_audit_db__.starrocks_audit_tbl__",
+        "INSERT INTO starrocks_audit_db__.starrocks_audit_tbl__ SELECT * FROM starrocks_audit_db__.starrocks_audit_tbl__",
     ] {
         assert_eq!(fails(&mut ana, sql).await.0, 5203, "{sql}");
     }

@@ -6,12 +6,14 @@
 
 use std::collections::BTreeSet;
 
+use springtide_crds::lake_cluster::EngineKind;
+
 use crate::action::Action;
 use crate::flavour::flavour;
 use crate::lake_cluster::ClusterShape;
 use crate::names;
 use crate::observed::{ObservedComputeGroup, SqlAnswer};
-use crate::sql::{AdminStatement, ComputeNodeRow};
+use crate::sql::ComputeNodeRow;
 use crate::trouble;
 
 /// A node of the group that the engine knows.
@@ -76,23 +78,18 @@ pub(super) fn statements(
         known
             .iter()
             .filter(|member| member.ordinal >= wanted && !pods.contains(member.pod.as_str()))
-            .map(drop_node),
+            .map(|member| Action::Sql(flavour.drop_compute_node(member.row))),
     );
     actions
 }
 
 /// Drops for every node of a group that is being deleted and has no pods any more.
-pub(super) fn drop_all(observed: &ObservedComputeGroup) -> Vec<Action> {
-    members(observed).iter().map(drop_node).collect()
-}
-
-fn drop_node(member: &Member<'_>) -> Action {
-    Action::Sql(AdminStatement::DropComputeNode {
-        node_id: member.row.id.clone(),
-        host: member.row.host.clone(),
-        port: member.row.heartbeat_port,
-        warehouse: member.row.warehouse.clone(),
-    })
+pub(super) fn drop_all(observed: &ObservedComputeGroup, engine: EngineKind) -> Vec<Action> {
+    let flavour = flavour(engine);
+    members(observed)
+        .iter()
+        .map(|member| Action::Sql(flavour.drop_compute_node(member.row)))
+        .collect()
 }
 
 /// Pods that stay, in the order of their numbers.

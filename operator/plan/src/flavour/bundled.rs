@@ -21,7 +21,7 @@ use crate::compute_group::ComputeShape;
 use crate::lake_cluster::ClusterShape;
 use crate::names;
 use crate::settings::Settings;
-use crate::sql::AdminStatement;
+use crate::sql::{AdminStatement, ComputeNodeRow};
 use crate::units;
 
 /// User and group of the image.
@@ -204,6 +204,14 @@ impl Flavour for Bundled {
             warehouse: warehouse.to_owned(),
         };
         create.into_iter().chain([add]).collect()
+    }
+
+    fn drop_compute_node(&self, row: &ComputeNodeRow) -> AdminStatement {
+        AdminStatement::DropComputeNode {
+            node_id: row.id.clone(),
+            host: row.host.clone(),
+            warehouse: row.warehouse.clone(),
+        }
     }
 
     fn create_operator_account(&self, _: &str) -> Vec<AdminStatement> {

@@ -19,7 +19,7 @@ use crate::compute_group::ComputeShape;
 use crate::lake_cluster::ClusterShape;
 use crate::names;
 use crate::settings::Settings;
-use crate::sql::AdminStatement;
+use crate::sql::{AdminStatement, ComputeNodeRow};
 
 /// User and group that the images support beside root.
 const USER: i64 = 1000;
@@ -233,6 +233,15 @@ impl Flavour for StarRocks {
             port: CN_HEARTBEAT,
             warehouse: DEFAULT_WAREHOUSE.to_owned(),
         }]
+    }
+
+    fn drop_compute_node(&self, row: &ComputeNodeRow) -> AdminStatement {
+        AdminStatement::DropComputeNodeAt {
+            node_id: row.id.clone(),
+            host: row.host.clone(),
+            port: row.heartbeat_port,
+            warehouse: row.warehouse.clone(),
+        }
     }
 
     fn create_operator_account(&self, secret: &str) -> Vec<AdminStatement> {

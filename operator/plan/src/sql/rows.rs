@@ -109,7 +109,7 @@ impl ComputeNodeRow {
             .map(|row| {
                 let warehouse = answer.optional_text(row, "WarehouseName");
                 Ok(Self {
-                    id: answer.text(row, id),
+                    id: answer.digits(row, id, "ComputeNodeId")?,
                     host: answer.text(row, host),
                     heartbeat_port: answer.port(row, port, "HeartbeatPort")?,
                     alive: answer.boolean(row, alive, "Alive")?,
@@ -170,6 +170,15 @@ impl<'a> Answer<'a> {
     fn port(&self, row: &[Option<String>], column: usize, name: &'static str) -> Result<u16, AnswerError> {
         let value = self.text(row, column);
         value.parse().map_err(|_| self.malformed(name, &value, "a port number"))
+    }
+
+    /// A number as it stands: it goes into statements again, so nothing else may.
+    fn digits(&self, row: &[Option<String>], column: usize, name: &'static str) -> Result<String, AnswerError> {
+        let value = self.text(row, column);
+        if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(self.malformed(name, &value, "a number"));
+        }
+        Ok(value)
     }
 
     fn malformed(&self, column: &'static str, value: &str, expected: &'static str) -> AnswerError {

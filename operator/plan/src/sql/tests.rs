@@ -130,7 +130,7 @@ fn add(host: &str, warehouse: &str) -> AdminStatement {
 }
 
 fn remove(host: &str) -> AdminStatement {
-    AdminStatement::DropComputeNode {
+    AdminStatement::DropComputeNodeAt {
         node_id: "10001".to_owned(),
         host: host.to_owned(),
         port: 9050,

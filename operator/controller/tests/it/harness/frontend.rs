@@ -227,7 +227,14 @@ impl Catalog {
                 self.warehouses.insert(node.clone(), warehouse.clone());
                 self.next_id += 1;
             }
-        } else if upper.starts_with("ALTER SYSTEM DROP COMPUTE NODE") {
+        } else if let Some(rest) = upper.strip_prefix("ALTER SYSTEM DROP COMPUTE NODE ") {
+            let by_id = rest.split(' ').next().and_then(|id| id.parse().ok());
+            let named = self.nodes.iter().find(|(_, id)| Some(**id) == by_id);
+            let nodes = match (by_id, named) {
+                (Some(_), Some((node, _))) => vec![node.clone()],
+                (Some(id), None) => vec![format!("{id}:{id}")],
+                (None, _) => nodes,
+            };
             for node in nodes.iter().filter(|node| node.contains(':')) {
                 if self.warehouses.get(node).is_some_and(|serves| *serves != warehouse) {
                     return Err(MysqlError::new(
