@@ -13,11 +13,14 @@ use std::{
 
 use datafusion::{common::internal_datafusion_err, execution::runtime_env::RuntimeEnv};
 use datafusion_distributed::{DistributedExt, Worker, WorkerQueryContext};
-use futures::TryStreamExt;
+use futures::Stream;
 use object_store::ObjectStore;
 use springtide_tablet::{SegmentReaderOptions, WriterOptions};
-use tokio::{net::TcpListener, runtime::Runtime};
-use tonic::transport::{Server, server::TcpIncoming};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::Runtime,
+};
+use tonic::transport::Server;
 
 use crate::{
     channel::{ChannelOptions, Channels, Resolver, WorkerToken},
@@ -177,7 +180,6 @@ impl WorkerService {
         let address = listener.local_addr().ok();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let server = Server::builder()
-            .tcp_nodelay(true)
             .http2_keepalive_interval(Some(self.options.channels.keep_alive_interval))
             .http2_keepalive_timeout(Some(self.options.channels.keep_alive_timeout))
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -185,7 +187,7 @@ impl WorkerService {
             .layer(TokenLayer::new(self.options.token.clone()))
             .layer(ComputeLayer::new(self.compute()?.clone(), Arc::clone(&self.fragments)))
             .add_service(self.worker().into_worker_server())
-            .serve_with_incoming_shutdown(TcpIncoming::from(listener).map_ok(|stream| stream), async {
+            .serve_with_incoming_shutdown(connections(listener), async {
                 // Whether it is a signal or the sender is gone makes no difference.
                 let _ = stopped.await;
             });
@@ -246,6 +248,29 @@ impl Drop for WorkerService {
     }
 }
 
+/// The connections that `listener` accepts. After a failure (too many open files, mostly) it waits: tonic would ask again at
+/// once, and keep the thread from everything else.
+fn connections(listener: TcpListener) -> impl Stream<Item = std::io::Result<TcpStream>> {
+    futures::stream::unfold(listener, |listener| async move {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "a connection was gone before it began");
+                    }
+                    return Some((Ok(stream), listener));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "accepting a connection failed");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                }
+            }
+        }
+    })
+}
+
+/// Wait before accepting again after a failure to accept.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 

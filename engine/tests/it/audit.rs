@@ -68,5 +68,5 @@ async fn every_statement_is_in_the_audit_table_and_no_password_is() {
     assert!(!text.contains("hunter"), "{text}");
     // The audit's own writes are not in it.
     assert!(!text.contains("INSERT INTO starrocks_audit"), "{text}");
-    engine.stop().await;
+    engine.stop();
 }

@@ -1,10 +1,9 @@
 //! A standalone engine for one test, and its clients.
 
-use std::{ops::Deref, path::Path, time::Duration};
+use std::{ops::Deref, path::Path, thread::JoinHandle, time::Duration};
 
 use springtide_engine::standalone::{Standalone, StandalonePorts};
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
@@ -12,12 +11,12 @@ use crate::client::Client;
 /// Time for the engine to answer its first statement.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// A running engine. Dropping it tells it to end; [`Engine::stop`] waits until it has, too.
+/// A running engine, on a thread and a runtime of its own. It ends, and is waited for, when it is dropped.
 pub(crate) struct Engine {
     pub(crate) http_port: u16,
     client: Client,
     shutdown: CancellationToken,
-    running: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Engine {
@@ -31,23 +30,29 @@ impl Engine {
     pub(crate) async fn start_on(folder: &Path) -> Self {
         // Another test of this process may have installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let ports = StandalonePorts {
-            mysql: 0,
-            http: 0,
-            compute_http: 0,
-        };
-        let standalone = Standalone::open(folder, ports).await.expect("a folder and ports");
-        let (user, password) = standalone.administrator().expect("an administrator");
-        let (mysql_port, http_port) = (
-            standalone.mysql_port().expect("a port"),
-            standalone.http_port().expect("a port"),
-        );
         let shutdown = CancellationToken::new();
-        let stop = shutdown.clone();
-        let running = tokio::task::spawn_blocking(move || {
-            let ended = tokio::runtime::Handle::current().block_on(standalone.run(stop));
-            ended.expect("the engine runs");
+        let (stop, folder) = (shutdown.clone(), folder.to_owned());
+        let (ready, opened) = tokio::sync::oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            runtime.block_on(async {
+                let ports = StandalonePorts {
+                    mysql: 0,
+                    http: 0,
+                    compute_http: 0,
+                };
+                let standalone = Standalone::open(&folder, ports).await.expect("a folder and ports");
+                let account = standalone.administrator().expect("an administrator");
+                let ports = (
+                    standalone.mysql_port().expect("a port"),
+                    standalone.http_port().expect("a port"),
+                );
+                // A test that is over does not want to know.
+                let _ = ready.send((account, ports));
+                standalone.run(stop).await.expect("the engine runs");
+            });
         });
+        let ((user, password), (mysql_port, http_port)) = opened.await.expect("the engine starts");
         let engine = Self {
             http_port,
             client: Client {
@@ -57,7 +62,7 @@ impl Engine {
                 password,
             },
             shutdown,
-            running: Some(running),
+            thread: Some(thread),
         };
         engine.wait_for_compute().await;
         engine
@@ -79,10 +84,13 @@ impl Engine {
     }
 
     /// Ends the engine and waits for it.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
+        self.end().expect("the engine ends without a panic");
+    }
+
+    fn end(&mut self) -> std::thread::Result<()> {
         self.shutdown.cancel();
-        let running = self.running.take().expect("an engine is stopped once");
-        running.await.expect("the engine ends");
+        self.thread.take().map_or(Ok(()), JoinHandle::join)
     }
 }
 
@@ -94,9 +102,9 @@ impl Deref for Engine {
     }
 }
 
-/// A test that ends without [`Engine::stop`] must not leave an engine that its runtime waits for.
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.shutdown.cancel();
+        // Whether it ended well is for tests that call `stop`.
+        let _ = self.end();
     }
 }

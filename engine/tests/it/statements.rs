@@ -26,7 +26,7 @@ async fn what_was_inserted_is_selected_and_survives_a_restart() {
         "3|2026-01-06|NULL|none",
     ];
     assert_eq!(engine.rows(select).await, expected);
-    engine.stop().await;
+    engine.stop();
 
     let engine = Engine::start_on(folder.path()).await;
     assert_eq!(engine.rows(select).await, expected);
@@ -36,7 +36,7 @@ async fn what_was_inserted_is_selected_and_survives_a_restart() {
             .await,
         ["1|20.00"]
     );
-    engine.stop().await;
+    engine.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -116,7 +116,7 @@ async fn standalone_gives_the_right_answers_from_files_of_a_folder() {
             .unwrap_or_else(|error| panic!("Q{number}: {error}"));
         check(number, answer, &found);
     }
-    engine.stop().await;
+    engine.stop();
 }
 
 async fn load_from(engine: &Engine, table: &str, create: &str, path: &Path) {

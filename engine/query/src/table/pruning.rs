@@ -132,6 +132,26 @@ fn fixed_value(term: &Expr, name: &str) -> Option<ScalarValue> {
     }
 }
 
+/// The greatest value below the end of a range, which is not in the range itself; the end where there is no such value.
+fn last_before(end: ScalarValue) -> ScalarValue {
+    use ScalarValue::{Date32, Int8, Int16, Int32, Int64, TimestampMicrosecond};
+    let before = match &end {
+        Int8(Some(value)) => value.checked_sub(1).map(|value| Int8(Some(value))),
+        Int16(Some(value)) => value.checked_sub(1).map(|value| Int16(Some(value))),
+        Int32(Some(value)) => value.checked_sub(1).map(|value| Int32(Some(value))),
+        Int64(Some(value)) => value.checked_sub(1).map(|value| Int64(Some(value))),
+        Date32(Some(days)) => days.checked_sub(1).map(|days| Date32(Some(days))),
+        TimestampMicrosecond(Some(micros), zone) => micros
+            .checked_sub(1)
+            .map(|micros| TimestampMicrosecond(Some(micros), zone.clone())),
+        _ => None,
+    };
+    before.unwrap_or(end)
+}
+
+#[cfg(test)]
+mod tests;
+
 struct SegmentStatistics<'a> {
     snapshot: &'a TableSnapshot,
     segments: &'a [Candidate<'a>],
@@ -154,16 +174,16 @@ impl SegmentStatistics<'_> {
                 .as_ref()
                 .filter(|_| is_key)
                 .and_then(|range| scalar_of_literal(if is_min { &range.min } else { &range.max }, data_type));
-            let partition =
-                candidate
-                    .partition
-                    .range
-                    .as_ref()
-                    .filter(|_| is_partition)
-                    .and_then(|range| match if is_min { &range.lower } else { &range.upper } {
-                        PartitionBound::Value(literal) => scalar_of_literal(literal, data_type),
-                        _ => None,
-                    });
+            let partition = candidate
+                .partition
+                .range
+                .as_ref()
+                .filter(|_| is_partition)
+                .and_then(|range| match if is_min { &range.lower } else { &range.upper } {
+                    PartitionBound::Value(literal) => scalar_of_literal(literal, data_type),
+                    _ => None,
+                })
+                .map(|bound| if is_min { bound } else { last_before(bound) });
             key.or(partition).unwrap_or_else(|| unknown.clone())
         });
         ScalarValue::iter_to_array(values).ok()
