@@ -23,9 +23,9 @@ use springtide_e2e::{
     storage::{self, ENDPOINT, Keys, REGION, Storage},
     timeline::Progress,
 };
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 
-use crate::harness::{Cluster, cluster, describe, unique};
+use crate::harness::{Cluster, Once, cluster, describe, once, unique};
 
 /// Who writes the objects of scenarios.
 pub(crate) const FIELD_MANAGER: &str = "springtide-tests";
@@ -60,22 +60,28 @@ pub(crate) struct Node {
 
 /// The department that scenarios share, with a cluster that serves; made once for all tests of this process.
 pub(crate) async fn shared() -> Department {
-    static MADE: OnceCell<()> = OnceCell::const_new();
+    static MADE: Once = Once::const_new();
     let department = Department::find("it-shared").await;
-    MADE.get_or_init(|| async {
-        let admins = json!({"users": [ADMIN_USER], "groups": [ADMIN_GROUP]});
-        let quota = json!({"cpu": "8", "memory": "32Gi", "storage": "50Gi", "pods": 60});
-        department
-            .apply(json!({"admins": admins, "namespaces": [{"name": department.name, "quota": quota}]}))
-            .await;
-        department.lake(LAKE, json!({})).await;
-        department
-            .group(GROUP, LAKE, json!({"replicas": 2, "warehouse": "default_warehouse"}))
-            .await;
-        department.serves(GROUP, 2).await;
+    once(&MADE, async {
+        let made = AssertUnwindSafe(make_shared(&department)).catch_unwind().await;
+        department.ends(made.is_ok()).await;
+        made.map_err(|_| "the shared department cannot be made; see above".to_owned())
     })
     .await;
     department
+}
+
+async fn make_shared(department: &Department) {
+    let admins = json!({"users": [ADMIN_USER], "groups": [ADMIN_GROUP]});
+    let quota = json!({"cpu": "8", "memory": "32Gi", "storage": "50Gi", "pods": 60});
+    department
+        .apply(json!({"admins": admins, "namespaces": [{"name": department.name, "quota": quota}]}))
+        .await;
+    department.lake(LAKE, json!({})).await;
+    department
+        .group(GROUP, LAKE, json!({"replicas": 2, "warehouse": "default_warehouse"}))
+        .await;
+    department.serves(GROUP, 2).await;
 }
 
 /// Runs a scenario in a department of its own, which is deleted at its end; on failure, all that is in it is printed first.

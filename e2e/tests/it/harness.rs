@@ -61,40 +61,48 @@ pub(crate) async fn cluster() -> Cluster {
 impl Cluster {
     /// Installs the operator from the charts, once for all tests of this process.
     pub(crate) async fn operator(&self) {
-        static INSTALLED: OnceCell<()> = OnceCell::const_new();
-        INSTALLED
-            .get_or_init(|| async {
-                departments::install_operator(&self.target, &self.places, &Progress::default())
-                    .await
-                    .expect("helm installs the operator");
-            })
-            .await;
+        static INSTALLED: Once = Once::const_new();
+        once(&INSTALLED, async {
+            departments::install_operator(&self.target, &self.places, &Progress::default())
+                .await
+                .map_err(|error| format!("helm installs the operator: {error}"))
+        })
+        .await;
     }
 
     /// The S3 server in the cluster, started once for all tests of this process.
     pub(crate) async fn storage(&self) -> Storage {
-        static STARTED: OnceCell<()> = OnceCell::const_new();
+        static STARTED: Once = Once::const_new();
         let tools = images::tools(&self.places, &[images::S3_SERVER], &Progress::default())
             .await
             .expect("the S3 server is built");
-        STARTED
-            .get_or_init(|| async {
-                let images = images::pack(&self.places, &Progress::default())
-                    .await
-                    .expect("images are packed");
-                let server = images
-                    .iter()
-                    .find(|image| image.short_name() == "versitygw")
-                    .expect("an image of the S3 server");
-                storage::start(&self.target, &self.places, server, tools.clone(), &Progress::default())
-                    .await
-                    .expect("the S3 server starts");
-            })
-            .await;
+        once(&STARTED, async {
+            let images = images::pack(&self.places, &Progress::default())
+                .await
+                .expect("images are packed");
+            let server = images
+                .iter()
+                .find(|image| image.short_name() == images::S3_SERVER)
+                .expect("an image of the S3 server");
+            storage::start(&self.target, &self.places, server, tools.clone(), &Progress::default())
+                .await
+                .map(drop)
+                .map_err(|error| format!("the S3 server starts: {error}"))
+        })
+        .await;
         storage::open(&self.target, tools)
             .await
             .expect("the S3 server is there")
     }
+}
+
+/// What was made for all tests of this process, or why it could not be.
+pub(crate) type Once = OnceCell<Result<(), String>>;
+
+/// Makes what all tests need. Where that fails, it is not tried again by each of them: all fail at once, and say why.
+pub(crate) async fn once(made: &Once, make: impl Future<Output = Result<(), String>>) {
+    let outcome = made.get_or_init(|| make).await;
+    assert_eq!(*outcome, Ok(()), "the tests' common ground");
 }
 
 /// Runs a scenario in a namespace of its own, which is deleted at its end. When the scenario fails, its pods, events, logs

@@ -1,6 +1,11 @@
 //! Images by a private registry: what `REGISTRY=` and `REGISTRY_LOGIN=` do, against a real registry that wants a password.
 
-use std::{net::TcpListener, path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::PostParams};
@@ -9,11 +14,12 @@ use springtide_e2e::{
     cluster::{Look, wait_until},
     departments,
     images::{self, Delivery, Image},
+    process::run,
     timeline::Progress,
 };
 use tokio::process::{Child, Command};
 
-use crate::harness::{Cluster, cluster, with_temp_namespace};
+use crate::harness::{Cluster, cluster, unique, with_temp_namespace};
 
 /// The nodes' side of this machine, which the registry listens on.
 const HOST: &str = "10.98.0.1";
@@ -27,7 +33,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 async fn images_pushed_to_a_private_registry_run_with_its_pull_secret_and_not_without() {
     let mut cluster = cluster().await;
     let registry = Registry::start(&cluster).await;
-    let image = server_image(&cluster).await;
+    let image = own_image(&cluster, registry.folder.path()).await;
     let name = image.in_registry(&registry.name());
     let delivery = Delivery::Registry {
         registry: registry.name(),
@@ -59,7 +65,7 @@ async fn images_pushed_to_a_private_registry_run_with_its_pull_secret_and_not_wi
             .await
             .expect("create");
         wait_until(
-            "the pod with the secret has run",
+            "the pod with the secret runs",
             LIMIT,
             &Progress::default(),
             async || {
@@ -70,7 +76,7 @@ async fn images_pushed_to_a_private_registry_run_with_its_pull_secret_and_not_wi
                     .status
                     .and_then(|status| status.phase)
                     .unwrap_or_default();
-                Ok(if phase == "Succeeded" {
+                Ok(if phase == "Running" {
                     Look::Done(())
                 } else {
                     Look::NotYet(phase)
@@ -78,7 +84,7 @@ async fn images_pushed_to_a_private_registry_run_with_its_pull_secret_and_not_wi
             },
         )
         .await
-        .expect("it ran");
+        .expect("it runs");
     })
     .await;
 }
@@ -93,7 +99,7 @@ fn pod(name: &str, image: &str, with_secret: bool) -> Pod {
         "metadata": {"name": name},
         "spec": {
             "restartPolicy": "Never", "imagePullSecrets": secrets,
-            "containers": [{"name": "main", "image": image, "imagePullPolicy": "Always", "args": ["--version"]}],
+            "containers": [{"name": "main", "image": image, "imagePullPolicy": "Always"}],
         },
     }))
     .expect("a pod")
@@ -122,15 +128,27 @@ async fn waiting_reason(pods: &Api<Pod>, name: &str) -> String {
     .expect("the kubelet says why")
 }
 
-/// The smallest of the images.
-async fn server_image(cluster: &Cluster) -> Image {
-    let images = images::pack(&cluster.places, &Progress::default())
+/// An image that no other pod has: the kubelet remembers which image came by a login, whatever its name, and gives it to
+/// nobody without that login from then on.
+async fn own_image(cluster: &Cluster, folder: &Path) -> Image {
+    let name = format!("springtide.dev/{}:1", unique("image"));
+    let (root, archive) = (folder.join("root"), folder.join("image.tar"));
+    std::fs::create_dir(&root).expect("make a folder");
+    std::fs::copy(cluster.places.cluster_programs().join("pause"), root.join("pause")).expect("copy a program");
+    let settings = json!({"Entrypoint": ["/pause"], "Env": [format!("NAME={name}")]});
+    run(cluster.places.e2e("images/pack"), LIMIT)
+        .arg(&name)
+        .arg(&root)
+        .arg(&archive)
+        .arg(settings.to_string())
+        .output()
         .await
-        .expect("images are packed");
-    images
-        .into_iter()
-        .find(|image| image.short_name() == "versitygw")
-        .expect("an image of the S3 server")
+        .expect("pack an image");
+    Image {
+        archive,
+        name,
+        size: String::new(),
+    }
 }
 
 /// A registry of this test's own, which ends with it.
