@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 
-use crate::{engine::Engine, processes::until};
+use crate::{engine::Engine, load::put, processes::until};
 
 const TABLE: &str = "starrocks_audit_db__.starrocks_audit_tbl__";
 
@@ -66,6 +66,16 @@ async fn every_statement_is_in_the_audit_table_and_no_password_is() {
     check("CREATE USER ana IDENTIFIED BY '***'", "|Other|OK|");
     check("ALTER USER ana IDENTIFIED BY '***'", " AND MORE|Other|ERR|1064|");
     assert!(!text.contains("hunter"), "{text}");
+    // Who is no administrator reads it, and adds nothing to it.
+    let url = format!(
+        "http://127.0.0.1:{}/api/{}/_stream_load",
+        engine.http_port,
+        TABLE.replace('.', "/")
+    );
+    let (status, reply) = put(&url, "ana", "hunter2", &[], b"forged".to_vec()).await;
+    assert_eq!(status, reqwest::StatusCode::UNAUTHORIZED, "{reply}");
+    let count = format!("SELECT count(*) > 0 FROM {TABLE}");
+    assert_eq!(engine.as_user("ana", "hunter2").rows(&count).await, ["1"]);
     // The audit's own writes are not in it.
     assert!(!text.contains("INSERT INTO starrocks_audit"), "{text}");
     engine.stop();

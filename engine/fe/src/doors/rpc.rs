@@ -21,7 +21,10 @@ use springtide_rpc::{
 };
 
 use super::CoreSlot;
-use crate::core::{BeginTransaction, Begun, CoreError};
+use crate::{
+    core::{BeginTransaction, Begun, CoreError},
+    front::AUDIT_DATABASE,
+};
 
 /// Most bytes of a call: a commit lists every segment.
 const BODY_BYTES: usize = 64 << 20;
@@ -52,6 +55,13 @@ async fn begin(State(slot): State<CoreSlot>, Json(request): Json<BeginLoadReques
         let message = format!("Access denied for {}@{}", request.user, request.client_ip);
         return Json(BeginLoadReply::AccessDenied { message }).into_response();
     };
+    if request.database == AUDIT_DATABASE && !account.is_admin() {
+        let message = format!(
+            "Access denied for {}: only an administrator changes {AUDIT_DATABASE}",
+            request.user
+        );
+        return Json(BeginLoadReply::AccessDenied { message }).into_response();
+    }
     let asked = BeginTransaction {
         database: request.database,
         table: request.table,
