@@ -3,7 +3,10 @@
 use std::{
     fmt::Debug,
     future::Future,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -30,10 +33,8 @@ use springtide_controller::{
     settings::Settings,
 };
 use springtide_crds::{ComputeGroup, Department, LakeCluster};
-use tokio::{
-    sync::{MutexGuard, oneshot},
-    task::JoinHandle,
-};
+use tokio::{sync::MutexGuard, task::JoinHandle};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     api_server::{Identity, api_server, status_writes, writes},
@@ -65,10 +66,11 @@ pub(crate) struct World {
     _turn: MutexGuard<'static, ()>,
 }
 
-/// An operator that runs.
+/// An operator that runs. One that loses its Lease is started again, as the kubelet does it: on a busy machine that happens.
 pub(crate) struct Running {
     task: JoinHandle<Result<(), OperatorError>>,
-    stop: Option<oneshot::Sender<()>>,
+    stop: DropGuard,
+    losses: Arc<AtomicU32>,
 }
 
 impl Running {
@@ -79,17 +81,19 @@ impl Running {
     }
 
     /// Asks it to end, and waits until it has.
-    pub(crate) async fn stop(mut self) {
-        self.stop.take().unwrap().send(()).unwrap();
-        tokio::time::timeout(PATIENCE, self.task)
+    pub(crate) async fn stop(self) {
+        let Self { task, stop, losses: _ } = self;
+        drop(stop);
+        tokio::time::timeout(PATIENCE, task)
             .await
             .expect("it stops")
             .unwrap()
             .unwrap();
     }
 
-    pub(crate) fn has_ended(&self) -> bool {
-        self.task.is_finished()
+    /// How often it has ended for want of the Lease.
+    pub(crate) fn losses(&self) -> u32 {
+        self.losses.load(Ordering::Relaxed)
     }
 }
 
@@ -157,17 +161,33 @@ impl World {
         settings.pod_namespace = self.operator_namespace();
         settings.lease_seconds = 8;
         change(&mut settings);
-        let operator = Operator {
-            settings,
-            clock: Arc::clone(&self.clock) as _,
-            metrics: Arc::clone(&self.metrics),
-            health: Arc::new(Health::default()),
-        };
-        let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(operator.run(client, async move {
-            let _dropped = stopped.await;
-        }));
-        Running { task, stop: Some(stop) }
+        let (clock, metrics) = (Arc::clone(&self.clock), Arc::clone(&self.metrics));
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let losses = Arc::new(AtomicU32::new(0));
+        let lost_again = Arc::clone(&losses);
+        let task = tokio::spawn(async move {
+            loop {
+                let operator = Operator {
+                    settings: settings.clone(),
+                    clock: Arc::clone(&clock) as _,
+                    metrics: Arc::clone(&metrics),
+                    health: Arc::new(Health::default()),
+                };
+                match operator.run(client.clone(), stopped.cancelled()).await {
+                    Err(OperatorError::NotLeader(lost)) => {
+                        eprintln!("the operator starts again: {lost}");
+                        lost_again.fetch_add(1, Ordering::Relaxed);
+                    }
+                    ended => return ended,
+                }
+            }
+        });
+        Running {
+            task,
+            stop: stop.drop_guard(),
+            losses,
+        }
     }
 
     /// The namespace with the Lease.
