@@ -155,7 +155,19 @@ pub async fn start(
         })
     })
     .await?;
-    open(target, tools).await
+    let storage = open(target, tools).await?;
+    // A pod is ready a moment before its Service leads to it from every node.
+    wait_until("the S3 server answers", START_LIMIT, progress, async || {
+        match storage.administer(&["list-users"]).await {
+            Ok(_) => Ok(Look::Done(())),
+            Err(Error::Command { output, .. }) if output.contains("connection refused") => {
+                Ok(Look::NotYet("its Service leads nowhere yet".into()))
+            }
+            Err(error) => Err(error),
+        }
+    })
+    .await?;
+    Ok(storage)
 }
 
 /// Finds a server that was started before.
