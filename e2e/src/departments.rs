@@ -27,6 +27,8 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(240);
 const NAMESPACE_LIMIT: Duration = Duration::from_secs(120);
 /// From an applied LakeCluster to its first answer, with volumes and a new catalog.
 const READY_LIMIT: Duration = Duration::from_secs(300);
+/// From a frontend that answers the operator to a session by its Service.
+const LOGIN_LIMIT: Duration = Duration::from_secs(30);
 
 /// Installs or upgrades the charts of the CRDs and of the operator.
 pub async fn install_operator(target: &Target, places: &Places, progress: &Progress) -> Result<()> {
@@ -372,7 +374,20 @@ pub async fn log_in(target: &Target, client: &Client, lake: &LakeCluster) -> Res
             .ok_or_else(|| Error::Missing(format!("Secret {namespace}/{secret_name} has no key {key}")))
     };
     let (user, password) = (text("username")?, text("password")?);
-    let session = Session::open(&door, &user, &password).await?;
+    // A frontend answers the operator a moment before its Service leads to it.
+    let session = wait_until(
+        &format!("LakeCluster {namespace}/{name} lets {user} in"),
+        LOGIN_LIMIT,
+        &Progress::default(),
+        async || match Session::open(&door, &user, &password).await {
+            Ok(session) => Ok(Look::Done(session)),
+            Err(Error::Sql { source, .. }) if matches!(*source, mysql_async::Error::Io(_)) => {
+                Ok(Look::NotYet(source.to_string()))
+            }
+            Err(error) => Err(error),
+        },
+    )
+    .await?;
     Ok(Login {
         session,
         door,
