@@ -23,11 +23,12 @@ use std::{
 };
 
 use k8s_openapi::{
-    api::core::v1::Secret, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    api::{coordination::v1::Lease, core::v1::Secret},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::ListParams,
+    api::{DeleteParams, ListParams},
     runtime::wait::{await_condition, conditions::is_crd_established},
 };
 use serde_json::{Value, json};
@@ -55,6 +56,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// After that everything that is made at the start has been given back.
 const REST: Duration = Duration::from_secs(20);
 const OPERATOR_NAMESPACE: &str = "springtide-memory";
+/// Long enough that a busy machine does not take the Lease away, which would end the process that is measured.
+const LEASE_SECONDS: &str = "60";
 
 /// What `/proc` says of a process, in KiB.
 #[derive(Clone, Copy, Debug)]
@@ -130,9 +133,13 @@ impl Stage {
         while self.groups < count {
             self.add_group().await;
         }
+        // The one before was killed, and would keep the Lease for its whole duration.
+        let leases: Api<Lease> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
+        let _absent = leases.delete("springtide-operator", &DeleteParams::default()).await;
         let begun = Instant::now();
-        let operator = Operator::start();
+        let mut operator = Operator::start();
         while self.serving().await < count {
+            operator.is_there();
             assert!(
                 begun.elapsed() < PATIENCE,
                 "{} of {count} groups serve",
@@ -143,6 +150,7 @@ impl Stage {
         }
         let serving_after = begun.elapsed();
         tokio::time::sleep(REST).await;
+        operator.is_there();
         (operator.memory(), serving_after)
     }
 
@@ -211,7 +219,7 @@ impl Stage {
 /// The process that is measured; it ends with this.
 struct Operator {
     process: Child,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Operator {
@@ -223,7 +231,7 @@ impl Operator {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let process = Command::new(&program)
             .env("KUBECONFIG", &kubeconfig)
-            .args(["--pod-namespace", OPERATOR_NAMESPACE, "--lease-seconds", "5"])
+            .args(["--pod-namespace", OPERATOR_NAMESPACE, "--lease-seconds", LEASE_SECONDS])
             .args(["--metrics-address", "127.0.0.1:0", "--health-address", "127.0.0.1:0"])
             .stderr(log)
             .spawn()
@@ -233,9 +241,18 @@ impl Operator {
                     program.display()
                 )
             });
-        Self {
-            process,
-            _folder: folder,
+        Self { process, folder }
+    }
+
+    /// Ends the measurement when the process has ended, with what it logged last.
+    fn is_there(&mut self) {
+        if let Some(ended) = self.process.try_wait().unwrap() {
+            let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            panic!(
+                "the operator has ended ({ended}):\n{}",
+                lines[lines.len().saturating_sub(10)..].join("\n")
+            );
         }
     }
 

@@ -12,7 +12,10 @@ use kube::{
 use serde_json::json;
 use springtide_crds::{Department, LakeCluster};
 
-use crate::harness::world::{World, is_true};
+use crate::harness::{
+    rights::apply,
+    world::{World, is_true},
+};
 
 async fn make(world: &World, name: &str, namespace: &str, policy: &str) {
     let body = json!({
@@ -80,16 +83,48 @@ async fn a_department_is_set_up_and_then_left_alone() {
 async fn a_namespace_that_holds_a_cluster_is_never_deleted() {
     let world = World::new().await;
     let operator = world.operator();
-    let name = format!("dept-{}", world.namespace);
-    world.make_cluster("lake").await;
-    world.cluster_is_available("lake").await;
-    make(&world, &name, &world.namespace, "Delete").await;
+    // The operator makes the namespace, so that nothing but the cluster keeps it from deleting it.
+    let (name, namespace) = (format!("dept-{}", world.namespace), format!("{}-a", world.namespace));
+    make(&world, &name, &namespace, "Delete").await;
+    let cluster = json!({
+        "apiVersion": "springtide.dev/v1alpha1", "kind": "LakeCluster",
+        "metadata": {"name": "lake", "namespace": namespace},
+        "spec": {
+            "engine": {"version": "0.1.0"},
+            "storage": {"bucket": "retail", "prefix": "lake", "credentials": {"secretRef": {"name": "absent"}}},
+        },
+    });
+    apply(&world.client, &cluster).await;
     let departments: Api<Department> = Api::all(world.client.clone());
     departments.delete(&name, &DeleteParams::default()).await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-    let namespace: Namespace = Api::all(world.client.clone()).get(&world.namespace).await.unwrap();
-    assert!(namespace.metadata.deletion_timestamp.is_none());
-    assert!(world.get::<LakeCluster>("lake").await.is_some());
+    let message = world
+        .eventually("the department says what keeps it", || async {
+            let conditions = departments.get_opt(&name).await.unwrap()?.status?.conditions;
+            let available = conditions
+                .into_iter()
+                .find(|condition| condition.type_ == "Available")?;
+            (available.reason == "ClustersRemain").then_some(available.message)
+        })
+        .await;
+    assert!(
+        message.contains(&format!(
+            "namespace {namespace} still holds LakeCluster lake; delete it first"
+        )),
+        "{message}"
+    );
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    let kept = namespaces.get(&namespace).await.unwrap();
+    assert!(kept.metadata.deletion_timestamp.is_none());
+    let clusters: Api<LakeCluster> = Api::namespaced(world.client.clone(), &namespace);
+    clusters.delete("lake", &DeleteParams::default()).await.unwrap();
+    world
+        .eventually("the department and its empty namespace go", || async {
+            let gone = departments.get_opt(&name).await.unwrap().is_none();
+            let namespace = namespaces.get_opt(&namespace).await.unwrap();
+            let goes = namespace.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some());
+            (gone && goes).then_some(())
+        })
+        .await;
     operator.stop().await;
 }
 

@@ -26,11 +26,18 @@ two=$!
         --kube-api-qps=500 --kube-api-burst=1000
 ) >controllers.log 2>&1 </dev/null &
 three=$!
-cat >/dev/null
-kill "$three" "$two" "$one" 2>/dev/null || true
-for _ in 1 2 3 4 5 6 7 8 9 10; do
-    kill -0 "$one" 2>/dev/null || kill -0 "$two" 2>/dev/null || kill -0 "$three" 2>/dev/null || break
-    sleep 0.2
-done
-kill -9 "$three" "$two" "$one" 2>/dev/null || true
-rm -rf "$dir"
+end() {
+    kill "$three" "$two" "$one" 2>/dev/null || true
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        kill -0 "$one" 2>/dev/null || kill -0 "$two" 2>/dev/null || kill -0 "$three" 2>/dev/null || break
+        sleep 0.2
+    done
+    kill -9 "$three" "$two" "$one" 2>/dev/null || true
+    rm -rf "$dir"
+}
+trap 'end; exit 1' TERM INT HUP
+# In the background, so that a signal is heard while standard input is open.
+exec 3<&0
+cat <&3 >/dev/null &
+wait $! || true
+end

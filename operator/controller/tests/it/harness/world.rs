@@ -1,6 +1,7 @@
 //! One test's world: a namespace of its own on the shared API server, a kubelet, a frontend, and operators that come and go.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fmt::Debug,
     future::Future,
     sync::{
@@ -373,34 +374,93 @@ impl World {
                 + owned::<Pod>(&self.client, &ours).await
                 + owned::<ConfigMap>(&self.client, &ours).await
                 + owned::<NetworkPolicy>(&self.client, &ours).await;
-            (left == 0).then_some(())
+            let namespaces: Api<Namespace> = Api::all(self.client.clone());
+            let namespaces = namespaces.list(&ListParams::default()).await.unwrap();
+            let is_leaving = namespaces
+                .iter()
+                .any(|namespace| namespace.metadata.deletion_timestamp.is_some());
+            (left == 0 && !is_leaving).then_some(())
         })
         .await;
     }
 
-    /// Nothing is written for this long, by the server's own counters: no object and no status.
+    /// The operator looks at everything again and again for this long and writes nothing, by the server's own counters: no object
+    /// and no status.
     pub(crate) async fn stays_quiet(&self, quiet: Duration) {
-        let before = api_server().audit_log().len();
-        let counted = self.writes_during(quiet).await;
+        let (log_before, looks_before) = (api_server().audit_log().len(), self.looks());
+        let before = (writes(&self.client).await, status_writes(&self.client).await);
+        let ends = Instant::now() + quiet;
+        let mut touched = 0;
+        let mut kinds = BTreeSet::new();
+        while Instant::now() < ends {
+            touched += self.touch::<Department>(&mut kinds).await;
+            touched += self.touch::<LakeCluster>(&mut kinds).await;
+            touched += self.touch::<ComputeGroup>(&mut kinds).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        let counted = (
+            writes(&self.client).await - before.0 - touched,
+            status_writes(&self.client).await - before.1,
+        );
         let log = api_server().audit_log();
-        let by_the_operator: Vec<&str> = log[before..]
-            .lines()
-            .filter(|line| {
-                ![
-                    "\"verb\":\"get\"",
-                    "\"verb\":\"list\"",
-                    "\"verb\":\"watch\"",
-                    "/leases/",
-                ]
+        let is_read = |line: &str| {
+            ["get", "list", "watch"]
                 .iter()
-                .any(|part| line.contains(part))
-            })
+                .any(|verb| line.contains(&format!("\"verb\":\"{verb}\"")))
+        };
+        let by_the_operator: Vec<&str> = log[log_before..]
+            .lines()
+            .filter(|line| !is_read(line) && !line.contains("/leases"))
             .collect();
         assert_eq!(
             counted,
             (0, 0),
             "writes and status writes; the operator's: {by_the_operator:#?}"
         );
+        let looks = self.looks();
+        assert!(!kinds.is_empty());
+        for kind in kinds {
+            let of = |looks: &BTreeMap<String, u64>| looks.get(&kind).copied().unwrap_or_default();
+            assert!(
+                of(&looks) >= of(&looks_before) + 3,
+                "{kind} was not looked at: {looks_before:?}, {looks:?}"
+            );
+        }
+    }
+
+    /// Changes nothing that matters in every object of a kind, so that the operator looks at it; returns how many there are.
+    async fn touch<K>(&self, kinds: &mut BTreeSet<String>) -> u64
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let resource = ApiResource::erase::<K>(&());
+        let everywhere: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        let objects = everywhere.list(&ListParams::default()).await.unwrap().items;
+        for object in &objects {
+            let api: Api<DynamicObject> = match object.namespace() {
+                Some(namespace) => Api::namespaced_with(self.client.clone(), &namespace, &resource),
+                None => everywhere.clone(),
+            };
+            let note = json!({"metadata": {"annotations": {"look": rand::random::<u64>().to_string()}}});
+            api.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(note))
+                .await
+                .unwrap();
+            kinds.insert(resource.kind.clone());
+        }
+        objects.len() as u64
+    }
+
+    /// Reconciles that succeeded so far, by kind.
+    fn looks(&self) -> BTreeMap<String, u64> {
+        let text = self.metrics.render();
+        text.lines()
+            .filter_map(|line| {
+                let rest = line.strip_prefix("springtide_reconciles_total{kind=\"")?;
+                let (kind, rest) = rest.split_once('"')?;
+                rest.contains("outcome=\"ok\"")
+                    .then(|| (kind.to_owned(), rest.rsplit(' ').next().unwrap().parse().unwrap()))
+            })
+            .collect()
     }
 
     /// Writes by the server's counters over a stretch of quiet.
