@@ -80,6 +80,7 @@ pub struct LakeClusterSpec {
     /// Image of frontends and compute nodes. Unset: the flavour's own image in `engine.version`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = crate::rule::image())]
     pub image: Option<String>,
     /// The place of all data. Required: there is no other place for it.
     pub storage: Storage,
@@ -101,6 +102,7 @@ pub struct LakeClusterSpec {
     /// Names of Secrets that hold registry credentials.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = crate::rule::pull_secrets())]
     pub image_pull_secrets: Vec<String>,
     /// Whether all compute is at zero, whatever groups and windows ask for. Frontends stay.
     #[serde(default)]
@@ -177,6 +179,7 @@ pub struct StorageCredentials {
     /// A ServiceAccount whose identity the cloud trusts; the central team makes it in the same namespace. Unset: `secretRef` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = crate::rule::object_name("write the name of a ServiceAccount of the same namespace: lower-case letters, digits, dashes and dots"))]
     pub service_account_name: Option<String>,
 }
 
@@ -186,6 +189,7 @@ pub struct StorageCredentials {
 pub struct StorageSecretRef {
     /// Name of the Secret. Required: it cannot be guessed.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = crate::rule::object_name("write the name of a Secret of the same namespace: lower-case letters, digits, dashes and dots"))]
     pub name: String,
     /// Key of the Secret that holds the access key id.
     #[serde(default = "default_access_key_id_key")]
@@ -260,6 +264,7 @@ pub struct MetadataVolume {
     /// StorageClass of the volume. Unset: the default class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = crate::rule::object_name("write a name that kubectl get storageclass shows: lower-case letters, digits, dashes and dots"))]
     pub storage_class_name: Option<String>,
 }
 
@@ -277,12 +282,13 @@ impl Default for MetadataVolume {
 }
 
 /// What all compute nodes of a cluster have in common. It stands here and not in ComputeGroup because a department's administrator may change those.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ComputeTemplate {
     /// Image of compute nodes. Unset: the image of the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = crate::rule::image())]
     pub image: Option<String>,
     /// CPU and memory of a compute node whose group names none. Unset: 1 core and 2Gi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -331,11 +337,12 @@ impl ServiceType {
 }
 
 /// TLS on the client ports.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
     /// Name of a Secret of type `kubernetes.io/tls` with `tls.crt` and `tls.key`. Required: a certificate cannot be guessed.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = crate::rule::object_name("write the name of a Secret of the same namespace: lower-case letters, digits, dashes and dots"))]
     pub secret_name: String,
 }
 

@@ -96,6 +96,7 @@ pub struct PodTemplate {
     /// PriorityClass of the pods. Unset: the cluster's default priority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = crate::rule::object_name("write a name that kubectl get priorityclass shows: lower-case letters, digits, dashes and dots"))]
     pub priority_class_name: Option<String>,
 }
 

@@ -8,6 +8,8 @@ use kube::core::Rule;
 const HOST_LABEL: &str = "^[a-z]([-a-z0-9]*[a-z0-9])?$";
 /// Lower-case letters, digits and dashes, as in the names of namespaces.
 const DNS_LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// What the name of an object is made of.
+const OBJECT_NAME: &str = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$";
 /// What a key of a Secret is made of.
 const SECRET_KEY: &str = "^[-._a-zA-Z0-9]+$";
 
@@ -21,6 +23,23 @@ pub(crate) fn namespace_name() -> Rule {
         DNS_LABEL,
         "write the name of a namespace: lower-case letters, digits and dashes, a letter or digit at both ends, for example retail-bi",
     )
+}
+
+/// The name of an object of Kubernetes that the field refers to.
+pub(crate) fn object_name(message: &str) -> Rule {
+    text(OBJECT_NAME, message)
+}
+
+pub(crate) fn image() -> Rule {
+    text(
+        "^[A-Za-z0-9][A-Za-z0-9._:/@-]*$",
+        "write registry/path:tag or registry/path@sha256:digest, for example registry.example.com/springtide/engine:0.1.0",
+    )
+}
+
+pub(crate) fn pull_secrets() -> Rule {
+    Rule::new(format!("self.all(name, name.matches('{OBJECT_NAME}'))"))
+        .message("write the names of Secrets of the same namespace: lower-case letters, digits, dashes and dots")
 }
 
 pub(crate) fn cluster_name() -> Rule {

@@ -197,7 +197,11 @@ pub(crate) async fn compute_group(
         None => (Arc::default(), springtide_plan::SqlAnswer::NotAsked),
     };
     let events = warnings::about(context, &namespace, &names::compute(&name), &live, &pods).await;
+    let siblings = caches
+        .groups
+        .select(|other| other.namespace().as_deref() == Some(&namespace) && other.name_any() != name);
     Ok(ObservedComputeGroup {
+        siblings: siblings.iter().map(|other| ComputeGroup::clone(other)).collect(),
         department: caches.department_of(&namespace).map(Arc::unwrap_or_clone),
         quotas: caches
             .objects

@@ -12,6 +12,8 @@ use crate::observed::Live;
 
 /// How soon to look again while something is awaited that no watch reports.
 pub(crate) const CONVERGING: Duration = Duration::from_secs(1);
+/// How soon to look again for a Secret that is missing: they are not watched, and what was read is good for so long.
+pub(crate) const SECRET: Duration = Duration::from_secs(10);
 /// How soon to look again when all is well.
 pub(crate) const STEADY: Duration = Duration::from_secs(60);
 

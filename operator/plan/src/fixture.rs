@@ -200,6 +200,7 @@ pub(crate) fn group_of(name: &str, cluster: ClusterFixture) -> GroupFixture {
     .unwrap();
     GroupFixture(ObservedComputeGroup {
         group,
+        siblings: Vec::new(),
         cluster: Some(cluster.cluster),
         department: None,
         live: Live::default(),

@@ -119,6 +119,11 @@ impl InForce {
         }
     }
 
+    fn lacks_secret(&self) -> bool {
+        let reason = self.rejection.as_ref().map(|rejection| rejection.reason);
+        matches!(reason, Some(Reason::SecretNotFound | Reason::SecretKeyMissing))
+    }
+
     fn finding(&self) -> Finding {
         match &self.rejection {
             None => Finding::holds(Reason::Valid, "the written values are in force"),
@@ -254,6 +259,7 @@ fn report(
     ];
     let (conditions, events) = condition::update(&before.conditions, cluster.metadata.generation, now, findings);
     let (leader, frontends_ready, compute_nodes_alive) = members::counts(&observed.sql);
+    let lacks_secret = in_force.lacks_secret();
     let status = LakeClusterStatus {
         conditions,
         observed_generation: cluster.metadata.generation,
@@ -281,6 +287,7 @@ fn report(
         }),
         requeue_after: match (ready, &observed.sql) {
             (true, _) => finish::STEADY,
+            (false, SqlAnswer::NotAsked) if lacks_secret => finish::SECRET,
             // A cause that somebody must remove is looked at less often than a start that is under way.
             (false, SqlAnswer::NotAsked) if in_force.rejection.is_some() => finish::STEADY,
             (false, _) => finish::CONVERGING,

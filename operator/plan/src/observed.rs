@@ -69,6 +69,8 @@ pub struct ObservedLakeCluster {
 pub struct ObservedComputeGroup {
     /// The custom resource.
     pub group: ComputeGroup,
+    /// The other groups of the namespace.
+    pub siblings: Vec<ComputeGroup>,
     /// The cluster that it names, if it exists.
     pub cluster: Option<LakeCluster>,
     /// The department of its namespace, if it has one.

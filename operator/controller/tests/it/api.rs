@@ -297,6 +297,12 @@ async fn a_lake_cluster_that_makes_no_sense_is_refused_with_what_to_write_instea
             json!(8),
             "should be less than or equal to 7",
         ),
+        ("/spec/image", json!("engine 0.1.0"), "write registry/path:tag"),
+        (
+            "/spec/imagePullSecrets",
+            json!(["Registry Login"]),
+            "write the names of Secrets",
+        ),
         (
             "/spec/frontends/metadataVolume",
             json!({"storageClassName": "slow"}),

@@ -1,9 +1,11 @@
 //! Whether a group fits into what its department may use. Said when it is written, not when the window opens.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
-use springtide_crds::{Quantity, Reason};
+use springtide_crds::pod::PodResources;
+use springtide_crds::{ComputeGroup, Quantity, Reason};
 
 use super::GroupShape;
+use super::shape::resolve_resources;
 use crate::finish::Rejection;
 use crate::observed::ObservedComputeGroup;
 use crate::units;
@@ -69,14 +71,26 @@ fn check_resources(observed: &ObservedComputeGroup, group: &GroupShape) -> Resul
     Ok(())
 }
 
-/// Every minimum must fit into what the quotas of the namespace leave beside what others use.
+/// Every minimum must fit into what the quotas of the namespace leave beside what others use and what the floors of other groups will
+/// want. That is asked when the values are written; what was accepted is not taken back because another group grew since, only
+/// because the quota shrank below it.
 fn check_quota(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<(), Rejection> {
     if group.highest_floor == 0 {
         return Ok(());
     }
+    let is_accepted = observed
+        .group
+        .status
+        .as_ref()
+        .and_then(|status| status.accepted_spec.as_deref())
+        == Some(&observed.group.spec);
     let own_pods = observed.pods.len() as u64;
-    for (resource, per_pod_milli) in per_pod(group) {
-        let Some(room) = room_milli(observed, resource, per_pod_milli * own_pods) else {
+    for (resource, per_pod_milli) in per_pod(&group.resources) {
+        let others = (!is_accepted).then(|| Others {
+            own_milli: per_pod_milli * own_pods,
+            reserved_milli: reserved_milli(observed, resource),
+        });
+        let Some(room) = room_milli(observed, resource, others.as_ref()) else {
             continue;
         };
         let needed = per_pod_milli * u64::from(group.highest_floor);
@@ -85,7 +99,7 @@ fn check_quota(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<()
             return Err(Rejection::new(
                 Reason::QuotaExceeded,
                 format!(
-                    "schedules: minReplicas {} needs {} of {resource}, but the namespace's quota leaves {} beside what others use, enough for {fits}; write {fits} or less, choose smaller resources, or have the quota raised",
+                    "schedules: minReplicas {} needs {} of {resource}, but the namespace's quota leaves {} beside what others use and will use, enough for {fits}; write {fits} or less, choose smaller resources, or have the quota raised",
                     group.highest_floor,
                     text(resource, needed),
                     text(resource, room),
@@ -96,10 +110,32 @@ fn check_quota(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<()
     Ok(())
 }
 
+/// What others have of a quota: what is used but for `own_milli`, and what they are promised.
+struct Others {
+    own_milli: u64,
+    reserved_milli: u64,
+}
+
+/// What the floors of other groups will want of a resource beyond the pods that they have.
+fn reserved_milli(observed: &ObservedComputeGroup, resource: &str) -> u64 {
+    let of_group = |other: &ComputeGroup| {
+        let status = other.status.as_ref()?;
+        let spec = status.accepted_spec.as_deref()?;
+        let floors = spec.schedules.iter().filter(|schedule| !schedule.suspend);
+        let floor = floors.filter_map(|schedule| schedule.min_replicas).max()?;
+        let missing = u64::try_from(floor.saturating_sub(status.replicas)).unwrap_or_default();
+        let resources = resolve_resources(observed, spec.resources.as_ref());
+        let (_, milli) = per_pod(&resources).into_iter().find(|(name, _)| *name == resource)?;
+        Some(milli.saturating_mul(missing))
+    };
+    let stays = |other: &&ComputeGroup| other.metadata.deletion_timestamp.is_none();
+    observed.siblings.iter().filter(stays).filter_map(of_group).sum()
+}
+
 /// What one pod takes of each resource that a quota may limit, in thousandths.
-fn per_pod(group: &GroupShape) -> [(&'static str, u64); 6] {
-    let cpu = units::cpu_milli(&group.resources.cpu).unwrap_or_default() + SIDECAR_CPU_MILLI;
-    let memory = units::bytes(&group.resources.memory)
+fn per_pod(resources: &PodResources) -> [(&'static str, u64); 6] {
+    let cpu = units::cpu_milli(&resources.cpu).unwrap_or_default() + SIDECAR_CPU_MILLI;
+    let memory = units::bytes(&resources.memory)
         .unwrap_or_default()
         .saturating_add(SIDECAR_MEMORY_BYTES)
         .saturating_mul(1000);
@@ -113,8 +149,8 @@ fn per_pod(group: &GroupShape) -> [(&'static str, u64); 6] {
     ]
 }
 
-/// The least that the quotas leave of a resource, counting what the group itself uses as free. `None`: no quota limits it.
-fn room_milli(observed: &ObservedComputeGroup, resource: &str, own: u64) -> Option<u64> {
+/// The least that the quotas leave of a resource beside what others have. `None`: no quota limits it.
+fn room_milli(observed: &ObservedComputeGroup, resource: &str, others: Option<&Others>) -> Option<u64> {
     observed
         .quotas
         .iter()
@@ -124,7 +160,10 @@ fn room_milli(observed: &ObservedComputeGroup, resource: &str, own: u64) -> Opti
             };
             let hard = amount(quota.spec.as_ref().and_then(|spec| spec.hard.as_ref()))?;
             let used = amount(quota.status.as_ref().and_then(|status| status.used.as_ref())).unwrap_or_default();
-            Some(hard.saturating_sub(used.saturating_sub(own)))
+            let of_others = others.map_or(0, |others| {
+                used.saturating_sub(others.own_milli) + others.reserved_milli
+            });
+            Some(hard.saturating_sub(of_others))
         })
         .min()
 }

@@ -102,7 +102,7 @@ pub(super) fn max_replicas(observed: &ObservedComputeGroup) -> u32 {
 }
 
 /// The group's own, or the department's default, or the cluster's, or a small node.
-fn resolve_resources(observed: &ObservedComputeGroup, own: Option<&PodResources>) -> PodResources {
+pub(super) fn resolve_resources(observed: &ObservedComputeGroup, own: Option<&PodResources>) -> PodResources {
     let department = observed
         .department
         .as_ref()

@@ -336,6 +336,60 @@ fn a_floor_above_the_quota_is_told_when_it_is_written() {
     );
 }
 
+/// At night nobody uses anything, and both would be promised what only one of them can have.
+#[test]
+fn floors_that_only_together_exceed_the_quota_are_told_to_who_comes_second() {
+    let hard = json!({"pods": "6"});
+    let first = group("etl")
+        .window("w", "0 8 * * *", Some(4), None)
+        .quota(hard.clone(), json!({"pods": "2"}))
+        .pods(0..1)
+        .nodes(0..1)
+        .settled();
+    let second = group("bi")
+        .window("w", "0 8 * * *", Some(3), None)
+        .quota(hard, json!({"pods": "2"}))
+        .with(|observed| observed.siblings = vec![first.0.group.clone()]);
+    let message = accepted(&second);
+    assert!(
+        message.starts_with(
+            "False QuotaExceeded: schedules: minReplicas 3 needs 3 of pods, but the namespace's quota leaves 1"
+        ),
+        "{message}"
+    );
+    let fits = second
+        .with(|observed| observed.group.spec.schedules[0].min_replicas = Some(1))
+        .settled();
+    // What was accepted stays accepted, whatever others do; only a smaller quota takes it back.
+    let crowded = first.with(|observed| {
+        observed.siblings = vec![fits.0.group.clone()];
+        observed.quotas[0]
+            .status
+            .as_mut()
+            .unwrap()
+            .used
+            .as_mut()
+            .unwrap()
+            .insert("pods".to_owned(), quantity_of_api("6"));
+    });
+    assert_eq!(crowded.plan().status, None);
+    let smaller = crowded.with(|observed| {
+        observed.quotas[0]
+            .spec
+            .as_mut()
+            .unwrap()
+            .hard
+            .as_mut()
+            .unwrap()
+            .insert("pods".to_owned(), quantity_of_api("3"));
+    });
+    assert!(accepted(&smaller).starts_with("False QuotaExceeded"));
+}
+
+fn quantity_of_api(text: &str) -> k8s_openapi::apimachinery::pkg::api::resource::Quantity {
+    k8s_openapi::apimachinery::pkg::api::resource::Quantity(text.to_owned())
+}
+
 #[test]
 fn the_limits_of_the_department_hold() {
     let limits = json!({

@@ -151,6 +151,11 @@ fn a_missing_secret_is_named() {
         [],
         "nothing is made before the values are accepted"
     );
+    assert_eq!(
+        missing.plan().requeue_after,
+        finish::SECRET,
+        "no watch tells when it comes"
+    );
 }
 
 #[test]
