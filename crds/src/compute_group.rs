@@ -95,7 +95,7 @@ pub struct ComputeGroupSpec {
     /// CPU and memory of one node. Unset: the department's default, then the cluster's, then 1 core and 2Gi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<PodResources>,
-    /// Bytes of local disk for the cache and for spilled data of one node; nothing on it matters.
+    /// Bytes of local disk of one node, of which the engine keeps below 85 %: rows that outgrow the memory, loads that come as Parquet, and with StarRocks the cache. Nothing on it matters.
     #[serde(default = "default_cache_size")]
     pub cache_size: Quantity,
     /// Times at which at least or at most so many nodes are wanted. The largest active minimum and the smallest active maximum count.

@@ -211,6 +211,10 @@ pub struct DepartmentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub compute_groups: Option<i32>,
+    /// The last spec that was accepted; its limits and defaults are in force while the written ones are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::pod::accepted_spec_schema")]
+    pub accepted_spec: Option<Box<DepartmentSpec>>,
 }
 
 /// One namespace as the operator found it.

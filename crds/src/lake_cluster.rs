@@ -93,10 +93,10 @@ pub struct LakeClusterSpec {
     /// The Service that clients connect to.
     #[serde(default)]
     pub service: ClientService,
-    /// TLS on the client ports. Unset: no TLS.
+    /// TLS on the MySQL port (9030). Stream Load over HTTP (8030, 8040) is not encrypted yet. Unset: no TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
-    /// What the first frontend may do with a prefix that is not empty.
+    /// How the cluster begins.
     #[serde(default)]
     pub bootstrap: Bootstrap,
     /// Names of Secrets that hold registry credentials.
@@ -336,7 +336,7 @@ impl ServiceType {
     }
 }
 
-/// TLS on the client ports.
+/// TLS on the MySQL port.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
@@ -350,7 +350,7 @@ pub struct Tls {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Bootstrap {
-    /// `clusterId` of another cluster whose prefix may be taken over. Unset: a prefix that belongs to another cluster is refused.
+    /// `clusterId` of a cluster that is gone and that this object continues, with its prefix and its metadata volumes. It counts until the cluster has answered once. Unset: the cluster is a new one, and a prefix or a volume of another is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 36))]
     #[x_kube(validation = crate::rule::cluster_id())]

@@ -9,7 +9,7 @@ use std::{
 use rand::distr::{Alphanumeric, SampleString as _};
 use springtide_cn::ComputeNodeOptions;
 use springtide_contract::{
-    config::{Bootstrap, ComputeConfig, EngineConfig, FORMAT_VERSION, FrontendConfig, StorageConfig},
+    config::{ComputeConfig, EngineConfig, FORMAT_VERSION, FrontendConfig, StorageConfig},
     paths,
 };
 use springtide_fe::{FrontendOptions, core::Dirs};
@@ -208,7 +208,6 @@ fn prepare(folder: &Path, place: &Place) -> std::io::Result<Option<EngineConfig>
         format_version: FORMAT_VERSION,
         cluster_name: "standalone".to_owned(),
         cluster_id: Uuid::new_v4().to_string(),
-        bootstrap: Bootstrap::default(),
         storage: StorageConfig::Directory {
             path: folder.join("data").to_string_lossy().into_owned(),
         },

@@ -2,15 +2,15 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use object_store::{
-    ClientOptions, ObjectStore, RetryConfig, aws::AmazonS3Builder, local::LocalFileSystem, prefix::PrefixStore,
-};
+use object_store::{ClientOptions, ObjectStore, RetryConfig, aws::AmazonS3Builder, prefix::PrefixStore};
 use springtide_contract::{
     config::{Refusal, RefusalReason, StorageConfig},
     paths,
 };
 
-use crate::place::Place;
+use crate::{place::Place, store::durable_folder::DurableFolder};
+
+mod durable_folder;
 
 /// Time for one request, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -86,7 +86,7 @@ fn from_environment(mut builder: AmazonS3Builder) -> AmazonS3Builder {
 
 fn open_directory(path: &Path) -> Result<Arc<dyn ObjectStore>, Refusal> {
     std::fs::create_dir_all(path).map_err(|error| invalid(&format!("{}: {error}", path.display())))?;
-    let store = LocalFileSystem::new_with_prefix(path).map_err(|error| invalid(&error.to_string()))?;
+    let store = DurableFolder::open(path).map_err(|error| invalid(&error.to_string()))?;
     Ok(Arc::new(store))
 }
 

@@ -1,23 +1,16 @@
 //! A compute node that dies while a query runs on it.
 
-use std::time::{Duration, Instant};
-
 use mysql_async::{Conn, OptsBuilder, Row, prelude::Queryable};
 use serde_json::json;
 use springtide_e2e::sql::Session;
 
 use crate::{
-    department::{Department, EFFECT_LIMIT, LAKE, STATEMENT_LIMIT, eventually, execute, nodes, shared, value},
+    department::{Department, EFFECT_LIMIT, LAKE, STATEMENT_LIMIT, eventually, nodes, shared, value},
+    long_query::{ROWS, long_work, table},
     processes::kill_engine,
 };
 
 const GROUP: &str = "victims";
-/// Rows of the table that the queries read: several batches for each thread that works on them.
-const ROWS: u32 = 120_000;
-/// How long the queries run at least, so that a node can be killed in the middle of it.
-const RUNS: Duration = Duration::from_secs(5);
-/// More work than this per row is not tried.
-const MOST_WORK: f64 = 1e6;
 /// Error number by which the engine says that a statement may be repeated.
 const RETRYABLE: u16 = 5990;
 
@@ -29,57 +22,13 @@ async fn a_compute_node_killed_during_a_select_is_not_seen_before_the_first_row_
             department.group(GROUP, LAKE, json!({"replicas": 2})).await;
             department.serves(GROUP, 2).await;
             let mut session = department.session(LAKE).await;
-            table(&mut session).await;
-            let hash = long_work(&mut session).await;
+            table(&mut session, "it_kill", GROUP).await;
+            let hash = long_work(&mut session, "it_kill").await;
             before_the_first_row(&department, session, &hash).await;
             department.serves(GROUP, 2).await;
             after_the_first_row(&department, &hash).await;
         })
         .await;
-}
-
-async fn table(session: &mut Session) {
-    let digits: Vec<String> = (0..400).map(|digit| format!("({digit})")).collect();
-    let digits = format!("INSERT INTO it_kill.digits VALUES {}", digits.join(","));
-    let fill = format!(
-        "INSERT INTO it_kill.numbers SELECT a.d * 400 + b.d FROM it_kill.digits a, it_kill.digits b WHERE a.d < {}",
-        ROWS / 400
-    );
-    let statements = [
-        "SET warehouse = 'victims'",
-        "DROP DATABASE IF EXISTS it_kill",
-        "CREATE DATABASE it_kill",
-        "CREATE TABLE it_kill.digits (d INT) DUPLICATE KEY(d) DISTRIBUTED BY HASH(d) BUCKETS 1",
-        "CREATE TABLE it_kill.numbers (id INT) DUPLICATE KEY(id) DISTRIBUTED BY HASH(id) BUCKETS 8",
-        digits.as_str(),
-        fill.as_str(),
-    ];
-    execute(session, &statements).await;
-    assert_eq!(
-        value(session, "SELECT count(DISTINCT id) FROM it_kill.numbers").await,
-        ROWS.to_string()
-    );
-}
-
-/// An expression that takes a while for all rows together, where they are read.
-async fn long_work(session: &mut Session) -> String {
-    let mut work = 16.0;
-    loop {
-        let hash = format!("md5(repeat(concat('x', id), {work}))");
-        let began = Instant::now();
-        value(
-            session,
-            &format!("SELECT count(*) FROM it_kill.numbers WHERE {hash} < '8'"),
-        )
-        .await;
-        let took = began.elapsed();
-        if took >= RUNS {
-            return hash;
-        }
-        assert!(work < MOST_WORK, "{took:?} at {work} repetitions");
-        let missing = RUNS.as_secs_f64() / took.as_secs_f64();
-        work = f64::ceil(work * (1.2 * missing).min(16.0));
-    }
 }
 
 /// The client gets the right answer, as if nothing had happened.

@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    core::v1::{Pod, Service},
+};
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    api::{DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::json;
@@ -13,10 +16,12 @@ use springtide_e2e::departments::OPERATOR_NAMESPACE;
 
 use crate::department::{Department, EFFECT_LIMIT, eventually, names, nodes, with_department};
 
+/// Name of the operator's Deployment.
+const OPERATOR: &str = "springtide";
 const LAKE: &str = "lake";
 const GROUP: &str = "crew";
-/// How long nothing may be written while nothing is to be done; longer than any interval at which the operator looks.
-const IDLE: Duration = Duration::from_secs(20);
+/// How long nothing may be written while nothing is to be done; longer than the minute after which the operator looks anyway.
+const IDLE: Duration = Duration::from_secs(75);
 
 /// What the operator writes, as group, version, kind and whether it is in the department's namespace.
 const WRITTEN: &[(&str, &str, &str, bool)] = &[
@@ -37,7 +42,7 @@ const WRITTEN: &[(&str, &str, &str, bool)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_that_dies_in_the_middle_of_anything_converges_and_then_writes_nothing() {
+async fn an_operator_that_dies_or_is_deleted_in_the_middle_of_anything_converges_and_then_writes_nothing() {
     with_department("crash", async |department| {
         let admins = json!({"groups": ["it-crash-admins"]});
         let quota = json!({"cpu": "4", "memory": "16Gi"});
@@ -67,6 +72,19 @@ async fn an_operator_that_dies_in_the_middle_of_anything_converges_and_then_writ
         department.serves(GROUP, 1).await;
         let mut session = department.session(LAKE).await;
         assert_eq!(nodes(&mut session, GROUP).await.len(), 1);
+        // Deleted in the middle of adding nodes, and made again when other things are wanted.
+        scale(department, 3).await;
+        without_operator(department, async || {
+            scale(department, 2).await;
+            let services: Api<Service> = Api::namespaced(department.cluster.client.clone(), &department.name);
+            services
+                .delete("lake-fe", &DeleteParams::default())
+                .await
+                .expect("delete");
+        })
+        .await;
+        department.serves(GROUP, 2).await;
+        assert_eq!(nodes(&mut department.session(LAKE).await, GROUP).await.len(), 2);
         writes_nothing(department).await;
     })
     .await;
@@ -92,6 +110,41 @@ async fn kill_operator(department: &Department, grace_s: u32) {
         }
     })
     .await;
+}
+
+/// Deletes the operator, does something, and makes the operator again.
+async fn without_operator(department: &Department, meanwhile: impl AsyncFnOnce()) {
+    let client = &department.cluster.client;
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
+    let mut operator = deployments.get(OPERATOR).await.expect("the operator");
+    deployments
+        .delete(OPERATOR, &DeleteParams::foreground())
+        .await
+        .expect("delete");
+    let pods: Api<Pod> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
+    let operators = ListParams::default().labels("app.kubernetes.io/component=operator");
+    eventually("the operator is gone", EFFECT_LIMIT, async || {
+        let deployment = deployments.get_opt(OPERATOR).await.expect("get");
+        let left = names(&pods.list(&operators).await.expect("list").items);
+        if deployment.is_none() && left.is_empty() {
+            Ok(())
+        } else {
+            Err(left.join(", "))
+        }
+    })
+    .await;
+    meanwhile().await;
+    operator.metadata = ObjectMeta {
+        name: operator.metadata.name,
+        labels: operator.metadata.labels,
+        annotations: operator.metadata.annotations,
+        ..ObjectMeta::default()
+    };
+    operator.status = None;
+    deployments
+        .create(&PostParams::default(), &operator)
+        .await
+        .expect("make the operator again");
 }
 
 async fn scale(department: &Department, replicas: u32) {

@@ -1,25 +1,38 @@
-//! Images by a private registry: what `REGISTRY=` and `REGISTRY_LOGIN=` do, against a real registry that wants a password.
+//! What `make demo CONTEXT=… REGISTRY=… REGISTRY_LOGIN=…` does, against a real registry that wants a password: the operator
+//! and a department's cluster run from it.
+//!
+//! The operator is installed anew for this, which concerns every cluster it looks after: `e2e/test` runs this scenario after all
+//! others, and alone.
 
 use std::{
     net::TcpListener,
+    panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
+use futures::FutureExt;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, api::PostParams};
-use serde_json::json;
+use kube::{
+    Api,
+    api::{ListParams, PostParams},
+};
+use serde_json::{Value, json};
 use springtide_e2e::{
     cluster::{Look, wait_until},
-    departments,
+    departments::{self, OPERATOR_NAMESPACE},
     images::{self, Delivery, Image},
     process::run,
+    target::Target,
     timeline::Progress,
 };
 use tokio::process::{Child, Command};
 
-use crate::harness::{Cluster, cluster, unique, with_temp_namespace};
+use crate::{
+    department::{Department, execute, value, with_department},
+    harness::{Cluster, cluster, unique},
+};
 
 /// The nodes' side of this machine, which the registry listens on.
 const HOST: &str = "10.98.0.1";
@@ -28,81 +41,128 @@ const USERS: &str = "tests:$2a$04$9ySSrtbCLqdJ1/Rb8rJpSemEthENQN8IYYAU8sIVExQvrS
 /// The same login as a Docker configuration has it.
 const LOGIN: &str = "dGVzdHM6bm90LWEtc2VjcmV0";
 const LIMIT: Duration = Duration::from_secs(60);
+/// The context of the local cluster's kubeconfig.
+const CONTEXT: &str = "local";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn images_pushed_to_a_private_registry_run_with_its_pull_secret_and_not_without() {
-    let mut cluster = cluster().await;
-    let registry = Registry::start(&cluster).await;
-    let image = own_image(&cluster, registry.folder.path()).await;
-    let name = image.in_registry(&registry.name());
-    let delivery = Delivery::Registry {
-        registry: registry.name(),
-        login: Some(registry.login()),
-    };
-    let tools = images::tools(&cluster.places, &["crane", "registry"], &Progress::default())
+async fn a_department_runs_from_a_private_registry_with_its_pull_secret_and_nobody_without() {
+    let outcome = AssertUnwindSafe(with_department("registry", runs_from_a_registry))
+        .catch_unwind()
+        .await;
+    // The registry ends with its scenario: whoever uses this cluster next has images from its nodes again.
+    let Cluster { places, target, .. } = cluster().await;
+    departments::install_operator(&target, &places, &Progress::default())
         .await
-        .expect("crane is built");
-    images::deliver(&cluster.places, &delivery, &[image], &tools, &Progress::default())
-        .await
-        .expect("crane pushes");
-
-    cluster.target.delivery = delivery;
-    with_temp_namespace(&cluster, "registry", async |namespace| {
-        let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
-        pods.create(&PostParams::default(), &pod("stranger", &name, false))
-            .await
-            .expect("create");
-        let reason = waiting_reason(&pods, "stranger").await;
-        assert!(
-            ["ErrImagePull", "ImagePullBackOff"].contains(&reason.as_str()),
-            "{reason}"
-        );
-
-        departments::pull_secret(&cluster.target, &cluster.client, namespace)
-            .await
-            .expect("a pull secret");
-        pods.create(&PostParams::default(), &pod("member", &name, true))
-            .await
-            .expect("create");
-        wait_until(
-            "the pod with the secret runs",
-            LIMIT,
-            &Progress::default(),
-            async || {
-                let phase = pods
-                    .get("member")
-                    .await
-                    .expect("get")
-                    .status
-                    .and_then(|status| status.phase)
-                    .unwrap_or_default();
-                Ok(if phase == "Running" {
-                    Look::Done(())
-                } else {
-                    Look::NotYet(phase)
-                })
-            },
-        )
-        .await
-        .expect("it runs");
-    })
-    .await;
+        .expect("helm installs the operator with the nodes' images");
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
 }
 
-fn pod(name: &str, image: &str, with_secret: bool) -> Pod {
-    let secrets = if with_secret {
-        json!([{"name": springtide_e2e::storage::PULL_SECRET}])
-    } else {
-        json!([])
-    };
-    serde_json::from_value(json!({
-        "metadata": {"name": name},
+async fn runs_from_a_registry(department: &Department) {
+    let Cluster {
+        places, client, target, ..
+    } = &department.cluster;
+    let registry = Registry::start(&department.cluster).await;
+    let delivery = Delivery::for_context(CONTEXT, Some(registry.name()), Some(registry.login())).expect("a way");
+    let mut by_registry = Target::context(CONTEXT.to_owned(), delivery, places.cluster_programs());
+    by_registry.kubeconfig.clone_from(&target.kubeconfig);
+    let tools = images::tools(places, by_registry.delivery.tools(), &Progress::default())
+        .await
+        .expect("crane is built");
+    let packed = images::pack(places, &Progress::default()).await.expect("images");
+    let mut own = Vec::new();
+    for image in &packed {
+        own.push(own_image(image, registry.folder.path()).await);
+    }
+    images::deliver(places, &by_registry.delivery, &own, &tools, &Progress::default())
+        .await
+        .expect("crane pushes all images");
+
+    departments::pull_secret(&by_registry, client, OPERATOR_NAMESPACE)
+        .await
+        .expect("a pull secret for the operator");
+    departments::install_operator(&by_registry, places, &Progress::default())
+        .await
+        .expect("helm installs the operator from the registry");
+    department.apply(json!({})).await;
+    a_stranger_is_refused(department, &own[0].in_registry(&registry.name())).await;
+    departments::pull_secret(&by_registry, client, &department.name)
+        .await
+        .expect("a pull secret");
+    department.lake("lake", json!({})).await;
+    department
+        .group("crew", "lake", json!({"warehouse": "default_warehouse"}))
+        .await;
+    department.serves("crew", 1).await;
+    let mut session = department.session("lake").await;
+    execute(
+        &mut session,
+        &[
+            "CREATE DATABASE d",
+            "CREATE TABLE d.t (id INT) DUPLICATE KEY(id) DISTRIBUTED BY HASH(id) BUCKETS 1",
+            "INSERT INTO d.t VALUES (1), (2)",
+        ],
+    )
+    .await;
+    assert_eq!(value(&mut session, "SELECT sum(id) FROM d.t").await, "3");
+
+    let mut images = images_in_use(&department.cluster, &department.name).await;
+    images.extend(images_in_use(&department.cluster, OPERATOR_NAMESPACE).await);
+    for part in ["engine", "sidecar", "operator"] {
+        let from_registry = format!("{}/springtide.dev/{part}:", registry.name());
+        assert!(
+            images.iter().any(|image| image.starts_with(&from_registry)),
+            "{part}: {images:?}"
+        );
+    }
+    let elsewhere = |image: &&String| !image.starts_with(&registry.name());
+    assert_eq!(
+        images.iter().find(elsewhere),
+        None,
+        "an image that the registry did not give"
+    );
+}
+
+async fn images_in_use(cluster: &Cluster, namespace: &str) -> Vec<String> {
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
+    let list = pods.list(&ListParams::default()).await.expect("list pods");
+    let specs = list.items.into_iter().filter_map(|pod| pod.spec);
+    specs
+        .flat_map(|spec| {
+            spec.init_containers
+                .unwrap_or_default()
+                .into_iter()
+                .chain(spec.containers)
+        })
+        .filter_map(|container| container.image)
+        .collect()
+}
+
+/// A pod without the login gets nothing, whatever the node has fetched for others.
+async fn a_stranger_is_refused(department: &Department, image: &str) {
+    let pod = serde_json::from_value(json!({
+        "metadata": {"name": "stranger"},
         "spec": {
-            "restartPolicy": "Never", "imagePullSecrets": secrets,
-            "containers": [{"name": "main", "image": image, "imagePullPolicy": "Always"}],
+            "restartPolicy": "Never", "automountServiceAccountToken": false,
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{
+                "name": "main", "image": image, "imagePullPolicy": "IfNotPresent",
+                "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "16Mi"}},
+                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+            }],
         },
-    }))
-    .expect("a pod")
+    }));
+    let pods = department.pods();
+    pods.create(&PostParams::default(), &pod.expect("a pod"))
+        .await
+        .expect("create");
+    let reason = waiting_reason(&pods, "stranger").await;
+    assert!(
+        ["ErrImagePull", "ImagePullBackOff"].contains(&reason.as_str()),
+        "{reason}"
+    );
+    pods.delete("stranger", &Default::default()).await.expect("delete");
 }
 
 async fn waiting_reason(pods: &Api<Pod>, name: &str) -> String {
@@ -128,26 +188,35 @@ async fn waiting_reason(pods: &Api<Pod>, name: &str) -> String {
     .expect("the kubelet says why")
 }
 
-/// An image that no other pod has: the kubelet remembers which image came by a login, whatever its name, and gives it to
+/// The same image with another id: the kubelet remembers which image came by a login, whatever its name, and gives it to
 /// nobody without that login from then on.
-async fn own_image(cluster: &Cluster, folder: &Path) -> Image {
-    let name = format!("springtide.dev/{}:1", unique("image"));
-    let (root, archive) = (folder.join("root"), folder.join("image.tar"));
-    std::fs::create_dir(&root).expect("make a folder");
-    std::fs::copy(cluster.places.cluster_programs().join("pause"), root.join("pause")).expect("copy a program");
-    let settings = json!({"Entrypoint": ["/pause"], "Env": [format!("NAME={name}")]});
-    run(cluster.places.e2e("images/pack"), LIMIT)
-        .arg(&name)
-        .arg(&root)
-        .arg(&archive)
-        .arg(settings.to_string())
+async fn own_image(image: &Image, folder: &Path) -> Image {
+    let work = folder.join(image.short_name());
+    std::fs::create_dir(&work).expect("make a folder");
+    let tar = || run("tar", LIMIT).arg("-C").arg(&work);
+    tar()
+        .arg("-xf")
+        .arg(&image.archive)
         .output()
         .await
-        .expect("pack an image");
+        .expect("unpack the image");
+    let config = work.join("config.json");
+    let mut settings: Value =
+        serde_json::from_slice(&std::fs::read(&config).expect("read")).expect("the image's settings");
+    settings["config"]["Labels"] = json!({"springtide.dev/test": unique("image")});
+    std::fs::write(&config, settings.to_string()).expect("write");
+    let archive = folder.join(format!("{}.tar", image.short_name()));
+    tar()
+        .arg("-cf")
+        .arg(&archive)
+        .args(["manifest.json", "config.json", "layer.tar"])
+        .output()
+        .await
+        .expect("pack the image");
+    std::fs::remove_dir_all(&work).expect("remove the folder");
     Image {
         archive,
-        name,
-        size: String::new(),
+        ..image.clone()
     }
 }
 

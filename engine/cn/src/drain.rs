@@ -77,7 +77,8 @@ impl Node {
         }
     }
 
-    /// Takes note of a heartbeat and returns whether the node drains: what the frontend is told is then observed.
+    /// Takes note of a heartbeat and returns whether the node drains. That is observed once a later heartbeat says that the
+    /// frontend knows: an answer that is on its way has changed nothing yet.
     ///
     /// # Errors
     /// When the caller is not this node's frontend.
@@ -95,7 +96,7 @@ impl Node {
             rpc_url: request.frontend_rpc_url.clone(),
             node_id: request.node_id,
         });
-        standing.observed = true;
+        standing.observed = request.known_draining == standing.draining;
         Ok(standing.draining)
     }
 

@@ -5,11 +5,10 @@ mod door;
 mod drain;
 mod ingest;
 mod internal;
-mod limits;
+mod local;
 mod metrics;
 mod server;
 mod stream_load;
 
 pub use drain::Node;
-pub use limits::container_memory_limit;
 pub use server::{ComputeNodeError, ComputeNodeOptions, run};

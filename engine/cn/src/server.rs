@@ -6,7 +6,7 @@ use object_store::ObjectStore;
 use springtide_cache::{CacheOptions, CachingStore};
 use springtide_contract::config::ComputeConfig;
 use springtide_model::ClusterId;
-use springtide_query::{WorkerOptions, WorkerService, WorkerToken};
+use springtide_query::{WorkerOptions, WorkerService, WorkerToken, limits};
 use springtide_rpc::{ClusterToken, RpcClient};
 use springtide_tablet::WriterOptions;
 use tokio::net::TcpListener;
@@ -16,7 +16,7 @@ use crate::{
     door::{self, Door},
     drain::Node,
     internal::{self, Identity, Internal},
-    limits,
+    local::LocalVolume,
     metrics::Metrics,
     stream_load::Loader,
 };
@@ -107,8 +107,8 @@ pub async fn run(options: ComputeNodeOptions) -> Result<(), ComputeNodeError> {
         path: local_directory.clone(),
         source,
     };
-    std::fs::create_dir_all(&local_directory).map_err(local)?;
-    let memory_limit_bytes = limits::memory_limit_bytes(config.memory_limit_bytes);
+    let volume = LocalVolume::open(&local_directory, config.local_limit_bytes).map_err(local)?;
+    let memory_limit_bytes = limits::worker_memory_bytes(config.memory_limit_bytes);
     let port = |listener: &TcpListener, what| {
         listener
             .local_addr()
@@ -135,12 +135,10 @@ pub async fn run(options: ComputeNodeOptions) -> Result<(), ComputeNodeError> {
     let cached: Arc<dyn ObjectStore> = Arc::new(CachingStore::new(Arc::clone(&store), &cache));
     let worker_token = WorkerToken::new(&token.header())
         .ok_or_else(|| ComputeNodeError::Worker("the cluster token cannot stand in a header".to_owned()))?;
-    let spill_dir = local_directory.join("spill");
-    std::fs::create_dir_all(&spill_dir).map_err(local)?;
     let worker_options = WorkerOptions {
         memory_limit_bytes: parts(QUERY_PARTS),
         insert_memory_bytes: parts(LOAD_PARTS),
-        spill_dir: Some(spill_dir),
+        spill: Some(volume.spill()),
         compute_threads: identity.cpu_cores as usize,
         local_files,
         shutdown_timeout: STOP_TIMEOUT,
@@ -158,7 +156,7 @@ pub async fn run(options: ComputeNodeOptions) -> Result<(), ComputeNodeError> {
             memory_limit_bytes: parts(LOAD_PARTS),
             ..WriterOptions::default()
         },
-        local_directory,
+        volume,
         metrics: Metrics::new(),
     };
     let internal = Internal {

@@ -8,7 +8,6 @@
 //! ```
 
 use std::{
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -31,6 +30,7 @@ use springtide_tablet::{TabletWriter, WriteError, WriterOptions};
 
 use crate::{
     drain::{Fenced, Node},
+    local::LocalVolume,
     metrics::Metrics,
 };
 
@@ -62,7 +62,7 @@ pub(crate) struct Loader {
     pub(crate) rpc: RpcClient,
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) writer: WriterOptions,
-    pub(crate) local_directory: PathBuf,
+    pub(crate) volume: LocalVolume,
     pub(crate) metrics: Metrics,
 }
 
@@ -243,7 +243,7 @@ impl Loader {
                 .collect::<Vec<_>>()
         };
         let names = options.columns.clone().unwrap_or_else(all);
-        let mut source = Source::new(options, &names, &self.local_directory)?;
+        let mut source = Source::new(options, &names, &self.volume)?;
         // Columns of JSON and Parquet have names of their own, so that any of them may be missing.
         let mut mapping = match options.format {
             Format::Parquet => None,

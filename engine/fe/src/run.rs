@@ -6,7 +6,7 @@ use object_store::ObjectStore;
 use springtide_catalog::Edit;
 use springtide_contract::config::{EngineConfig, Refusal};
 use springtide_mysql::{ConnectionRegistry, ServerOptions, TlsConfigSource};
-use springtide_query::{Coordinator, CoordinatorOptions, QueryError, WorkerToken};
+use springtide_query::{Coordinator, CoordinatorOptions, QueryError, WorkerToken, limits};
 use springtide_rpc::{ClusterToken, RpcClient};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -220,6 +220,7 @@ async fn serve_mysql(
         core.data_store(),
         CoordinatorOptions {
             local_files,
+            memory_limit_bytes: usize::try_from(limits::coordinator_memory_bytes()).unwrap_or(usize::MAX),
             ..CoordinatorOptions::new(worker_token)
         },
     )?;

@@ -58,7 +58,7 @@ pub enum JournalError {
         found: u32,
     },
     /// The files belong to another cluster.
-    #[error("{} belongs to cluster {found}, this is cluster {expected}: the wrong metadata volume is mounted, or the configuration names the wrong cluster id", path.display())]
+    #[error("{} belongs to cluster {found}, this is cluster {expected}: the wrong metadata volume is mounted; where this one continues that cluster, name {found} in bootstrap.adopt", path.display())]
     ForeignCluster {
         /// Which file.
         path: PathBuf,

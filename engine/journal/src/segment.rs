@@ -99,21 +99,26 @@ pub(crate) fn read(path: &Path, first_id: u64, cluster: &str, is_last: bool) -> 
     while at < bytes.len() {
         let expected = first_id + records.len() as u64;
         let rest = &bytes[at..];
-        let why = match record::decode(rest) {
+        let damaged = |why: String| JournalError::Damaged {
+            path: path.to_owned(),
+            offset: at as u64,
+            why: format!("record {expected} should be here, {why}"),
+        };
+        match record::decode(rest) {
             Ok(record) if record.id == expected => {
                 at += record.encoded_bytes();
                 records.push((record.id, record.payload.to_vec()));
                 continue;
             }
-            Ok(record) => format!("record {expected} should be here, not {}", record.id),
-            Err(why) => format!("record {expected} should be here: {why}"),
-        };
-        if !is_last || record::was_durable(expected, rest) {
-            return Err(JournalError::Damaged {
-                path: path.to_owned(),
-                offset: at as u64,
-                why: format!("{why}, and later records follow"),
-            });
+            Ok(record) => return Err(damaged(format!("not {}", record.id))),
+            Err(flaw) if !is_last => return Err(damaged(format!("but {flaw}, and another file follows"))),
+            Err(flaw) if !flaw.is_torn(at as u64, rest) => {
+                return Err(damaged(format!("but {flaw}, and no interrupted write leaves that")));
+            }
+            Err(flaw) if record::was_durable(expected, rest) => {
+                return Err(damaged(format!("but {flaw}, and later records knew it")));
+            }
+            Err(_) => {}
         }
         break;
     }

@@ -215,16 +215,23 @@ fn classify(error: &DataFusionError) -> QueryError {
             },
             other => QueryError::Invalid(other.to_string()),
         },
-        DataFusionError::ResourcesExhausted(message) => QueryError::ResourcesExhausted(message.clone()),
+        DataFusionError::ResourcesExhausted(message) => QueryError::ResourcesExhausted(exhausted(message)),
         DataFusionError::ObjectStore(inner) => QueryError::Store(store_message(inner)),
         DataFusionError::Internal(message) => QueryError::Internal(message.clone()),
         DataFusionError::Plan(_)
         | DataFusionError::SQL(..)
         | DataFusionError::NotImplemented(_)
         | DataFusionError::Configuration(_) => QueryError::Invalid(plain(error)),
-        other => QueryError::Execution(plain(other)),
+        // What a spill writer says reaches here as an error of input and output.
+        other => match plain(other) {
+            message if message.contains(SPILL_LIMIT) => QueryError::ResourcesExhausted(exhausted(&message)),
+            message => QueryError::Execution(message),
+        },
     }
 }
+
+/// The setting that DataFusion names when the space for spilled rows is spent.
+const SPILL_LIMIT: &str = "max_temp_directory_size";
 
 const HINTED_COLUMNS: usize = 10;
 
@@ -239,6 +246,17 @@ fn hint(valid: &[datafusion::common::Column]) -> String {
         .collect();
     let more = if valid.len() > HINTED_COLUMNS { ", …" } else { "" };
     format!("; there are {}{more}", names.join(", "))
+}
+
+/// Says what to do in words of the cluster, not of DataFusion's configuration.
+fn exhausted(message: &str) -> String {
+    if message.contains(SPILL_LIMIT) {
+        "rows that do not fit in memory outgrew the local disk of a compute node: give the ComputeGroup a larger cacheSize, \
+         more memory or more replicas, or read fewer rows"
+            .to_owned()
+    } else {
+        format!("{message}; give the ComputeGroup more memory or more replicas, or read fewer rows")
+    }
 }
 
 fn store_message(error: &StoreError) -> String {

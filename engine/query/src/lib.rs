@@ -5,6 +5,7 @@ pub mod channel;
 pub mod codec;
 pub mod error;
 pub mod files;
+pub mod limits;
 pub mod placement;
 pub mod resources;
 pub mod scan;
@@ -19,7 +20,7 @@ pub use channel::{ChannelOptions, WorkerToken};
 pub use error::{QueryError, QueryErrorKind};
 pub use session::{
     Collected, Coordinator, CoordinatorOptions, InsertOutcome, QueryPlan, QuerySession, QueryStream, SessionRequest,
-    SessionSettings,
+    SessionSettings, SpillSpace,
 };
 pub use snapshot::{SnapshotPartition, SourceTable, TableSnapshot, TableSource};
 pub use worker::{WorkerMetrics, WorkerOptions, WorkerService};

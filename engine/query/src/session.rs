@@ -17,6 +17,7 @@ use datafusion::{
     common::DataFusionError,
     execution::{
         SendableRecordBatchStream, SessionState, SessionStateBuilder,
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
         memory_pool::{FairSpillPool, TrackConsumersPool},
         object_store::ObjectStoreUrl,
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
@@ -45,6 +46,7 @@ use crate::{
     session::{
         arithmetic::MySqlDivision,
         physical::{keep_off_frontend, needs_workers},
+        text::MySqlText,
     },
     sink::{SinkPlanner, TaskOutcome},
     snapshot::{SourceTable, TableSource},
@@ -55,21 +57,31 @@ use crate::{
 mod arithmetic;
 mod insert;
 pub(crate) mod physical;
+#[cfg(test)]
+mod tests;
+mod text;
 
 /// Consumers of memory that an out-of-memory error names.
 pub(crate) const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(5).expect("five is not zero");
 /// With one partition the planner sees no reason to repartition, hence makes no stages, and the frontend would do it all.
 const LEAST_PARTITIONS: usize = 2;
 
+/// Local disk for rows that outgrow the memory of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpillSpace {
+    /// A folder of this process alone.
+    pub folder: PathBuf,
+    /// Bytes that all queries together may have there; one that needs more fails.
+    pub limit_bytes: u64,
+}
+
 /// Bounds of a frontend's part in queries.
 #[derive(Clone, Debug)]
 pub struct CoordinatorOptions {
     /// Shown to workers at each call.
     pub token: WorkerToken,
-    /// Bytes that queries may use in this process; work on tables is done by workers, this is for final merges.
+    /// Bytes that queries may use in this process; work on tables is done by workers, this is for final merges. Nothing spills.
     pub memory_limit_bytes: usize,
-    /// Folder for spill files; the system's temporary folder when `None`.
-    pub spill_dir: Option<PathBuf>,
     /// Partitions per worker: its processor cores. At least 2 is used.
     pub partitions_per_worker: usize,
     /// Whether `FILES` may read this machine's disk: only `standalone` may.
@@ -85,7 +97,6 @@ impl CoordinatorOptions {
         Self {
             token,
             memory_limit_bytes: 1 << 30,
-            spill_dir: None,
             partitions_per_worker: LEAST_PARTITIONS,
             local_files: false,
             channels: ChannelOptions::default(),
@@ -214,7 +225,7 @@ impl Coordinator {
     /// # Errors
     /// When the spill folder cannot be used.
     pub fn new(store: Arc<dyn ObjectStore>, options: CoordinatorOptions) -> Result<Self, QueryError> {
-        let runtime = runtime_env(&store, options.memory_limit_bytes, options.spill_dir)?;
+        let runtime = runtime_env(&store, options.memory_limit_bytes, None)?;
         let resources = NodeResources::new(
             store,
             &SegmentReaderOptions::default(),
@@ -279,17 +290,21 @@ impl Coordinator {
     }
 }
 
-/// A runtime with a bounded memory pool that names who holds what when it is spent.
+/// A runtime with a bounded memory pool that names who holds what when it is spent. Without `spill` nothing goes to disk: a
+/// frontend has none to give.
 pub(crate) fn runtime_env(
     store: &Arc<dyn ObjectStore>,
     memory: usize,
-    spill: Option<PathBuf>,
+    spill: Option<SpillSpace>,
 ) -> Result<Arc<RuntimeEnv>, QueryError> {
     let pool = TrackConsumersPool::new(FairSpillPool::new(memory), NAMED_CONSUMERS);
     let mut builder = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool));
-    if let Some(folder) = spill {
-        builder = builder.with_temp_file_path(folder);
-    }
+    builder = match spill {
+        Some(SpillSpace { folder, limit_bytes }) => builder
+            .with_temp_file_path(folder)
+            .with_max_temp_directory_size(limit_bytes),
+        None => builder.with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled)),
+    };
     let runtime = builder.build_arc()?;
     runtime.register_object_store(ObjectStoreUrl::parse(SEGMENTS_URL)?.as_ref(), Arc::clone(store));
     Ok(runtime)
@@ -306,7 +321,8 @@ fn build_state(
         .with_default_features()
         .with_config(config.clone())
         .with_runtime_env(Arc::clone(runtime))
-        .with_catalog_list(Arc::new(catalog.clone()));
+        .with_catalog_list(Arc::new(catalog.clone()))
+        .with_analyzer_rule(Arc::new(MySqlText));
     builder
         .scalar_functions()
         .get_or_insert_default()

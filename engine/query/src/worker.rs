@@ -3,7 +3,6 @@
 use std::{
     future::Future,
     net::SocketAddr,
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -28,7 +27,7 @@ use crate::{
     error::QueryError,
     files::ExternalStores,
     resources::NodeResources,
-    session::runtime_env,
+    session::{SpillSpace, runtime_env},
     worker::layers::{ComputeLayer, TokenLayer},
 };
 
@@ -43,8 +42,8 @@ pub struct WorkerOptions {
     pub memory_limit_bytes: usize,
     /// Bytes that one task of an insert may use, apart from the above.
     pub insert_memory_bytes: usize,
-    /// Folder for spill files; the system's temporary folder when `None`.
-    pub spill_dir: Option<PathBuf>,
+    /// Where queries spill; they do not when `None`.
+    pub spill: Option<SpillSpace>,
     /// Threads that compute: the processor cores.
     pub compute_threads: usize,
     /// Whether `FILES` may read this machine's disk: only `standalone` may.
@@ -67,7 +66,7 @@ impl WorkerOptions {
             token,
             memory_limit_bytes: 1 << 30,
             insert_memory_bytes: 256 << 20,
-            spill_dir: None,
+            spill: None,
             compute_threads: 2,
             local_files: false,
             footer_cache_bytes: 64 << 20,
@@ -111,7 +110,7 @@ impl WorkerService {
     /// # Errors
     /// When the spill folder cannot be used or threads cannot be started.
     pub fn new(store: Arc<dyn ObjectStore>, options: WorkerOptions) -> Result<Self, QueryError> {
-        let runtime_env = runtime_env(&store, options.memory_limit_bytes, options.spill_dir.clone())?;
+        let runtime_env = runtime_env(&store, options.memory_limit_bytes, options.spill.clone())?;
         let reader = SegmentReaderOptions {
             footer_cache_bytes: options.footer_cache_bytes,
         };

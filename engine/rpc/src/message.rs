@@ -26,6 +26,9 @@ pub struct HeartbeatRequest {
     pub node_id: NodeId,
     /// Base URL of the frontend's RPC port, for loads that this node begins.
     pub frontend_rpc_url: String,
+    /// Whether the frontend knows this node as draining, and so sends it nothing new.
+    #[serde(default)]
+    pub known_draining: bool,
 }
 
 /// What a compute node says about itself at each heartbeat. Ports are on the host that the heartbeat was sent to.

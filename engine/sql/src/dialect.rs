@@ -64,6 +64,11 @@ impl Dialect for StarRocksDialect {
         true
     }
 
+    /// `GROUP BY … WITH ROLLUP`.
+    fn supports_group_by_with_modifier(&self) -> bool {
+        true
+    }
+
     as_mysql!(
         supports_string_literal_backslash_escape,
         supports_string_literal_concatenation,

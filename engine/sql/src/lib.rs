@@ -15,7 +15,7 @@ pub use display::{TableDescription, column_type_name, create_table_text, full_ty
 pub use error::SqlError;
 pub use names::{OUTPUT_SUFFIX, output_names, referenced_tables};
 pub use parse::{check_bound, parse};
-pub use redact::redact;
+pub use redact::{redact, redact_unread};
 pub use rewrite::{Parameter, SessionValues, bind, rewrite};
 pub use sqlparser;
 pub use statement::*;

@@ -10,15 +10,33 @@ use crate::{dialect::StarRocksDialect, tokens::SourceMap};
 /// Words one of which is in every statement that can hold a secret.
 const SUSPICIOUS: &[&str] = &["identified", "password", "secret", "access_key", "token", "credential"];
 
-/// `sql` with passwords and keys replaced.
+/// Stands for a text of which nobody can say where the secret is.
+const NOT_SHOWN: &str = "(not shown: cannot be read and may hold a password)";
+
+fn is_suspicious(sql: &str) -> bool {
+    let lower = sql.to_ascii_lowercase();
+    SUSPICIOUS.iter().any(|word| lower.contains(word))
+}
+
+/// A text that is no statement. A password that was mistyped, or written in a place where none belongs, cannot be told from
+/// other words: where there may be one, nothing is shown.
+#[must_use]
+pub fn redact_unread(text: &str) -> String {
+    if is_suspicious(text) {
+        NOT_SHOWN.to_owned()
+    } else {
+        text.to_owned()
+    }
+}
+
+/// The statement `sql` with passwords and keys replaced.
 #[must_use]
 pub fn redact(sql: &str) -> String {
-    let lower = sql.to_ascii_lowercase();
-    if !SUSPICIOUS.iter().any(|word| lower.contains(word)) {
+    if !is_suspicious(sql) {
         return sql.to_owned();
     }
     let Ok(tokens) = Tokenizer::new(&StarRocksDialect, sql).tokenize_with_location() else {
-        return "(not shown: cannot be read and may hold a password)".to_owned();
+        return NOT_SHOWN.to_owned();
     };
     let tokens: Vec<TokenWithSpan> = tokens
         .into_iter()
@@ -27,8 +45,11 @@ pub fn redact(sql: &str) -> String {
     let map = SourceMap::new(sql);
     let mut shown = String::with_capacity(sql.len());
     let mut kept = 0;
+    let mut after_secret = false;
     for (position, token) in tokens.iter().enumerate() {
-        if text(&token.token).is_none() || !is_secret(&tokens[..position]) {
+        // Strings that follow each other are one.
+        after_secret = text(&token.token).is_some() && (after_secret || is_secret(&tokens[..position]));
+        if !after_secret {
             continue;
         }
         let (start, end) = (map.offset(token.span.start), map.offset(token.span.end));
@@ -45,7 +66,13 @@ pub fn redact(sql: &str) -> String {
 
 fn text(token: &Token) -> Option<&str> {
     match token {
-        Token::SingleQuotedString(text) | Token::DoubleQuotedString(text) => Some(text),
+        Token::SingleQuotedString(text)
+        | Token::DoubleQuotedString(text)
+        | Token::NationalStringLiteral(text)
+        | Token::EscapedStringLiteral(text)
+        | Token::HexStringLiteral(text)
+        | Token::SingleQuotedByteStringLiteral(text)
+        | Token::DoubleQuotedByteStringLiteral(text) => Some(text),
         _ => None,
     }
 }
@@ -63,7 +90,7 @@ fn is_secret(before: &[TokenWithSpan]) -> bool {
         Some(Token::LParen) => {
             matches!(back.next(), Some(Token::Word(word)) if word.value.eq_ignore_ascii_case("PASSWORD"))
         }
-        Some(Token::Eq) => match back.next() {
+        Some(Token::Eq | Token::Assignment) => match back.next() {
             Some(token) => {
                 let name = match token {
                     Token::Word(word) => word.value.as_str(),

@@ -7,9 +7,9 @@ mod strings;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    OrderByExpr, OrderByKind, Query, Select, TableFactor, TimezoneInfo, UnaryOperator, Value, ValueWithSpan, VisitMut,
-    VisitorMut, WindowType,
+    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr,
+    GroupByWithModifier, Ident, OrderByExpr, OrderByKind, Query, Select, SelectItem, TableFactor, TimezoneInfo,
+    UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut, WindowType,
 };
 
 use crate::SqlError;
@@ -150,6 +150,7 @@ impl VisitorMut for Rewriter<'_> {
         if is_dual {
             select.from.clear();
         }
+        with_rollup(select);
         select.optimizer_hints.clear();
         select.select_modifiers = None;
         ControlFlow::Continue(())
@@ -244,6 +245,38 @@ impl Rewriter<'_> {
             return Ok(Some(expr));
         }
         functions::rewritten(&name, function)
+    }
+}
+
+/// `GROUP BY a, 2 WITH ROLLUP` is `GROUP BY ROLLUP(a, b)`: positions and other names of columns mean nothing within it.
+fn with_rollup(select: &mut Select) {
+    if let GroupByExpr::Expressions(expressions, modifiers) = &mut select.group_by
+        && modifiers.as_slice() == [GroupByWithModifier::Rollup]
+    {
+        modifiers.clear();
+        let meant = |expression: Expr| vec![column_meant(&select.projection, &expression).unwrap_or(expression)];
+        let sets = expressions.drain(..).map(meant).collect();
+        expressions.push(Expr::Rollup(sets));
+    }
+}
+
+/// The column of the result that a position or another name stands for.
+fn column_meant(projection: &[SelectItem], expression: &Expr) -> Option<Expr> {
+    match expression {
+        Expr::Value(ValueWithSpan {
+            value: Value::Number(position, _),
+            ..
+        }) => match projection.get(position.parse::<usize>().ok()?.checked_sub(1)?)? {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
+            _ => None,
+        },
+        Expr::Identifier(name) => projection.iter().find_map(|item| match item {
+            SelectItem::ExprWithAlias { expr, alias } if alias.value.eq_ignore_ascii_case(&name.value) => {
+                Some(expr.clone())
+            }
+            _ => None,
+        }),
+        _ => None,
     }
 }
 

@@ -37,7 +37,7 @@ async fn every_statement_is_in_the_audit_table_and_no_password_is() {
     // Records are written in batches, seconds later.
     let rows = until("the audit is written", async || {
         let rows = engine.try_rows(&select).await.ok()?;
-        let there = rows.iter().any(|row| row.starts_with("ALTER USER"));
+        let there = rows.iter().any(|row| row.starts_with("(not shown"));
         if !there {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -64,7 +64,10 @@ async fn every_statement_is_in_the_audit_table_and_no_password_is() {
     check("SELECT * FROM nothing", &format!("|Query|ERR|5502|0|0|{session}|1|"));
     check("SELEKT 1", &format!("|Other|ERR|1064|0|0|{session}|0|"));
     check("CREATE USER ana IDENTIFIED BY '***'", "|Other|OK|");
-    check("ALTER USER ana IDENTIFIED BY '***'", " AND MORE|Other|ERR|1064|");
+    check(
+        "(not shown: cannot be read and may hold a password)",
+        "|Other|ERR|1064|",
+    );
     assert!(!text.contains("hunter"), "{text}");
     // Who is no administrator reads it, and adds nothing to it.
     let url = format!(

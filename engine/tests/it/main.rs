@@ -13,5 +13,6 @@ mod metadata;
 mod object_storage;
 mod processes;
 mod selects;
+mod slt;
 mod statements;
 mod tpch;

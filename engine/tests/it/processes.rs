@@ -10,7 +10,7 @@ use std::{
 };
 
 use springtide_contract::{
-    config::{Bootstrap, ComputeConfig, EngineConfig, FORMAT_VERSION, FrontendConfig, Refusal, StorageConfig},
+    config::{ComputeConfig, EngineConfig, FORMAT_VERSION, FrontendConfig, Refusal, StorageConfig},
     paths, ports,
 };
 use tempfile::TempDir;
@@ -121,7 +121,6 @@ pub(crate) fn cluster() -> Blueprint {
             format_version: FORMAT_VERSION,
             cluster_name: "tests/cluster".to_owned(),
             cluster_id: CLUSTER_ID.to_owned(),
-            bootstrap: Bootstrap::default(),
             storage: StorageConfig::Directory { path: String::new() },
             frontend: FrontendConfig {
                 heartbeat_interval_ms: 100,

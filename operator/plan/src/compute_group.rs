@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use springtide_crds::{ComputeGroupSpec, ComputeGroupStatus, ConditionType, Reason};
-use springtide_schedule::{Evaluation, evaluate};
+use springtide_schedule::{Evaluation, clamp, evaluate};
 
 use crate::action::{Action, Plan, Wait};
 use crate::condition::{self, Finding};
@@ -151,9 +151,7 @@ impl Scale {
 /// `replicas` within floor and ceiling, where the floor wins over the ceiling and the department's limit over both.
 #[must_use]
 pub fn wanted(replicas: u32, evaluation: &Evaluation, limit: u32) -> u32 {
-    let below_ceiling = evaluation.ceiling.map_or(replicas, |ceiling| replicas.min(ceiling));
-    let above_floor = evaluation.floor.map_or(below_ceiling, |floor| below_ceiling.max(floor));
-    above_floor.min(limit)
+    clamp(replicas, evaluation).min(limit)
 }
 
 /// Everything that is needed to build objects, or what is missing.

@@ -93,7 +93,27 @@ fn check(observed: &ObservedDepartment) -> Result<(), Rejection> {
         }
         check_quota(&field, namespace)?;
     }
+    let limits = department.spec.limits.max_compute_resources.as_ref();
+    let defaults = department.spec.defaults.compute_resources.as_ref();
+    for (field, resources) in [
+        ("limits.maxComputeResources", limits),
+        ("defaults.computeResources", defaults),
+    ] {
+        if let Some(resources) = resources {
+            crate::lake_cluster::check_resources(field, resources)?;
+        }
+    }
     Ok(())
+}
+
+/// The values that count for the department's clusters and groups: the last accepted ones, and before the first look those that
+/// are written.
+pub(crate) fn in_force(department: &Department) -> &DepartmentSpec {
+    let accepted = department
+        .status
+        .as_ref()
+        .and_then(|status| status.accepted_spec.as_deref());
+    accepted.unwrap_or(&department.spec)
 }
 
 /// Namespaces that no department can have.
@@ -299,6 +319,10 @@ fn report(
         lake_clusters: Some(statuses.iter().map(|status| status.lake_clusters).sum()),
         compute_groups: Some(statuses.iter().map(|status| status.compute_groups).sum()),
         namespaces: statuses,
+        accepted_spec: match rejection {
+            None => Some(Box::new(department.spec.clone())),
+            Some(_) => before.accepted_spec.clone(),
+        },
     };
     Plan {
         wait: (waits && actions.is_empty()).then(|| Wait {

@@ -151,9 +151,11 @@ pub enum ConfigError {
         /// Where the same is said in the API.
         instead: &'static str,
     },
-    /// The text would end the line of a configuration file.
-    #[error("{field}: setting {name:?} has a line break or another control character; write it on one line")]
-    LineBreak {
+    /// The setting would not be a line of its own in the engine's file.
+    #[error(
+        "{field}: {name:?}: write a name of lower-case letters, digits and underscores, and a value of one line without a backslash at its end"
+    )]
+    Malformed {
         /// Path of the map.
         field: &'static str,
         /// The setting.

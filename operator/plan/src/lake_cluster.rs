@@ -250,6 +250,7 @@ fn report(
 ) -> Plan<LakeClusterStatus> {
     let cluster = &observed.cluster;
     let before = cluster.status.clone().unwrap_or_default();
+    let is_claimed = health.storage.holds == Some(true);
     let findings = vec![
         (ConditionType::Accepted, in_force.finding()),
         (ConditionType::StorageReady, health.storage),
@@ -263,11 +264,11 @@ fn report(
     let status = LakeClusterStatus {
         conditions,
         observed_generation: cluster.metadata.generation,
-        cluster_id: in_force
-            .shape
-            .as_ref()
-            .map(|shape| shape.cluster_id.clone())
-            .or(before.cluster_id.clone()),
+        // Known only once the engine has claimed the prefix under it: until then another identity may be adopted.
+        cluster_id: before.cluster_id.clone().or_else(|| {
+            let shape = in_force.shape.as_ref().filter(|_| is_claimed)?;
+            Some(shape.cluster_id.clone())
+        }),
         endpoint: in_force
             .shape
             .as_ref()

@@ -115,9 +115,14 @@ impl AdminStatement {
             }
             Self::CreateOperatorAccount { user, secret } => {
                 password_from = Some(secret.clone());
-                format!("CREATE USER IF NOT EXISTS {} IDENTIFIED BY {{password}}", Quoted(user))
+                format!(
+                    "CREATE USER IF NOT EXISTS {} IDENTIFIED WITH mysql_native_password BY {{password}}",
+                    Identifier(user)
+                )
             }
-            Self::GrantOperatorRoles { user } => format!("GRANT cluster_admin TO USER {}", Quoted(user)),
+            Self::GrantOperatorRoles { user } => {
+                format!("GRANT cluster_admin TO USER {}", Identifier(user))
+            }
         };
         SqlText { text, password_from }
     }

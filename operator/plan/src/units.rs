@@ -24,16 +24,18 @@ pub enum UnitError {
 
 /// Thousandths of the unit: of a core, of a byte.
 fn thousandths(text: &str) -> Option<u128> {
+    let text = text.strip_prefix('+').unwrap_or(text);
     let end = text
         .find(|character: char| !character.is_ascii_digit() && character != '.')
         .unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() || whole.len() > 20 || fraction.len() > 9 {
+    if (whole.is_empty() && fraction.is_empty()) || whole.len() > 20 || fraction.len() > 9 {
         return None;
     }
     // Nine decimals are the finest that Kubernetes knows.
-    let billionths = whole.parse::<u128>().ok()? * 1_000_000_000 + format!("{fraction:0<9}").parse::<u128>().ok()?;
+    let billionths =
+        format!("0{whole}").parse::<u128>().ok()? * 1_000_000_000 + format!("{fraction:0<9}").parse::<u128>().ok()?;
     let scaled = match suffix {
         "n" => billionths.div_ceil(1_000_000_000),
         "u" => billionths.div_ceil(1_000_000),
@@ -44,14 +46,21 @@ fn thousandths(text: &str) -> Option<u128> {
         "G" => billionths.checked_mul(1_000_000_000)?,
         "T" => billionths.checked_mul(1_000_000_000_000)?,
         "P" => billionths.checked_mul(1_000_000_000_000_000)?,
+        "E" => billionths.checked_mul(1_000_000_000_000_000_000)?,
         "Ki" => billionths.checked_mul(1 << 10)?,
         "Mi" => billionths.checked_mul(1 << 20)?,
         "Gi" => billionths.checked_mul(1 << 30)?,
         "Ti" => billionths.checked_mul(1 << 40)?,
         "Pi" => billionths.checked_mul(1 << 50)?,
+        "Ei" => billionths.checked_mul(1 << 60)?,
         exponent => {
-            let power: u32 = exponent.strip_prefix(['e', 'E'])?.parse().ok()?;
-            billionths.checked_mul(10_u128.checked_pow(power)?)?
+            let power: i32 = exponent.strip_prefix(['e', 'E'])?.parse().ok()?;
+            let factor = 10_u128.checked_pow(power.unsigned_abs())?;
+            if power < 0 {
+                billionths.div_ceil(factor)
+            } else {
+                billionths.checked_mul(factor)?
+            }
         }
     };
     Some(scaled.div_ceil(1_000_000))

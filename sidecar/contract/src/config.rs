@@ -12,9 +12,6 @@ pub struct EngineConfig {
     pub cluster_name: String,
     /// Identity of the cluster: a lower-case UUID, made once.
     pub cluster_id: String,
-    /// How the data prefix may be taken: see [`Bootstrap`].
-    #[serde(default)]
-    pub bootstrap: Bootstrap,
     /// Where all table data lives.
     pub storage: StorageConfig,
     /// Settings of frontends.
@@ -23,22 +20,13 @@ pub struct EngineConfig {
     /// Settings of compute nodes.
     #[serde(default)]
     pub compute: ComputeConfig,
-    /// Whether client ports offer TLS from the files in [`crate::paths::TLS`].
+    /// Whether the MySQL port offers TLS from the files in [`crate::paths::TLS`].
     #[serde(default)]
     pub tls: bool,
 }
 
 /// The newest [`EngineConfig::format_version`] that this code writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
-
-/// What a frontend with an empty catalog may do with the data prefix.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Bootstrap {
-    /// A prefix that holds this other cluster's `CLUSTER` object may be taken over; none by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adopt: Option<String>,
-}
 
 /// An S3 bucket and prefix, or a local directory (`standalone` only).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

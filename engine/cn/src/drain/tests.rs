@@ -14,16 +14,27 @@ fn heartbeat(cluster_id: ClusterId, epoch: u64) -> HeartbeatRequest {
         epoch: Epoch(epoch),
         node_id: NodeId(7),
         frontend_rpc_url: "http://fe:9020".into(),
+        known_draining: false,
+    }
+}
+
+/// A heartbeat of a frontend that has read that the node drains.
+fn heartbeat_that_knows(cluster_id: ClusterId) -> HeartbeatRequest {
+    HeartbeatRequest {
+        known_draining: true,
+        ..heartbeat(cluster_id, 1)
     }
 }
 
 #[test]
-fn a_drain_is_observed_only_by_a_heartbeat_after_it() {
+fn a_drain_is_observed_only_when_the_frontend_says_that_it_knows() {
     let node = Node::new(cluster(1));
     assert_eq!(node.heartbeat(&heartbeat(cluster(1), 1)), Ok(false));
     node.set_draining(true);
     assert!(!node.status(0).is_drained(), "the frontend may still send work");
     assert_eq!(node.heartbeat(&heartbeat(cluster(1), 1)), Ok(true));
+    assert!(!node.status(0).is_drained(), "the answer may be on its way, or lost");
+    assert_eq!(node.heartbeat(&heartbeat_that_knows(cluster(1))), Ok(true));
     assert!(node.status(0).is_drained());
     node.set_draining(true);
     assert!(node.status(0).is_drained(), "draining again is not a new drain");
@@ -33,7 +44,7 @@ fn a_drain_is_observed_only_by_a_heartbeat_after_it() {
 fn a_node_with_work_is_not_drained() {
     let node = Node::new(cluster(1));
     node.set_draining(true);
-    assert_eq!(node.heartbeat(&heartbeat(cluster(1), 1)), Ok(true));
+    assert_eq!(node.heartbeat(&heartbeat_that_knows(cluster(1))), Ok(true));
     assert!(!node.status(1).is_drained());
     let load = node.begin_load();
     assert!(!node.status(0).is_drained());

@@ -1,6 +1,6 @@
 //! From the bytes of a body to batches of rows: one decoder per format, all with the same two calls.
 
-use std::{fs::File, io::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
     array::RecordBatch,
@@ -15,6 +15,7 @@ use super::{
     json::OuterArray,
     options::{Format, LoadOptions},
 };
+use crate::local::{BodyFile, KeepError, LocalVolume};
 
 /// Rows of a batch.
 const BATCH_ROWS: usize = 8192;
@@ -28,8 +29,8 @@ pub(crate) enum SourceError {
     Json(String),
     #[error("the body is not a whole Parquet file: {0}")]
     Parquet(String),
-    #[error("cannot keep the body on the local volume: {0}")]
-    Local(#[from] std::io::Error),
+    #[error(transparent)]
+    Keep(#[from] KeepError),
 }
 
 /// Decodes a body piece by piece. Text formats give all columns as text; the table's types come later, in one place.
@@ -43,7 +44,7 @@ pub(crate) enum Source {
         outer: Option<OuterArray>,
     },
     Parquet {
-        file: File,
+        file: BodyFile,
     },
 }
 
@@ -64,13 +65,9 @@ pub(crate) enum Rest {
 }
 
 impl Source {
-    /// A decoder for a body whose columns are `columns`, in order for CSV, by name for JSON. Parquet is kept in a file
-    /// without a name in `directory` until it is whole, since its index is at its end.
-    pub(crate) fn new(
-        options: &LoadOptions,
-        columns: &[String],
-        directory: &std::path::Path,
-    ) -> Result<Self, SourceError> {
+    /// A decoder for a body whose columns are `columns`, in order for CSV, by name for JSON. Parquet is kept on the local
+    /// volume until it is whole, since its index is at its end.
+    pub(crate) fn new(options: &LoadOptions, columns: &[String], volume: &LocalVolume) -> Result<Self, SourceError> {
         let schema: SchemaRef = Arc::new(Schema::new(
             columns
                 .iter()
@@ -92,9 +89,7 @@ impl Source {
                 ),
                 outer: options.strip_outer_array.then(OuterArray::default),
             },
-            Format::Parquet => Source::Parquet {
-                file: tempfile::tempfile_in(directory)?,
-            },
+            Format::Parquet => Source::Parquet { file: volume.body()? },
         })
     }
 
@@ -127,7 +122,7 @@ impl Source {
                 .map_err(|error| json_error(&error))
             }
             Source::Parquet { file } => {
-                file.write_all(bytes)?;
+                file.append(bytes)?;
                 Ok(Vec::new())
             }
         }

@@ -86,7 +86,7 @@ pub(super) async fn open(
     claim::check_store(store.as_ref()).await.map_err(named)?;
     let found = claim::read(store.as_ref()).await.map_err(named)?;
     if catalog.identity().is_none() {
-        claim::check_before_bootstrap(config, cluster_id, found.as_ref())?;
+        claim::check_before_bootstrap(cluster_id, found.as_ref())?;
         let edits = first_edits(&catalog, cluster_id, dirs, clock)?;
         write(journal.as_mut(), &mut catalog, edits)?;
         tracing::info!(%cluster_id, "made a new catalog");
@@ -97,9 +97,7 @@ pub(super) async fn open(
             "the catalog does not say whose it is",
         ));
     };
-    let taken = claim::take(store.as_ref(), config, &identity, found)
-        .await
-        .map_err(named)?;
+    let taken = claim::take(store.as_ref(), &identity, found).await.map_err(named)?;
     if taken == claim::Taken::Now {
         write(journal.as_mut(), &mut catalog, vec![Edit::Claim])?;
     }

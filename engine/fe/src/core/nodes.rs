@@ -4,7 +4,7 @@
 //! heartbeat, nor while it drains.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -97,6 +97,28 @@ impl Core {
         nodes
     }
 
+    /// What to do about a warehouse without a node that takes work: use one that has some, with `choose` as the words for
+    /// it, or wait for the compute.
+    #[must_use]
+    pub fn instead_of(&self, warehouse: &str, choose: &str) -> String {
+        let nodes = self.nodes();
+        let others: BTreeSet<&str> = nodes
+            .iter()
+            .filter(|view| view.is_available())
+            .map(|view| view.node.warehouse.as_str())
+            .collect();
+        if !others.is_empty() {
+            let others: Vec<&str> = others.into_iter().collect();
+            return format!("{choose} one that has compute now: {}", others.join(", "));
+        }
+        match nodes.iter().filter(|view| view.node.warehouse == warehouse).count() {
+            0 => "no warehouse has compute now: scale up a ComputeGroup, or wait for its next window".to_owned(),
+            registered => format!(
+                "none of its {registered} compute nodes takes work now: see SHOW COMPUTE NODES, or repeat in a moment"
+            ),
+        }
+    }
+
     /// Someone could not reach a node: it gets no work until its next good heartbeat.
     pub fn report_unreachable(&self, node: NodeId) {
         if let Some(state) = self.inner.nodes.lock().get_mut(&node)
@@ -108,12 +130,18 @@ impl Core {
         }
     }
 
+    fn knows_draining(&self, node: NodeId) -> bool {
+        let states = self.inner.nodes.lock();
+        states.get(&node).is_some_and(|state| state.view.draining)
+    }
+
     async fn heartbeat(&self, node: &ComputeNode) {
         let request = HeartbeatRequest {
             cluster_id: self.inner.cluster_id,
             epoch: self.inner.epoch,
             node_id: node.id,
             frontend_rpc_url: self.inner.rpc_url.clone(),
+            known_draining: self.knows_draining(node.id),
         };
         let answer = self
             .inner

@@ -189,11 +189,6 @@ impl SessionGuard {
         self.id
     }
 
-    /// After `COM_CHANGE_USER`.
-    pub fn set_user(&self, user: &str) {
-        self.change(|entry| user.clone_into(&mut entry.user));
-    }
-
     /// After `USE`.
     pub fn set_database(&self, database: Option<&str>) {
         self.change(|entry| entry.database = database.map(str::to_owned));

@@ -112,7 +112,10 @@ fn choose_node(core: &Core, headers: &HeaderMap) -> Result<NodeView, String> {
     core.workers(warehouse)
         .choose(&mut rand::rng())
         .cloned()
-        .ok_or_else(|| format!("Warehouse {warehouse} is not available: it has no compute node that takes work."))
+        .ok_or_else(|| {
+            let instead = core.instead_of(warehouse, "set the header 'warehouse' to");
+            format!("Warehouse {warehouse} is not available; {instead}.")
+        })
 }
 
 fn url_at(node: &NodeView, uri: &Uri) -> Option<String> {

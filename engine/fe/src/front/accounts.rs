@@ -1,7 +1,7 @@
 //! Users and what they may do: administrators do everything, everyone else reads and writes tables.
 
 use springtide_catalog::{PasswordHash, Role};
-use springtide_mysql::MysqlError;
+use springtide_mysql::{MysqlError, OkResult};
 use springtide_sql::{Password, Statement, UserName};
 
 use super::{
@@ -48,7 +48,7 @@ pub(super) async fn run(shared: &Shared, session: &Session, statement: &Statemen
             object,
             user,
             revoke,
-        } => grant(shared, session, &privileges, object.as_deref(), &user, revoke)?,
+        } => return grant(shared, session, &privileges, object.as_deref(), &user, revoke),
         other => return Err(Kind::Internal.error(format!("{other:?} is about no account"))),
     }
     Ok(Outcome::done())
@@ -100,7 +100,7 @@ fn grant(
     object: Option<&str>,
     user: &UserName,
     revoke: bool,
-) -> Result<(), MysqlError> {
+) -> Result<Outcome, MysqlError> {
     session.require_admin("GRANT", "SYSTEM")?;
     let catalog = shared.core.catalog();
     let known = catalog
@@ -116,7 +116,10 @@ fn grant(
     match (revoke, wants_admin) {
         (false, true) if !is_admin => Err(Kind::Invalid
             .analyzing("Making an administrator is not supported yet; the administrator is made with the cluster")),
-        (false, _) => Ok(()),
+        (false, _) => Ok(Outcome::Done(OkResult {
+            info: "nothing changed: every user may read and write all tables already".to_owned(),
+            ..OkResult::default()
+        })),
         (true, _) => Err(errors::Kind::Invalid.analyzing(
             "REVOKE is not supported yet; every user may read and write all tables, DROP USER takes everything",
         )),

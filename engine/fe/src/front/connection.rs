@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use springtide_mysql::{
     Column, ConnectionInfo, Handler, LoginAttempt, MysqlError, OkResult, Parameter, PreparedStatement, ResultWriter,
 };
-use springtide_sql::{Parsed, Statement, redact};
+use springtide_sql::{Parsed, Statement, redact, redact_unread};
 use uuid::Uuid;
 
 use super::{
@@ -125,7 +125,7 @@ impl Connection {
         shared.core.metrics().query_err.inc();
         if let Some(login) = &self.login {
             let (id, number) = (Uuid::now_v7(), self.statements);
-            let mut record = AuditRecord::begin(shared, &login.session, id, number, None, redact(sql));
+            let mut record = AuditRecord::begin(shared, &login.session, id, number, None, redact_unread(sql));
             record.end(Duration::ZERO, &Err(error.clone()));
             shared.audit.send(record);
         }
@@ -139,6 +139,18 @@ impl Connection {
             ))
         })
     }
+}
+
+/// The one statement that a client prepares.
+fn one_statement(sql: &str) -> Result<Parsed, MysqlError> {
+    let mut statements = springtide_sql::parse(sql).map_err(|error| from_sql(&error))?;
+    let (Some(parsed), true) = (statements.pop(), statements.is_empty()) else {
+        return Err(Kind::Invalid.analyzing("A prepared statement is one statement"));
+    };
+    if parsed.parameters > 0 && !matches!(parsed.statement, Statement::Query(_) | Statement::Insert(_)) {
+        return Err(Kind::Invalid.analyzing("A '?' is allowed in queries and INSERT only"));
+    }
+    Ok(parsed)
 }
 
 /// Runs one statement and writes its answer.
@@ -240,13 +252,7 @@ impl Handler for Connection {
     }
 
     async fn prepare(&mut self, statement_id: u32, sql: &str) -> Result<PreparedStatement, MysqlError> {
-        let mut statements = springtide_sql::parse(sql).map_err(|error| from_sql(&error))?;
-        let (Some(parsed), true) = (statements.pop(), statements.is_empty()) else {
-            return Err(Kind::Invalid.analyzing("A prepared statement is one statement"));
-        };
-        if parsed.parameters > 0 && !matches!(parsed.statement, Statement::Query(_) | Statement::Insert(_)) {
-            return Err(Kind::Invalid.analyzing("A '?' is allowed in queries and INSERT only"));
-        }
+        let parsed = one_statement(sql).map_err(|error| self.refuse(sql, error))?;
         let shared = Arc::clone(&self.shared);
         let login = self.login()?;
         let columns = query::describe(&shared, &login.session, &parsed).await;

@@ -243,10 +243,13 @@ pub(super) fn describe_error(shared: &Shared, session: &Session, error: &QueryEr
 
 /// 5904 where the warehouse has nodes and none serves, 5905 where it has none, as StarRocks numbers them.
 pub(super) fn no_workers(core: &Core, warehouse: &str) -> MysqlError {
+    let instead = core.instead_of(warehouse, "SET warehouse to");
     if core.catalog().compute_nodes().any(|node| node.warehouse == warehouse) {
-        Kind::WarehouseNotAvailable.error(format!("Warehouse {warehouse} is not available."))
+        Kind::WarehouseNotAvailable.error(format!("Warehouse {warehouse} is not available; {instead}."))
     } else {
-        Kind::NoComputeNode.error(format!("No alive backend or compute node in warehouse {warehouse}."))
+        Kind::NoComputeNode.error(format!(
+            "No alive backend or compute node in warehouse {warehouse}; {instead}."
+        ))
     }
 }
 

@@ -128,6 +128,11 @@ async fn a_stream_load_is_let_in_checked_and_sent_to_a_node() {
     let port = nodes::start_node(Arc::new(Mutex::new(Some(nodes::reply(door))))).await;
     nodes::add_node(&core, port, "evening").await;
     nodes::until(&core, "alive", |node| node.alive).await;
+    let (_, body) = answer(expecting(admin())).await;
+    assert_eq!(
+        body["msg"],
+        "Warehouse default_warehouse is not available; set the header 'warehouse' to one that has compute now: evening."
+    );
     let response = expecting(admin().header("warehouse", "evening")).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::TEMPORARY_REDIRECT);
     let location = response.headers()["location"].to_str().unwrap();

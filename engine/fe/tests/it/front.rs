@@ -4,9 +4,7 @@ use std::{fs, sync::Arc};
 
 use mysql_async::{Conn, OptsBuilder, Row, Value, prelude::Queryable};
 use object_store::local::LocalFileSystem;
-use springtide_contract::config::{
-    Bootstrap, ComputeConfig, EngineConfig, FORMAT_VERSION, FrontendConfig, StorageConfig,
-};
+use springtide_contract::config::{ComputeConfig, EngineConfig, FORMAT_VERSION, FrontendConfig, StorageConfig};
 use springtide_fe::{FrontendOptions, core::Dirs, run};
 use springtide_rpc::ClusterToken;
 use tempfile::TempDir;
@@ -51,7 +49,6 @@ impl Frontend {
                 format_version: FORMAT_VERSION,
                 cluster_name: "test".into(),
                 cluster_id: "6a1b1b0e-6f0e-4c8e-9a57-4d6a5d7b0001".into(),
-                bootstrap: Bootstrap::default(),
                 storage: StorageConfig::Directory {
                     path: data.display().to_string(),
                 },
@@ -311,7 +308,7 @@ async fn errors_have_starrocks_numbers() {
         (
             "INSERT INTO d0.t VALUES (1, 2)",
             5905,
-            "No alive backend or compute node in warehouse default_warehouse.",
+            "No alive backend or compute node in warehouse default_warehouse; no warehouse has compute now: scale up a ComputeGroup",
         ),
         ("INSERT INTO d0.t VALUES (NULL, 2)", 1064, "`a`"),
         ("INSERT INTO d0.t VALUES (1, 300)", 1064, "`b`"),

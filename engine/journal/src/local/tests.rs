@@ -145,43 +145,41 @@ fn cut_at_any_byte_the_journal_keeps_what_is_whole_and_takes_more() {
 }
 
 #[test]
-fn flipped_at_any_byte_the_journal_loses_at_most_the_last_group_or_refuses() {
+fn flipped_at_any_byte_the_journal_refuses_and_loses_nothing() {
     let source = tempfile::tempdir().unwrap();
     append(&mut open(source.path()).unwrap().0, &[1, 3, 2]);
     let path = segment::path(source.path(), 1);
     let whole = fs::read(&path).unwrap();
-    let mut refused = 0;
     for position in 0..whole.len() {
         for bit in [0, 3, 7] {
             let mut bad = whole.clone();
             bad[position] ^= 1 << bit;
             fs::write(&path, &bad).unwrap();
-            match open(source.path()) {
-                Ok((_, recovered)) => assert!((4..=6).contains(&check_state(&recovered)), "byte {position}"),
-                Err(error) => {
-                    refused += 1;
-                    let message = error.to_string();
-                    assert!(message.contains("journal.0000"), "{message}");
-                    assert_eq!(fs::read(&path).unwrap(), bad, "a refused file was changed");
-                }
-            }
+            let message = open(source.path()).expect_err("a flipped bit").to_string();
+            assert!(message.contains("journal.0000"), "{message}");
+            assert_eq!(fs::read(&path).unwrap(), bad, "a refused file was changed");
         }
     }
-    assert!(refused > 100, "{refused}");
+    fs::write(&path, whole).unwrap();
+    assert_eq!(check_state(&open(source.path()).unwrap().1), 6);
 }
 
 #[test]
-fn an_unsynced_group_with_a_hole_is_a_torn_tail() {
-    let directory = tempfile::tempdir().unwrap();
-    append(&mut open(directory.path()).unwrap().0, &[2, 4]);
-    let path = segment::path(directory.path(), 1);
-    let mut bytes = fs::read(&path).unwrap();
-    let third = segment::HEADER_BYTES + 2 * (crate::record::HEADER_BYTES + 8);
-    bytes[third..third + 16].fill(0);
-    fs::write(&path, bytes).unwrap();
-    let (_, recovered) = open(directory.path()).unwrap();
-    assert_eq!(check_state(&recovered), 2);
-    assert_eq!(recovered.notes.len(), 1, "{:?}", recovered.notes);
+fn a_sector_that_was_never_written_is_a_torn_tail_unless_later_groups_knew_it() {
+    let hole = |groups: &[u64]| {
+        let directory = tempfile::tempdir().unwrap();
+        append(&mut open(directory.path()).unwrap().0, groups);
+        let path = segment::path(directory.path(), 1);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[512..1024].fill(0);
+        fs::write(path, bytes).unwrap();
+        open(directory.path()).map(|(_, recovered)| (check_state(&recovered), recovered.notes.len()))
+    };
+    let (state, notes) = hole(&[2, 40]).unwrap();
+    assert!((2..20).contains(&state), "{state}");
+    assert_eq!(notes, 1);
+    let error = hole(&[2, 40, 1]).unwrap_err();
+    assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
 }
 
 #[test]
@@ -259,6 +257,7 @@ fn a_crash_at_any_step_of_an_image_loses_nothing() {
 
 /// Random groups, images, trims and torn tails against a model that only counts.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a seed of the person who repeats a failure")]
 fn random_lives_lose_nothing_that_was_synced() {
     let seed = std::env::var("SEED")
         .ok()
@@ -275,7 +274,11 @@ fn random_lives_lose_nothing_that_was_synced() {
                 ..LocalOptions::new(CLUSTER)
             };
             let (mut journal, recovered) = LocalJournal::open(directory.path(), options).unwrap();
-            assert_eq!(check_state(&recovered), synced);
+            let state = check_state(&recovered);
+            assert!(
+                (synced..=synced + UNSYNCED).contains(&state),
+                "{state}, {synced} were synced"
+            );
             for _ in 0..random.random_range(0..12) {
                 match random.random_range(0..10) {
                     0 if journal.last_id() > 0 => image(&journal),
@@ -291,24 +294,30 @@ fn random_lives_lose_nothing_that_was_synced() {
     }
 }
 
-/// Leaves what a crash may leave of a group that was never synced: some of its bytes, some of them wrong.
+/// Most records of a group that [`tear`] leaves a part of.
+const UNSYNCED: u64 = 60;
+
+/// Leaves what a crash may leave of a group that was never synced: its first bytes, and zeros for some of the sectors.
 fn tear(random: &mut StdRng, path: &Path, synced: u64) {
-    let mut group = Vec::new();
-    for id in synced + 1..=synced + random.random_range(0..4) {
+    let mut bytes = fs::read(path).unwrap();
+    let before = bytes.len();
+    for id in synced + 1..=synced + random.random_range(0..=UNSYNCED) {
+        let payload = payload(id);
         let record = Record {
             id,
             durable: synced,
-            payload: b"nobody was told",
+            payload: &payload,
         };
-        record.encode_into(&mut group);
+        record.encode_into(&mut bytes);
     }
-    if group.is_empty() {
-        return;
+    bytes.truncate(random.random_range(before..=bytes.len()));
+    let mut sector = before;
+    while sector < bytes.len() {
+        let next = bytes.len().min((sector / 512 + 1) * 512);
+        if random.random_range(0..3) == 0 {
+            bytes[sector..next].fill(0);
+        }
+        sector = next;
     }
-    let first = random.random_range(0..group.len().min(crate::record::HEADER_BYTES));
-    group[first] ^= 0xff;
-    group.truncate(random.random_range(0..=group.len()));
-    let mut bytes = fs::read(path).unwrap();
-    bytes.extend_from_slice(&group);
     fs::write(path, bytes).unwrap();
 }

@@ -12,9 +12,10 @@ fn golden_bytes() {
         hex::encode(encode(7, 5, b"hello")),
         concat!(
             "05000000",
-            "aab00333",
+            "86a61036",
             "0700000000000000",
             "0500000000000000",
+            "70ff0580",
             "68656c6c6f"
         )
     );
@@ -47,4 +48,28 @@ fn only_a_later_record_that_knew_it_as_durable_makes_a_loss_damage() {
     assert!(was_durable(7, &damaged));
     assert!(!was_durable(7, &damaged[..damaged.len() - 1]));
     assert!(!was_durable(7, b""));
+}
+
+#[test]
+fn a_wrong_bit_is_not_torn_and_a_sector_of_zeros_is() {
+    let good = encode(7, 5, &[0xab; 2000]);
+    // In a file, the record begins within a sector.
+    let offset = 3 * 512 + 100;
+    let torn = |bytes: &[u8]| decode(bytes).unwrap_err().is_torn(offset, bytes);
+    for position in 0..good.len() {
+        let mut bad = good.clone();
+        bad[position] ^= 0x10;
+        assert!(!torn(&bad), "byte {position}");
+        assert!(torn(&good[..position]), "cut at {position}");
+    }
+    // Its bytes in the sectors of the file: 412 in the first, then whole sectors, then the rest.
+    for sector in [0..412, 412..924, 924..1436, 1436..1948, 1948..good.len()] {
+        let mut hole = good.clone();
+        hole[sector.clone()].fill(0);
+        assert!(torn(&hole), "{sector:?}");
+        let mut zeros_across_sectors = good.clone();
+        zeros_across_sectors[sector.start + 1..sector.end.min(good.len() - 1)].fill(0);
+        assert!(!torn(&zeros_across_sectors), "{sector:?} but one byte");
+    }
+    assert!(!Flaw::LengthImpossible.is_torn(0, &[0; 600]));
 }

@@ -2,7 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::{error::QueryError, files::external::S3Location};
+use crate::{
+    error::QueryError,
+    files::{
+        external::S3Location,
+        listing::{LONGEST_PATH, MOST_ALTERNATIVES, expand_braces},
+    },
+};
 
 /// The function's name.
 pub(crate) const FUNCTION_NAME: &str = "files";
@@ -75,6 +81,7 @@ impl FilesArguments {
             Some(format) => return Err(fault(&format!("'format' is '{format}'; it can be parquet or csv"))),
             None => return Err(fault("'format' is missing; write \"format\" = \"parquet\" or \"csv\"")),
         };
+        check_wildcards(&path)?;
         let place = place(&path, &mut given)?;
         if let Some(name) = given.keys().next() {
             return Err(fault(&format!("'{name}' is no argument for this format and path")));
@@ -85,6 +92,19 @@ impl FilesArguments {
 
 fn fault(message: &str) -> QueryError {
     QueryError::Files(message.to_owned())
+}
+
+/// Everything that a path stands for is looked up, so that is bounded before anything is.
+fn check_wildcards(path: &str) -> Result<(), QueryError> {
+    if path.len() > LONGEST_PATH {
+        return Err(fault(&format!("'path' is longer than {LONGEST_PATH} bytes")));
+    }
+    match expand_braces(path) {
+        Some(_) => Ok(()),
+        None => Err(fault(&format!(
+            "the braces in 'path' stand for more than {MOST_ALTERNATIVES} paths; use * or several statements"
+        ))),
+    }
 }
 
 fn place(path: &str, given: &mut BTreeMap<String, String>) -> Result<FilesPlace, QueryError> {

@@ -24,7 +24,9 @@ pub(crate) async fn list(store: &dyn ObjectStore, pattern: &str) -> Result<Listi
         .rfind('/')
         .map(|end| Path::parse(&pattern[..end]))
         .transpose()?;
-    let patterns = expand_braces(pattern);
+    let Some(patterns) = expand_braces(pattern) else {
+        return Ok(Listing::TooMany);
+    };
     let mut listed = store.list(folder.as_ref());
     let mut files = Vec::new();
     while let Some(meta) = listed.try_next().await? {
@@ -44,19 +46,32 @@ pub(crate) async fn list(store: &dyn ObjectStore, pattern: &str) -> Result<Listi
     Ok(Listing::Files(files))
 }
 
-/// `a{b,c}d` as `abd` and `acd`; one level of braces, several of them.
-pub(crate) fn expand_braces(pattern: &str) -> Vec<String> {
-    let Some((before, rest)) = pattern.split_once('{') else {
-        return vec![pattern.to_owned()];
-    };
-    let Some((choices, after)) = rest.split_once('}') else {
-        return vec![pattern.to_owned()];
-    };
-    let tails = expand_braces(after);
-    choices
-        .split(',')
-        .flat_map(|choice| tails.iter().map(move |tail| format!("{before}{choice}{tail}")))
-        .collect()
+/// Most patterns that braces may make of one path.
+pub(crate) const MOST_ALTERNATIVES: usize = 1_000;
+/// Longest path with wildcards, in bytes: S3's own keys end there.
+pub(crate) const LONGEST_PATH: usize = 1_024;
+
+/// `a{b,c}d` as `abd` and `acd`; one level of braces, several of them. `None` where that makes more than
+/// [`MOST_ALTERNATIVES`].
+pub(crate) fn expand_braces(pattern: &str) -> Option<Vec<String>> {
+    let mut made = vec![String::new()];
+    let mut rest = pattern;
+    while let Some((before, choices, after)) = rest
+        .split_once('{')
+        .and_then(|(before, inner)| inner.split_once('}').map(|(choices, after)| (before, choices, after)))
+    {
+        let choices: Vec<&str> = choices.split(',').collect();
+        if made.len() * choices.len() > MOST_ALTERNATIVES {
+            return None;
+        }
+        made = made
+            .iter()
+            .flat_map(|head| choices.iter().map(move |choice| format!("{head}{before}{choice}")))
+            .collect();
+        rest = after;
+    }
+    made.iter_mut().for_each(|head| head.push_str(rest));
+    Some(made)
 }
 
 /// `*` and `?` as in a shell: they do not match `/`.

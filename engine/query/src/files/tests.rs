@@ -16,8 +16,34 @@ fn wildcards_stay_within_a_folder() {
     assert!(!check("*a*b", "xaxbx"));
     assert!(check("p?rt", "part") && !check("p?rt", "p/rt") && !check("p?rt", "prt"));
     assert!(check("", "") && check("*", "") && !check("", "a"));
-    assert_eq!(expand_braces("a{1,2}b{x,y}"), ["a1bx", "a1by", "a2bx", "a2by"]);
-    assert_eq!(expand_braces("a{1"), ["a{1"]);
+    let expanded = |pattern: &str| expand_braces(pattern).unwrap();
+    assert_eq!(expanded("a{1,2}b{x,y}c"), ["a1bxc", "a1byc", "a2bxc", "a2byc"]);
+    assert_eq!(
+        (expanded("a{1"), expanded("}{"), expanded("")),
+        (vec!["a{1".into()], vec!["}{".into()], vec!["".into()])
+    );
+}
+
+/// One statement of one user took all memory of the frontend, or its stack.
+#[test]
+fn braces_that_explode_are_refused() {
+    assert!(expand_braces(&"{a,b}".repeat(9)).is_some());
+    assert!(expand_braces(&"{a,b}".repeat(10)).is_none());
+    assert_eq!(expand_braces(&"{a}".repeat(1_000)).unwrap()[0].len(), 1_000);
+    let check = |path: &str| {
+        let pairs = [
+            ("path", path),
+            ("format", "csv"),
+            ("aws.s3.access_key", "a"),
+            ("aws.s3.secret_key", "s"),
+        ];
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        FilesArguments::parse(pairs.into()).unwrap_err().to_string()
+    };
+    let message = check(&format!("s3://b/{}", "{a,b}".repeat(30)));
+    assert!(message.contains("more than 1000 paths"), "{message}");
+    let message = check(&format!("s3://b/{}", "{a}".repeat(1_000)));
+    assert!(message.contains("longer than 1024"), "{message}");
 }
 
 #[tokio::test]

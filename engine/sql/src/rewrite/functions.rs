@@ -4,8 +4,9 @@ use std::{collections::HashMap, ops::ControlFlow, sync::LazyLock};
 
 use sqlparser::{
     ast::{
-        BinaryOperator, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-        FunctionArgumentList, FunctionArguments, Ident, ObjectName, Value, ValueWithSpan, VisitMut, VisitorMut,
+        BinaryOperator, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
+        FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, Interval, ObjectName, Value,
+        ValueWithSpan, VisitMut, VisitorMut,
     },
     parser::Parser,
 };
@@ -51,6 +52,7 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
         "CAST(CAST($1 AS DATE) AS INT) - CAST(CAST($2 AS DATE) AS INT)",
     ),
     ("day", 1, "CAST(date_part('day', CAST($1 AS TIMESTAMP)) AS INT)"),
+    ("days_diff", 2, "seconds_between($1, $2) DIV 86400"),
     ("dayname", 1, "to_char(CAST($1 AS TIMESTAMP), '%A')"),
     ("dayofmonth", 1, "CAST(date_part('day', CAST($1 AS TIMESTAMP)) AS INT)"),
     (
@@ -60,6 +62,7 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
     ),
     ("dayofyear", 1, "CAST(date_part('doy', CAST($1 AS TIMESTAMP)) AS INT)"),
     ("hour", 1, "CAST(date_part('hour', CAST($1 AS TIMESTAMP)) AS INT)"),
+    ("hours_diff", 2, "seconds_between($1, $2) DIV 3600"),
     ("if", 3, "CASE WHEN $1 THEN $2 ELSE $3 END"),
     ("ifnull", 2, "coalesce($1, $2)"),
     ("isnull", 1, "$1 IS NULL"),
@@ -71,11 +74,15 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
     ("locate", 2, "strpos($2, $1)"),
     ("log", 1, "ln($1)"),
     ("minute", 1, "CAST(date_part('minute', CAST($1 AS TIMESTAMP)) AS INT)"),
+    ("minutes_diff", 2, "seconds_between($1, $2) DIV 60"),
     ("mod", 2, "$1 % $2"),
     ("month", 1, "CAST(date_part('month', CAST($1 AS TIMESTAMP)) AS INT)"),
     ("monthname", 1, "to_char(CAST($1 AS TIMESTAMP), '%B')"),
+    ("months_diff", 2, "months_between($1, $2)"),
     ("quarter", 1, "CAST(date_part('quarter', CAST($1 AS TIMESTAMP)) AS INT)"),
+    ("quarters_diff", 2, "months_between($1, $2) DIV 3"),
     ("second", 1, "CAST(date_part('second', CAST($1 AS TIMESTAMP)) AS INT)"),
+    ("seconds_diff", 2, "seconds_between($1, $2)"),
     ("space", 1, "repeat(' ', $1)"),
     (
         "timediff",
@@ -94,18 +101,38 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
         "CAST(to_unixtime(CAST($1 AS TIMESTAMP)) AS BIGINT)",
     ),
     ("weekofyear", 1, "CAST(date_part('week', CAST($1 AS TIMESTAMP)) AS INT)"),
+    ("weeks_diff", 2, "seconds_between($1, $2) DIV 604800"),
     ("year", 1, "CAST(date_part('year', CAST($1 AS TIMESTAMP)) AS INT)"),
+    ("years_diff", 2, "months_between($1, $2) DIV 12"),
 ];
 
 /// `$1 - $2` in seconds, where a template says `seconds_between($1, $2)`.
 const SECONDS_BETWEEN: &str =
     "(CAST(to_unixtime(CAST($1 AS TIMESTAMP)) AS BIGINT) - CAST(to_unixtime(CAST($2 AS TIMESTAMP)) AS BIGINT))";
 
+/// Whole months from `$2` to `$1`, where a template says `months_between($1, $2)`: those of the calendar, less one that has
+/// begun and not ended.
+const MONTHS_BETWEEN: &str = "(CAST((date_part('year', CAST($1 AS TIMESTAMP)) - date_part('year', CAST($2 AS TIMESTAMP))) * 12 \
+     + date_part('month', CAST($1 AS TIMESTAMP)) - date_part('month', CAST($2 AS TIMESTAMP)) AS BIGINT) \
+     - CASE WHEN CAST($1 AS TIMESTAMP) > CAST($2 AS TIMESTAMP) AND of_month($1) < of_month($2) THEN 1 \
+            WHEN CAST($1 AS TIMESTAMP) < CAST($2 AS TIMESTAMP) AND of_month($1) > of_month($2) THEN -1 ELSE 0 END)";
+
+/// Seconds of the month at `argument`, where the above says `of_month(argument)`.
+fn of_month(argument: &str) -> String {
+    format!(
+        "(to_unixtime(CAST({argument} AS TIMESTAMP)) - to_unixtime(date_trunc('month', CAST({argument} AS TIMESTAMP))))"
+    )
+}
+
 static PARSED: LazyLock<HashMap<(&'static str, usize), Expr>> = LazyLock::new(|| {
     TEMPLATES
         .iter()
         .filter_map(|(name, arity, sql)| {
-            let sql = sql.replace("seconds_between($1, $2)", SECONDS_BETWEEN);
+            let sql = sql
+                .replace("seconds_between($1, $2)", SECONDS_BETWEEN)
+                .replace("months_between($1, $2)", MONTHS_BETWEEN)
+                .replace("of_month($1)", &of_month("$1"))
+                .replace("of_month($2)", &of_month("$2"));
             let mut parser = Parser::new(&StarRocksDialect).try_with_sql(&sql).ok()?;
             Some(((*name, *arity), parser.parse_expr().ok()?))
         })
@@ -180,6 +207,24 @@ pub(super) fn rewritten(name: &str, function: &mut Function) -> Result<Option<Ex
                 return shifted(date, interval, BinaryOperator::Minus).map(Some);
             }
             ("date_format", [date, format]) => return formatted(date, format).map(Some),
+            ("timestampdiff", [unit, from, to]) => {
+                let unit = unit.to_string().to_ascii_lowercase();
+                if let Some(expr) = template(&format!("{unit}s_diff"), vec![to.clone(), from.clone()]) {
+                    return Ok(Some(expr));
+                }
+                return Err(unknown_unit(name, &unit));
+            }
+            ("timestampadd", [unit, number, date]) => {
+                let interval = Expr::Interval(Interval {
+                    value: Box::new(number.clone()),
+                    leading_field: Some(date_time_field(name, unit)?),
+                    leading_precision: None,
+                    last_field: None,
+                    fractional_seconds_precision: None,
+                });
+                return shifted(date, &interval, BinaryOperator::Plus).map(Some);
+            }
+            ("greatest" | "least", arguments @ [_, ..]) => return Ok(Some(null_if_any_is(name, arguments))),
             ("concat", arguments) => return Ok(strings::concat(arguments)),
             ("substr" | "substring" | "mid", [from, position, length @ ..]) if length.len() < 2 => {
                 if let Some(expr) = strings::substring(from, position, length.first()) {
@@ -228,6 +273,45 @@ fn expressions(args: &[FunctionArg]) -> Option<Vec<Expr>> {
         .collect()
 }
 
+fn unknown_unit(name: &str, unit: &str) -> SqlError {
+    SqlError::unsupported(
+        format!("{} in units of {unit}", name.to_ascii_uppercase()),
+        "use SECOND, MINUTE, HOUR, DAY, WEEK, MONTH, QUARTER or YEAR",
+    )
+}
+
+fn date_time_field(name: &str, unit: &Expr) -> Result<DateTimeField, SqlError> {
+    let unit = unit.to_string().to_ascii_lowercase();
+    Ok(match unit.as_str() {
+        "second" => DateTimeField::Second,
+        "minute" => DateTimeField::Minute,
+        "hour" => DateTimeField::Hour,
+        "day" => DateTimeField::Day,
+        "week" => DateTimeField::Week(None),
+        "month" => DateTimeField::Month,
+        "quarter" => DateTimeField::Quarter,
+        "year" => DateTimeField::Year,
+        _ => return Err(unknown_unit(name, &unit)),
+    })
+}
+
+/// DataFusion passes over `NULL`s in these; MySQL and StarRocks answer with `NULL`.
+fn null_if_any_is(name: &str, arguments: &[Expr]) -> Expr {
+    let called = call(name, arguments.to_vec());
+    let is_null = |argument: &Expr| Expr::IsNull(Box::new(Expr::Nested(Box::new(argument.clone()))));
+    let any = arguments
+        .iter()
+        .filter(|argument| !matches!(argument, Expr::Value(value) if value.value != Value::Null))
+        .map(is_null)
+        .reduce(|left, right| Expr::BinaryOp {
+            left: Box::new(left),
+            op: BinaryOperator::Or,
+            right: Box::new(right),
+        });
+    let Some(any) = any else { return called };
+    template("if", vec![any, super::value(Value::Null), called.clone()]).unwrap_or(called)
+}
+
 /// `date ± interval`; a bare number counts days.
 fn shifted(date: &Expr, interval: &Expr, op: BinaryOperator) -> Result<Expr, SqlError> {
     let right = match interval {
@@ -235,9 +319,9 @@ fn shifted(date: &Expr, interval: &Expr, op: BinaryOperator) -> Result<Expr, Sql
         Expr::Value(ValueWithSpan {
             value: Value::Number(digits, _),
             ..
-        }) => Expr::Interval(sqlparser::ast::Interval {
+        }) => Expr::Interval(Interval {
             value: Box::new(text(digits)),
-            leading_field: Some(sqlparser::ast::DateTimeField::Day),
+            leading_field: Some(DateTimeField::Day),
             leading_precision: None,
             last_field: None,
             fractional_seconds_precision: None,

@@ -52,6 +52,27 @@ fn session_values_become_constants() {
 }
 
 #[test]
+fn rollup_may_stand_behind_its_columns() {
+    check(
+        "SELECT a, b, count(*) FROM t GROUP BY a, b WITH ROLLUP",
+        "SELECT a, b, count(*) FROM t GROUP BY ROLLUP (a, b)",
+    );
+    check(
+        "SELECT a + 1 AS c, b, count(*) FROM t GROUP BY C, 2 WITH ROLLUP",
+        "SELECT a + 1 AS c, b, count(*) FROM t GROUP BY ROLLUP (a + 1, b)",
+    );
+}
+
+#[test]
+fn null_among_greatest_and_least_is_the_answer() {
+    check(
+        "SELECT GREATEST(a, 2, b + 1)",
+        "SELECT (CASE WHEN ((a) IS NULL OR (b + 1) IS NULL) THEN NULL ELSE greatest(a, 2, b + 1) END)",
+    );
+    check("SELECT LEAST(1, 2)", "SELECT least(1, 2)");
+}
+
+#[test]
 fn functions_and_operators() {
     check(
         "SELECT IF(a > 1, 'x', 'y')",

@@ -6,6 +6,7 @@ use springtide_crds::{ComputeGroup, Quantity, Reason};
 
 use super::GroupShape;
 use super::shape::resolve_resources;
+use crate::department;
 use crate::finish::Rejection;
 use crate::observed::ObservedComputeGroup;
 use crate::units;
@@ -49,7 +50,7 @@ fn check_resources(observed: &ObservedComputeGroup, group: &GroupShape) -> Resul
     let Some(limit) = observed
         .department
         .as_ref()
-        .and_then(|department| department.spec.limits.max_compute_resources.as_ref())
+        .and_then(|department| department::in_force(department).limits.max_compute_resources.as_ref())
     else {
         return Ok(());
     };
@@ -57,9 +58,9 @@ fn check_resources(observed: &ObservedComputeGroup, group: &GroupShape) -> Resul
         ("cpu", &group.resources.cpu, &limit.cpu),
         ("memory", &group.resources.memory, &limit.memory),
     ] {
-        // A limit that cannot be read limits nothing; the amount that is asked for was read before.
+        // Both were read before they were accepted; a limit of a department that nobody has looked at yet may be unreadable.
         let milli = |amount: &Quantity| units::amount_milli(&amount.0).ok();
-        if milli(most).is_some() && milli(asked) > milli(most) {
+        if milli(most).is_none() || milli(asked) > milli(most) {
             return Err(Rejection::new(
                 Reason::DepartmentLimitExceeded,
                 format!(

@@ -10,6 +10,7 @@ use springtide_crds::{ComputeGroupSpec, Quantity, Reason};
 use springtide_schedule::Window;
 
 use super::schedule;
+use crate::department;
 use crate::finish::Rejection;
 use crate::flavour::{DEFAULT_WAREHOUSE, flavour};
 use crate::labels::check_keys;
@@ -97,7 +98,7 @@ pub(super) fn max_replicas(observed: &ObservedComputeGroup) -> u32 {
     let limit = observed
         .department
         .as_ref()
-        .map(|department| department.spec.limits.max_replicas_per_group);
+        .map(|department| department::in_force(department).limits.max_replicas_per_group);
     limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(1000)
 }
 
@@ -106,7 +107,7 @@ pub(super) fn resolve_resources(observed: &ObservedComputeGroup, own: Option<&Po
     let department = observed
         .department
         .as_ref()
-        .and_then(|department| department.spec.defaults.compute_resources.as_ref());
+        .and_then(|department| department::in_force(department).defaults.compute_resources.as_ref());
     let cluster = observed
         .cluster
         .as_ref()

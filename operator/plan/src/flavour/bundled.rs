@@ -8,9 +8,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Map, Value};
-use springtide_contract::config::{
-    Bootstrap, ComputeConfig, EngineConfig, FORMAT_VERSION, FrontendConfig, StorageConfig,
-};
+use springtide_contract::config::{ComputeConfig, EngineConfig, FORMAT_VERSION, FrontendConfig, StorageConfig};
 use springtide_contract::{paths, ports};
 
 use super::{
@@ -231,9 +229,6 @@ fn engine_config(cluster: &ClusterShape) -> EngineConfig {
         format_version: FORMAT_VERSION,
         cluster_name: format!("{}/{}", cluster.namespace, cluster.name),
         cluster_id: cluster.cluster_id.clone(),
-        bootstrap: Bootstrap {
-            adopt: cluster.adopt.clone(),
-        },
         storage: StorageConfig::S3 {
             bucket: cluster.storage.bucket.clone(),
             prefix: cluster.storage.prefix.clone(),

@@ -58,11 +58,37 @@ const RESERVED: &[(&str, &str)] = &[
         "enable_load_volume_from_conf",
         "nothing: the storage volume always comes from storage",
     ),
+    ("aws_s3_use_instance_profile", "storage.credentials"),
+    ("aws_s3_iam_role_arn", "storage.credentials"),
+    ("aws_s3_external_id", "storage.credentials"),
+    ("cloud_native_meta_port", FIXED_PORT),
+    ("http_port", FIXED_PORT),
+    ("query_port", FIXED_PORT),
+    ("rpc_port", FIXED_PORT),
+    ("edit_log_port", FIXED_PORT),
+    ("be_port", FIXED_PORT),
+    ("be_http_port", FIXED_PORT),
+    ("heartbeat_service_port", FIXED_PORT),
+    ("brpc_port", FIXED_PORT),
+    ("starlet_port", FIXED_PORT),
     ("meta_dir", "frontends.metadataVolume"),
     ("storage_root_path", "cacheSize of the ComputeGroup"),
     ("mem_limit", "resources of the ComputeGroup"),
     ("loop_count_wait_fragments_finish", "drain.timeout of the ComputeGroup"),
+    (
+        "graceful_exit_wait_for_frontend_heartbeat",
+        "drain.timeout of the ComputeGroup",
+    ),
+    ("datacache_enable", "cacheSize of the ComputeGroup"),
 ];
+const FIXED_PORT: &str = "nothing: probes, Services and network policies know the ports";
+
+/// Whether name and value are one line of a properties file, and nothing else: a space or a colon ends a name there too, and a
+/// backslash goes on with the next line.
+fn is_line(name: &str, value: &str) -> bool {
+    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    !name.is_empty() && name.bytes().all(is_name) && !value.chars().any(char::is_control) && !value.ends_with('\\')
+}
 
 /// StarRocks in shared-data mode.
 #[derive(Clone, Copy, Debug)]
@@ -108,8 +134,8 @@ impl Flavour for StarRocks {
                         instead,
                     });
                 }
-                if name.chars().chain(value.chars()).any(char::is_control) || name.contains('=') {
-                    return Err(ConfigError::LineBreak {
+                if !is_line(name, value) {
+                    return Err(ConfigError::Malformed {
                         field,
                         name: name.clone(),
                     });

@@ -107,8 +107,68 @@ fn the_operators_account_on_starrocks() {
     assert_eq!(
         texts,
         [
-            "CREATE USER IF NOT EXISTS 'springtide_operator' IDENTIFIED BY {password}",
-            "GRANT cluster_admin TO USER 'springtide_operator'",
+            "CREATE USER IF NOT EXISTS springtide_operator IDENTIFIED WITH mysql_native_password BY {password}",
+            "GRANT cluster_admin TO USER springtide_operator",
         ]
     );
+}
+
+/// A setting that is another one in disguise would point the cluster at another bucket.
+#[test]
+fn settings_of_starrocks_cannot_be_smuggled_in() {
+    let check = |name: &str, value: &str| {
+        let settings = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        StarRocks.check_config(&settings, &BTreeMap::new())
+    };
+    assert_eq!(check("enable_udf", "true"), Ok(()));
+    for name in ["aws_s3_path", "run_mode", "query_port", "aws_s3_iam_role_arn"] {
+        assert!(matches!(check(name, "x"), Err(ConfigError::Reserved { .. })), "{name}");
+    }
+    for (name, value) in [
+        (" aws_s3_path", "x"),
+        ("aws_s3_path x", "y"),
+        ("run_mode:x", "y"),
+        ("a=b", "c"),
+        ("RUN_MODE", "x"),
+        ("", "x"),
+        ("enable_udf", "true\nrun_mode = x"),
+        ("enable_udf", "true\\"),
+    ] {
+        assert!(
+            matches!(check(name, value), Err(ConfigError::Malformed { .. })),
+            "{name:?} {value:?}"
+        );
+    }
+}
+
+/// Whatever the operator writes into a file of StarRocks is refused when somebody else writes it.
+#[test]
+fn every_setting_that_is_written_is_reserved() {
+    let cluster = crate::fixture::cluster("demo").starrocks().secrets();
+    let objects = crate::fixture::applied(&cluster.plan());
+    let group = crate::fixture::group_of("etl", cluster);
+    let files = objects
+        .values()
+        .chain(&[])
+        .cloned()
+        .chain(crate::fixture::applied(&group.plan()).into_values());
+    let mut written = 0;
+    for file in files.filter_map(|object| object["data"].as_object().cloned()).flatten() {
+        let (name, text) = file;
+        for line in text
+            .as_str()
+            .unwrap_or_default()
+            .lines()
+            .filter(|_| name.ends_with(".conf"))
+        {
+            let Some((setting, _)) = line.split_once(" = ") else {
+                continue;
+            };
+            let settings = BTreeMap::from([(setting.to_owned(), "x".to_owned())]);
+            let refused = StarRocks.check_config(&settings, &BTreeMap::new());
+            assert!(matches!(refused, Err(ConfigError::Reserved { .. })), "{setting}");
+            written += 1;
+        }
+    }
+    assert!(written > 15, "{written}");
 }

@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use springtide_crds::Reason;
+use springtide_crds::{ComputeGroup, Reason};
 
 use super::{ClusterShape, volume_claims};
 use crate::condition::Finding;
 use crate::names;
 use crate::object::ObjectKind;
 use crate::observed::{ObservedLakeCluster, SqlAnswer};
+use crate::sql::ComputeNodeRow;
 use crate::trouble::{self, Evidence};
 
 /// What is found, one finding for each condition but `Accepted`.
@@ -72,8 +73,11 @@ fn operator_account(sql: &SqlAnswer) -> Finding {
 
 fn available(sql: &SqlAnswer, observed: &ObservedLakeCluster, trouble: Option<&Finding>) -> Finding {
     match sql {
-        SqlAnswer::Answered { frontends, .. } => match frontends.iter().find(|row| row.is_leader && row.alive) {
-            Some(leader) => Finding::holds(Reason::Serving, format!("frontend {} leads and answers", leader.host)),
+        SqlAnswer::Answered {
+            frontends,
+            compute_nodes,
+        } => match frontends.iter().find(|row| row.is_leader && row.alive) {
+            Some(leader) => answering(&leader.host, observed, compute_nodes),
             None => Finding::fails(
                 Reason::NoLeader,
                 "frontends answer, but none of them is the leader and alive",
@@ -96,6 +100,33 @@ fn available(sql: &SqlAnswer, observed: &ObservedLakeCluster, trouble: Option<&F
             }
         }
     }
+}
+
+/// A leader answers; statements on tables need compute besides.
+fn answering(leader: &str, observed: &ObservedLakeCluster, compute_nodes: &[ComputeNodeRow]) -> Finding {
+    let leads = format!("frontend {leader} leads and answers");
+    if compute_nodes.iter().any(|row| row.alive && !row.draining) {
+        return Finding::holds(Reason::Serving, leads);
+    }
+    let name = observed.cluster.metadata.name.as_deref();
+    let wants_compute = |group: &ComputeGroup| {
+        Some(group.spec.cluster.as_str()) == name
+            && group.status.as_ref().and_then(|status| status.wanted_replicas) != Some(0)
+    };
+    let (reason, remedy) = if observed.cluster.spec.suspend {
+        (Reason::Suspended, "set spec.suspend to false to have compute again")
+    } else if observed.groups.iter().any(wants_compute) {
+        (Reason::NoComputeAlive, "see the ComputeGroups for why none serves")
+    } else {
+        (
+            Reason::ScaledToZero,
+            "scale up a ComputeGroup of the cluster, or make one",
+        )
+    };
+    Finding::holds(
+        reason,
+        format!("{leads}, and no compute node serves: statements that read or write tables fail; {remedy}"),
+    )
 }
 
 fn ready(

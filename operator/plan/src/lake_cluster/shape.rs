@@ -29,7 +29,6 @@ pub struct ClusterShape {
     pub storage_secret: Option<StorageSecretRef>,
     /// A ServiceAccount that somebody else made; `None`: the operator makes one.
     pub given_service_account: Option<String>,
-    pub adopt: Option<String>,
     pub tls_secret: Option<String>,
     pub frontends: u32,
     pub frontend_resources: PodResources,
@@ -96,7 +95,7 @@ impl ClusterShape {
         Ok(Self {
             name: cluster.metadata.name.clone().unwrap_or_default(),
             namespace: cluster.metadata.namespace.clone().unwrap_or_default(),
-            cluster_id: cluster_id(cluster),
+            cluster_id: cluster_id(cluster, bootstrap.adopt.as_deref())?,
             engine: engine.kind,
             frontend_image: image
                 .clone()
@@ -114,7 +113,6 @@ impl ClusterShape {
             },
             storage_secret: storage.credentials.secret_ref.clone(),
             given_service_account: storage.credentials.service_account_name.clone(),
-            adopt: bootstrap.adopt.clone(),
             tls_secret: tls.as_ref().map(|tls| tls.secret_name.clone()),
             frontends: u32::try_from(frontends.replicas).unwrap_or(1),
             frontend_resources: frontends.resources.clone(),
@@ -152,16 +150,21 @@ impl ClusterShape {
     }
 }
 
-/// The identity is the object's own: made once by the API server, unique, and the same however often it is read. An object that
-/// was created again is another cluster, and the prefix tells.
-fn cluster_id(cluster: &LakeCluster) -> String {
-    cluster
-        .status
-        .as_ref()
-        .and_then(|status| status.cluster_id.clone())
-        .or_else(|| cluster.metadata.uid.clone())
-        .unwrap_or_default()
-        .to_ascii_lowercase()
+/// The identity that the engine has claimed its prefix under. Before that it is the object's own: made once by the API server,
+/// unique, and the same however often it is read; so an object that was created again is another cluster, and volume and prefix
+/// tell. It may go on as the one before by adopting its identity.
+fn cluster_id(cluster: &LakeCluster, adopt: Option<&str>) -> Result<String, Rejection> {
+    let claimed = cluster.status.as_ref().and_then(|status| status.cluster_id.as_deref());
+    match (claimed, adopt) {
+        (Some(claimed), Some(adopt)) if claimed != adopt => Err(Rejection::field(
+            "bootstrap.adopt",
+            format!(
+                "the cluster runs as {claimed} and cannot become {adopt}: take the field out, and make another LakeCluster that adopts that one"
+            ),
+        )),
+        (Some(id), _) | (None, Some(id)) => Ok(id.to_owned()),
+        (None, None) => Ok(cluster.metadata.uid.clone().unwrap_or_default().to_ascii_lowercase()),
+    }
 }
 
 fn check_frontends(spec: &LakeClusterSpec) -> Result<(), Rejection> {

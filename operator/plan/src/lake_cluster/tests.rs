@@ -239,7 +239,7 @@ fn settings_of_starrocks_that_follow_from_the_api_are_refused() {
             .config
             .insert("a".to_owned(), "1\nrun_mode = x".to_owned());
     });
-    assert!(check(&fixture, "Accepted").contains("line break"));
+    assert!(check(&fixture, "Accepted").contains("a value of one line"));
 }
 
 #[test]

@@ -156,6 +156,25 @@ fn statements_are_those_that_starrocks_accepted() {
 }
 
 #[test]
+fn the_operators_account_is_made_as_starrocks_accepted_it() {
+    let answers = recordings(include_str!("../../fixtures/starrocks/accounts.json"));
+    let user = "u2".to_owned();
+    for statement in [
+        AdminStatement::CreateOperatorAccount {
+            user: user.clone(),
+            secret: "demo-operator".to_owned(),
+        },
+        AdminStatement::GrantOperatorRoles { user },
+    ] {
+        let text = statement.text().text.replace("{password}", "'pw2'");
+        let accepted = answers
+            .iter()
+            .any(|answer| answer.sql == text && answer.error.is_none());
+        assert!(accepted, "{text}");
+    }
+}
+
+#[test]
 fn repeating_a_statement_is_seen_from_the_error() {
     let answers = recordings(include_str!("../../fixtures/starrocks/membership-statements.json"));
     let error = |text: &str| {
@@ -187,7 +206,7 @@ fn a_password_is_never_in_the_text() {
     let text = statement.text();
     assert_eq!(
         text.text,
-        "CREATE USER IF NOT EXISTS 'springtide_operator' IDENTIFIED BY {password}"
+        "CREATE USER IF NOT EXISTS springtide_operator IDENTIFIED WITH mysql_native_password BY {password}"
     );
     assert_eq!(text.password_from.as_deref(), Some("demo-operator"));
 }

@@ -10,6 +10,11 @@ fn cpu_is_read_in_thousandths() {
         ("1n", 1),
         ("2k", 2_000_000),
         ("1e3", 1_000_000),
+        (".5", 500),
+        ("2.", 2000),
+        ("+2", 2000),
+        ("5e-1", 500),
+        ("1E-3", 1),
     ] {
         assert_eq!(cpu_milli(&Quantity::new(text)), Ok(milli), "{text}");
     }
@@ -23,6 +28,8 @@ fn memory_is_read_in_bytes() {
         ("1.5Gi", 3 << 29),
         ("100M", 100_000_000),
         ("128", 128),
+        ("1Ei", 1 << 60),
+        ("1E", 1_000_000_000_000_000_000),
     ] {
         assert_eq!(bytes(&Quantity::new(text)), Ok(expected), "{text}");
     }
@@ -36,7 +43,8 @@ fn what_is_no_amount_is_an_error() {
         "-1",
         "1 Gi",
         "1GiB",
-        ".5",
+        ".",
+        "+",
         "1e",
         "99999999999999999999Pi",
         "1e99",

@@ -330,6 +330,7 @@ fn a_window_around_the_clock_has_no_hole_on_the_day_of_25_hours() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a bound on the time that it takes")]
 fn five_hundred_windows_are_evaluated_in_a_moment() {
     // The cost must not depend on how far the next edge is: this takes a tenth of a second, and minutes when every edge is walked.
     let starts = [

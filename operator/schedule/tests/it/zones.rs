@@ -71,6 +71,7 @@ fn until(hour: i64, minute: i64) -> End {
     End::Until(hour * 60 + minute)
 }
 
+#[expect(clippy::disallowed_methods, reason = "sizes of a longer run")]
 fn number_from_environment(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |text| {
         text.parse().unwrap_or_else(|_| panic!("{name} must be a number"))

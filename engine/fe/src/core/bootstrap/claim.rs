@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use object_store::{
-    Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion, path::Path,
-};
+use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutPayload, path::Path};
 use springtide_catalog::Identity;
-use springtide_contract::config::{EngineConfig, Refusal, RefusalReason};
+use springtide_contract::config::{Refusal, RefusalReason};
 use springtide_format::{ClusterObject, FORMAT_VERSION, FormatError, names};
 use springtide_model::ClusterId;
 use uuid::Uuid;
@@ -17,13 +15,6 @@ use crate::core::STORE_TIMEOUT;
 /// How often an unreachable store is tried at start; after that the process ends and is started again by whoever runs it.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// The `CLUSTER` object that was found.
-#[derive(Debug)]
-pub(super) struct Found {
-    object: ClusterObject,
-    version: UpdateVersion,
-}
 
 /// Whether the claim is new.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,20 +50,12 @@ pub(super) async fn check_store(store: &dyn ObjectStore) -> Result<(), Refusal> 
 }
 
 /// Reads the `CLUSTER` object, if it is there.
-pub(super) async fn read(store: &dyn ObjectStore) -> Result<Option<Found>, Refusal> {
+pub(super) async fn read(store: &dyn ObjectStore) -> Result<Option<ClusterObject>, Refusal> {
     let path = Path::from(names::CLUSTER);
-    let got = with_tries(async || {
-        let result = store.get(&path).await?;
-        let version = UpdateVersion {
-            e_tag: result.meta.e_tag.clone(),
-            version: result.meta.version.clone(),
-        };
-        Ok((result.bytes().await?, version))
-    })
-    .await;
+    let got = with_tries(async || store.get(&path).await?.bytes().await).await;
     match got {
-        Ok((bytes, version)) => match ClusterObject::from_bytes(&bytes) {
-            Ok(object) => Ok(Some(Found { object, version })),
+        Ok(bytes) => match ClusterObject::from_bytes(&bytes) {
+            Ok(object) => Ok(Some(object)),
             Err(error @ FormatError::TooNew { .. }) => Err(refuse(RefusalReason::MetadataTooNew, error.to_string())),
             Err(error) => Err(refuse(
                 RefusalReason::ForeignCluster,
@@ -86,32 +69,26 @@ pub(super) async fn read(store: &dyn ObjectStore) -> Result<Option<Found>, Refus
     }
 }
 
-/// With no local metadata: refuses a prefix that has data of this cluster, or of another that may not be adopted.
-pub(super) fn check_before_bootstrap(
-    config: &EngineConfig,
-    cluster_id: ClusterId,
-    found: Option<&Found>,
-) -> Result<(), Refusal> {
+/// With no local metadata: refuses a prefix that has data, of whichever cluster.
+pub(super) fn check_before_bootstrap(cluster_id: ClusterId, found: Option<&ClusterObject>) -> Result<(), Refusal> {
     match found {
         None => Ok(()),
-        Some(found) if found.object.cluster_id == cluster_id => Err(refuse(
+        Some(found) if found.cluster_id == cluster_id => Err(refuse(
             RefusalReason::MetadataLost,
             format!(
                 "the data prefix holds the data of this cluster ({cluster_id}), but the metadata volume is empty: an empty \
                  catalog would hide all of it. Mount the volume that was lost, or restore the metadata from a backup"
             ),
         )),
-        Some(found) if may_adopt(config, found) => Ok(()),
-        Some(found) => Err(foreign(found.object.cluster_id, cluster_id)),
+        Some(found) => Err(foreign(found.cluster_id, cluster_id)),
     }
 }
 
-/// Writes the `CLUSTER` object where it is missing or adopted, and refuses what is not ours.
+/// Writes the `CLUSTER` object where it is missing, and refuses what is not ours.
 pub(super) async fn take(
     store: &dyn ObjectStore,
-    config: &EngineConfig,
     identity: &Identity,
-    found: Option<Found>,
+    found: Option<ClusterObject>,
 ) -> Result<Taken, Refusal> {
     let taken = if identity.claimed { Taken::Before } else { Taken::Now };
     let ours = ClusterObject {
@@ -120,15 +97,11 @@ pub(super) async fn take(
         metadata_id: identity.metadata_id,
         epoch: identity.epoch,
     };
-    let mode = match found {
-        Some(found) if found.object.cluster_id == identity.cluster_id => {
-            return check_same_metadata(identity, &found.object).map(|()| taken);
+    match found {
+        Some(found) if found.cluster_id == identity.cluster_id => {
+            return check_same_metadata(identity, &found).map(|()| taken);
         }
-        Some(found) if !identity.claimed && may_adopt(config, &found) => {
-            tracing::warn!(adopted = %found.object.cluster_id, "taking over the data prefix of another cluster");
-            PutMode::Update(found.version)
-        }
-        Some(found) => return Err(foreign(found.object.cluster_id, identity.cluster_id)),
+        Some(found) => return Err(foreign(found.cluster_id, identity.cluster_id)),
         None if identity.claimed => {
             return Err(refuse(
                 RefusalReason::DataLost,
@@ -136,15 +109,12 @@ pub(super) async fn take(
                  another bucket or prefix, or the data was deleted",
             ));
         }
-        None => PutMode::Create,
-    };
-    put(store, &ours, mode).await?;
+        None => create_object(store, &ours).await?,
+    }
     // A repeated request may be told that it lost against itself, and a store may lie: what is there now decides.
     match read(store).await? {
-        Some(found) if found.object.cluster_id == identity.cluster_id => {
-            check_same_metadata(identity, &found.object).map(|()| taken)
-        }
-        Some(found) => Err(foreign(found.object.cluster_id, identity.cluster_id)),
+        Some(found) if found.cluster_id == identity.cluster_id => check_same_metadata(identity, &found).map(|()| taken),
+        Some(found) => Err(foreign(found.cluster_id, identity.cluster_id)),
         None => Err(refuse(
             RefusalReason::StoreUnsafe,
             "the object store took the CLUSTER object and does not have it now",
@@ -152,25 +122,16 @@ pub(super) async fn take(
     }
 }
 
-async fn put(store: &dyn ObjectStore, object: &ClusterObject, mode: PutMode) -> Result<(), Refusal> {
+async fn create_object(store: &dyn ObjectStore, object: &ClusterObject) -> Result<(), Refusal> {
     let path = Path::from(names::CLUSTER);
     let payload = PutPayload::from(object.to_bytes());
     let result = with_tries(async || {
         store
-            .put_opts(&path, payload.clone(), mode.clone().into())
+            .put_opts(&path, payload.clone(), PutMode::Create.into())
             .await
             .map(drop)
     })
     .await;
-    let result = match result {
-        // A directory of this machine cannot compare and swap; only `standalone` uses one, and it is alone.
-        Err(StoreError::NotImplemented { .. } | StoreError::NotSupported { .. })
-            if matches!(mode, PutMode::Update(_)) =>
-        {
-            store.put_opts(&path, payload, PutOptions::default()).await.map(drop)
-        }
-        other => other,
-    };
     match result {
         Ok(()) | Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => Ok(()),
         Err(error) => Err(store_refusal("write the CLUSTER object of", &error)),
@@ -200,21 +161,12 @@ fn check_same_metadata(identity: &Identity, found: &ClusterObject) -> Result<(),
     Ok(())
 }
 
-fn may_adopt(config: &EngineConfig, found: &Found) -> bool {
-    let adopt = config
-        .bootstrap
-        .adopt
-        .as_deref()
-        .and_then(|id| Uuid::try_parse(id).ok());
-    adopt == Some(found.object.cluster_id.0)
-}
-
 fn foreign(found: ClusterId, ours: ClusterId) -> Refusal {
     refuse(
         RefusalReason::ForeignCluster,
         format!(
-            "the data prefix belongs to cluster {found}, this is cluster {ours}: choose another prefix, or name it in \
-             bootstrap.adopt if that cluster is gone for good"
+            "the data prefix belongs to cluster {found}, this is cluster {ours}: choose another prefix, or name {found} in \
+             bootstrap.adopt if that cluster is gone and this one continues it with its metadata volume"
         ),
     )
 }

@@ -11,7 +11,7 @@ use std::{
 
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path, prefix::PrefixStore};
 use springtide_catalog::{NewPartition, NewRange, NewTable};
-use springtide_contract::config::{Bootstrap, EngineConfig, FORMAT_VERSION, FrontendConfig, Refusal, StorageConfig};
+use springtide_contract::config::{EngineConfig, FORMAT_VERSION, FrontendConfig, Refusal, StorageConfig};
 use springtide_fe::core::{
     BeginTransaction, Begun, Clock, Core, CoreError, CoreParts, Dirs, JournalOpener, SystemClock, local_journal,
 };
@@ -167,7 +167,6 @@ pub(crate) fn config(cluster_id: &str) -> EngineConfig {
         format_version: FORMAT_VERSION,
         cluster_name: "tests/tests".to_owned(),
         cluster_id: cluster_id.to_owned(),
-        bootstrap: Bootstrap::default(),
         storage: StorageConfig::Directory {
             path: "/nowhere".to_owned(),
         },

@@ -30,18 +30,30 @@ async fn a_new_cluster_is_made_and_found_again() {
 }
 
 #[tokio::test]
-async fn a_second_cluster_on_the_same_prefix_is_refused_until_it_may_adopt() {
+async fn a_second_cluster_on_the_same_prefix_is_refused() {
     let first = Cluster::new();
     first.open().await.shutdown().await;
-    let mut second = first.beside(OTHER_CLUSTER);
+    let second = first.beside(OTHER_CLUSTER);
     check_refused(&second, RefusalReason::ForeignCluster, CLUSTER).await;
-    second.config.bootstrap.adopt = Some(OTHER_CLUSTER.to_owned());
     check_refused(&second, RefusalReason::ForeignCluster, "bootstrap.adopt").await;
-    second.config.bootstrap.adopt = Some(CLUSTER.to_owned());
-    second.open().await.shutdown().await;
-    second.config.bootstrap.adopt = None;
-    second.open().await.shutdown().await;
-    check_refused(&first, RefusalReason::ForeignCluster, OTHER_CLUSTER).await;
+    first.open().await.shutdown().await;
+}
+
+/// An object that was created again has a new id, and the volume of before: nothing is touched until it says that it is the same.
+#[tokio::test]
+async fn a_kept_volume_is_refused_under_another_id_and_goes_on_under_its_own() {
+    let mut cluster = Cluster::new();
+    let core = cluster.open().await;
+    create_table(&core, "t").await.unwrap();
+    let catalog = core.catalog();
+    core.shutdown().await;
+    cluster.config.cluster_id = OTHER_CLUSTER.to_owned();
+    check_refused(&cluster, RefusalReason::ForeignCluster, CLUSTER).await;
+    check_refused(&cluster, RefusalReason::ForeignCluster, "bootstrap.adopt").await;
+    cluster.config.cluster_id = CLUSTER.to_owned();
+    let core = cluster.open().await;
+    assert_eq!(core.catalog(), catalog);
+    core.shutdown().await;
 }
 
 #[tokio::test]

@@ -7,20 +7,30 @@ const MEMORY_SHARE_PERCENT: u64 = 75;
 /// Taken when neither the container nor the machine says how much memory there is.
 const FALLBACK_MEMORY_BYTES: u64 = 1 << 30;
 
-/// Bytes that queries and loads may use together: as configured, or a share of what the container may.
+/// Share that a frontend's part in queries may use: most of its memory is the catalog's and the connections'.
+const COORDINATOR_SHARE_PERCENT: u64 = 40;
+
+/// Bytes that queries and loads of a compute node may use together: as configured, or a share of what the container may.
 #[must_use]
-pub(crate) fn memory_limit_bytes(configured: u64) -> u64 {
+pub fn worker_memory_bytes(configured: u64) -> u64 {
     if configured > 0 {
         return configured;
     }
+    memory_bytes() / 100 * MEMORY_SHARE_PERCENT
+}
+
+/// Bytes that queries may use in a frontend, for plans and final merges.
+#[must_use]
+pub fn coordinator_memory_bytes() -> u64 {
+    memory_bytes() / 100 * COORDINATOR_SHARE_PERCENT
+}
+
+fn memory_bytes() -> u64 {
     container_memory_limit(Path::new("/sys/fs/cgroup"), Path::new("/proc/meminfo")).unwrap_or(FALLBACK_MEMORY_BYTES)
-        / 100
-        * MEMORY_SHARE_PERCENT
 }
 
 /// Bytes of memory that this container may use: the least of its cgroup's limit (version 2 or 1) and the machine's memory.
-#[must_use]
-pub fn container_memory_limit(cgroup: &Path, meminfo: &Path) -> Option<u64> {
+fn container_memory_limit(cgroup: &Path, meminfo: &Path) -> Option<u64> {
     let limit = ["memory.max", "memory/memory.limit_in_bytes"]
         .iter()
         .filter_map(|file| std::fs::read_to_string(cgroup.join(file)).ok())

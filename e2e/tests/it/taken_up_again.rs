@@ -1,0 +1,86 @@
+//! A LakeCluster that was deleted by mistake, with its volumes kept, and is made again.
+
+use kube::api::DeleteParams;
+use serde_json::json;
+
+use crate::department::{EFFECT_LIMIT, eventually, execute, said, value, with_department};
+
+const LAKE: &str = "lake";
+const GROUP: &str = "crew";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_cluster_is_refused_as_a_new_one_and_goes_on_with_all_its_data_when_it_is_adopted() {
+    with_department("adopt", async |department| {
+        department.apply(json!({})).await;
+        department.lake(LAKE, json!({"deletionPolicy": "Retain"})).await;
+        let on_default = json!({"warehouse": "default_warehouse"});
+        department.group(GROUP, LAKE, on_default.clone()).await;
+        department.serves(GROUP, 1).await;
+        let mut session = department.session(LAKE).await;
+        execute(
+            &mut session,
+            &[
+                "CREATE DATABASE d",
+                "CREATE TABLE d.t (id INT) DUPLICATE KEY(id) DISTRIBUTED BY HASH(id) BUCKETS 2",
+                "INSERT INTO d.t VALUES (1), (2), (3)",
+            ],
+        )
+        .await;
+        let first = department.answers(LAKE).await;
+        let cluster_id = first.status.and_then(|status| status.cluster_id).expect("an id");
+        let storage = json!({"prefix": first.spec.storage.prefix});
+
+        let gone = DeleteParams::default();
+        department.groups().delete(GROUP, &gone).await.expect("delete");
+        department.lakes().delete(LAKE, &gone).await.expect("delete");
+        eventually("cluster and pods are gone", EFFECT_LIMIT, async || {
+            let lake = department.lakes().get_opt(LAKE).await.expect("get");
+            let pods = department.pods().list(&Default::default()).await.expect("list").items;
+            if lake.is_none() && pods.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("{} pods", pods.len()))
+            }
+        })
+        .await;
+
+        department
+            .lake(LAKE, json!({"deletionPolicy": "Retain", "storage": storage}))
+            .await;
+        let available = eventually("the new cluster is refused", EFFECT_LIMIT, async || {
+            let status = department
+                .lakes()
+                .get(LAKE)
+                .await
+                .expect("get")
+                .status
+                .unwrap_or_default();
+            let available = said(&status.conditions, "Available");
+            if available.contains("ForeignCluster") {
+                Ok(available)
+            } else {
+                Err(available)
+            }
+        })
+        .await;
+        assert!(
+            available.contains(&cluster_id),
+            "the message has the old identity {cluster_id}: {available}"
+        );
+        assert!(
+            available.contains("bootstrap.adopt"),
+            "the message says what to do: {available}"
+        );
+
+        let adopting = json!({"deletionPolicy": "Retain", "storage": storage, "bootstrap": {"adopt": cluster_id}});
+        department.lake(LAKE, adopting).await;
+        department.group(GROUP, LAKE, on_default).await;
+        department.serves(GROUP, 1).await;
+        let mut session = department.session(LAKE).await;
+        assert_eq!(value(&mut session, "SELECT sum(id) FROM d.t").await, "6");
+        execute(&mut session, &["INSERT INTO d.t VALUES (4)"]).await;
+        let again = department.answers(LAKE).await;
+        assert_eq!(again.status.and_then(|status| status.cluster_id), Some(cluster_id));
+    })
+    .await;
+}
