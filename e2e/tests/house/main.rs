@@ -255,7 +255,7 @@ fn operator_and_sidecar_never_compile_the_query_engine() {
         let heavy: Vec<_> = HEAVY.iter().filter(|heavy| reached.contains(**heavy)).collect();
         assert!(heavy.is_empty(), "{name} reaches {heavy:?}");
         assert!(
-            reached.contains("serde"),
+            reached.contains("thiserror") || reached.contains("serde"),
             "the walk over {name}'s dependencies went somewhere"
         );
     }

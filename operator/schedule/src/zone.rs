@@ -203,9 +203,9 @@ fn spans(time_zone: Tz, from: i64, to: i64) -> Vec<Span> {
         while after - before > 1 {
             let middle = before + (after - before) / 2;
             if offset_at(time_zone, middle) == offset {
-                before = middle
+                before = middle;
             } else {
-                after = middle
+                after = middle;
             }
         }
         spans.push(Span {
