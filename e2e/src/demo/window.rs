@@ -90,7 +90,7 @@ async fn seen(
         .step(&format!("{peak} nodes serve before it opens"), async |p| {
             let limit = until(opens) + EFFECT_LIMIT;
             let at = serving(api, name, peak, limit, &p, |p, serving| {
-                p.say(format!("{serving} serve, {} s to go", until(opens).as_secs()))
+                p.say(format!("{serving} serve, {} s to go", until(opens).as_secs()));
             })
             .await?;
             if at > opens {

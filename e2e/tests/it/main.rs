@@ -1,6 +1,13 @@
 //! The whole cluster: each module is one scenario on a real Kubernetes, named by `KUBECONFIG`, with the images in its nodes.
 //! `make test` starts it; without it every test fails and says so.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::needless_pass_by_value,
+    reason = "helpers of tests fail as tests do, and say so"
+)]
+
 mod ahead_of_a_peak;
 mod bad_input;
 mod cluster;

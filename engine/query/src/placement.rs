@@ -97,6 +97,10 @@ fn scale_up_scan(scan: &LakeScan, event: &ScaleUpLeafNodeEvent<'_>) -> Result<Sc
 }
 
 /// Sends each task to the worker its pieces were dealt to. A stage with several scans follows the largest.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "datafusion-distributed asks for this signature"
+)]
 pub(crate) fn route(event: RouteTasksEvent<'_>) -> Option<Result<RouteTasksEventResponse>> {
     let mut best: Option<(u64, Vec<Url>)> = None;
     let visited = event.plan.apply(|node| {

@@ -123,9 +123,13 @@ pub(crate) fn spread(mut files: Vec<PartitionedFile>, count: usize) -> Vec<FileG
 
 impl DisplayAs for LakeScan {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut Formatter<'_>) -> fmt::Result {
-        let files: usize = self
-            .config()
-            .map_or(0, |config| config.file_groups.iter().map(|group| group.len()).sum());
+        let files: usize = self.config().map_or(0, |config| {
+            config
+                .file_groups
+                .iter()
+                .map(datafusion::datasource::physical_plan::FileGroup::len)
+                .sum()
+        });
         let kind = match self.origin {
             ScanOrigin::Segments => "table",
             ScanOrigin::Files(_) => "files",

@@ -372,9 +372,8 @@ impl QuerySession {
     }
 
     fn resolve(&self, named: &NamedTable) -> Result<(), QueryError> {
-        let database = match (&named.database, &self.request.default_database) {
-            (Some(database), _) | (None, Some(database)) => database,
-            (None, None) => return Err(QueryError::NoDatabase),
+        let Some(database) = named.database.as_ref().or(self.request.default_database.as_ref()) else {
+            return Err(QueryError::NoDatabase);
         };
         if self.catalog.contains(database, &named.table) {
             return Ok(());

@@ -139,7 +139,7 @@ impl VisitorMut for Rewriter {
                 }
             }
             TableFactor::Derived { alias: Some(alias), .. } | TableFactor::NestedJoin { alias: Some(alias), .. } => {
-                lower_alias(alias)
+                lower_alias(alias);
             }
             _ => {}
         }

@@ -1,5 +1,10 @@
 //! From text to [`Statement`]: queries by sqlparser, everything else by descent over its tokens.
 
+#![allow(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the path of a method is not general enough in its lifetimes"
+)]
+
 mod account;
 mod columns;
 mod partition;

@@ -102,7 +102,7 @@ fn hash_column(values: &ArrayRef, states: &mut [u32]) -> Option<()> {
         ArrowType::Boolean => {
             let values = values.as_boolean();
             each(values, states, |row, state| {
-                update(state, VALUE_TAG, &[u8::from(values.value(row))])
+                update(state, VALUE_TAG, &[u8::from(values.value(row))]);
             });
         }
         ArrowType::Int8 => fixed!(Int8Type),
@@ -122,13 +122,13 @@ fn hash_column(values: &ArrayRef, states: &mut [u32]) -> Option<()> {
         ArrowType::Float64 => {
             let values = values.as_primitive::<Float64Type>();
             each(values, states, |row, state| {
-                update(state, VALUE_TAG, &canonical_float(values.value(row)))
+                update(state, VALUE_TAG, &canonical_float(values.value(row)));
             });
         }
         ArrowType::Utf8View => {
             let values = values.as_string_view();
             each(values, states, |row, state| {
-                update_text(state, values.value(row).as_bytes())
+                update_text(state, values.value(row).as_bytes());
             });
         }
         ArrowType::BinaryView => {

@@ -187,7 +187,7 @@ impl SegmentReader {
             }
         }
         if self.whole.is_none() && self.location.length <= WHOLE_SEGMENT_BYTES {
-            let all = self.fetch(&[0..self.location.length]).await?;
+            let all = self.fetch(std::slice::from_ref(&(0..self.location.length))).await?;
             self.whole = all.into_iter().next();
         }
         if let Some(whole) = &self.whole {

@@ -139,7 +139,7 @@ impl TabletWriter {
             return Ok(());
         }
         let rows = batch.num_rows() as u64;
-        self.route(batch).map_err(|error| error.after_rows(self.rows))?;
+        self.route(&batch).map_err(|error| error.after_rows(self.rows))?;
         self.rows += rows;
         self.batches += 1;
         let limit = self.options.memory_limit_bytes.max(LEAST_MEMORY_BYTES) / BUFFER_SHARE;
@@ -168,18 +168,18 @@ impl TabletWriter {
         }
     }
 
-    fn route(&mut self, batch: RecordBatch) -> Result<(), WriteError> {
-        let batch = cast_batch(&batch, &self.target.schema)?;
+    fn route(&mut self, batch: &RecordBatch) -> Result<(), WriteError> {
+        let batch = cast_batch(batch, &self.target.schema)?;
         let tablets = self.tablets_of(&batch)?;
         let first = tablets[0];
         if tablets.iter().all(|tablet| *tablet == first) {
-            self.buffer(first as usize, compact(batch)?);
+            self.buffer(first as usize, compact(&batch)?);
             return Ok(());
         }
         let (order, counts) = group(&tablets, self.buffers.len());
         let table = &self.target.table_name;
         let sorted = take_record_batch(&batch, &UInt32Array::from(order)).map_err(arrow_in(table))?;
-        let sorted = compact(sorted)?;
+        let sorted = compact(&sorted)?;
         let mut offset = 0;
         for (tablet, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
             // A slice holds on to the whole batch, which lives as long as any of its slices: all are flushed together.
@@ -291,7 +291,7 @@ fn group(tablets: &[u32], count: usize) -> (Vec<u32>, Vec<usize>) {
 }
 
 /// Views hold on to the buffers of the batch they came from, which may be much larger than what they show.
-fn compact(batch: RecordBatch) -> Result<RecordBatch, WriteError> {
+fn compact(batch: &RecordBatch) -> Result<RecordBatch, WriteError> {
     let columns = batch
         .columns()
         .iter()

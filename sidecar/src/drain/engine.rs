@@ -98,7 +98,7 @@ impl EngineClient {
                 Ok(status) => return Event::Status(status),
                 // The engine may still hold the other token.
                 Err(error @ CallError::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
-                    refused = Some(error)
+                    refused = Some(error);
                 }
                 Err(error @ CallError::Absent(_)) => return Event::EngineAbsent(error.to_string()),
                 Err(error) => return unclear(&error),

@@ -1,5 +1,10 @@
 //! From the bytes of a body to batches of rows: one decoder per format, all with the same two calls.
 
+#![allow(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the path of a method is not general enough in its lifetimes"
+)]
+
 use std::sync::Arc;
 
 use arrow::{

@@ -106,7 +106,7 @@ impl Core {
             }
         }
         let catalog = self.catalog();
-        let touched: Vec<(Arc<Partition>, Vec<(TabletId, Segment)>)> = added
+        let touched: Vec<_> = added
             .into_iter()
             .filter_map(|(id, segments)| {
                 // A partition or table that was dropped since the commit has nothing left to see.

@@ -67,7 +67,7 @@ impl Rows {
         for row in &self.rows {
             let values: Vec<Value<'_>> = row
                 .iter()
-                .map(|value| value.as_ref().map_or(Value::Null, |text| Value::bytes(text)))
+                .map(|value| value.as_ref().map_or(Value::Null, Value::bytes))
                 .collect();
             out.row(&values).await?;
         }

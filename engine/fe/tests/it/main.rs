@@ -1,5 +1,12 @@
 //! Tests of the frontend against its public interfaces.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::needless_pass_by_value,
+    reason = "helpers of tests fail as tests do, and say so"
+)]
+
 mod core;
 mod doors;
 mod front;

@@ -62,7 +62,7 @@ async fn common_tables_subqueries_and_tables_in_memory_work_together() {
             .await
             .unwrap()
             .iter()
-            .map(|batch| batch.num_rows())
+            .map(datafusion::arrow::array::RecordBatch::num_rows)
             .sum::<usize>(),
         1
     );

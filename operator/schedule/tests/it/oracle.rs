@@ -7,6 +7,9 @@ use chrono::{DateTime, Datelike, NaiveDate, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use springtide_schedule::{Window, WindowSpec, clamp, evaluate, preview};
 
+/// Floor and ceiling.
+type Limits = (Option<u32>, Option<u32>);
+
 /// Minimum and maximum of every window that is compared.
 pub(crate) const MIN: u32 = 3;
 pub(crate) const MAX: u32 = 5;
@@ -98,7 +101,7 @@ impl Tables {
                         Some((first, last)) => (first.parse().unwrap(), last.parse().unwrap()),
                         None => (range.parse().unwrap(), range.parse().unwrap()),
                     };
-                    first <= value && value <= last && (value - first) % step.parse::<usize>().unwrap() == 0
+                    first <= value && value <= last && (value - first).is_multiple_of(step.parse::<usize>().unwrap())
                 })
             };
             (0..=high).map(|value| value >= low && named(value)).collect()
@@ -215,7 +218,7 @@ impl Expected {
         }
     }
 
-    fn at(&self, index: usize) -> (Option<u32>, Option<u32>) {
+    fn at(&self, index: usize) -> Limits {
         (self.floor[index].then_some(MIN), self.ceiling[index].then_some(MAX))
     }
 }
@@ -248,13 +251,13 @@ impl Case {
         let (from, to) = (margin_days * 1440, clock.local.len() - margin_days * 1440);
         let fail = |what: String| Err(format!("{self:?} in {}: {what}", clock.zone));
 
-        let mut runs: Vec<(usize, (Option<u32>, Option<u32>))> = Vec::new();
+        let mut runs: Vec<(usize, Limits)> = Vec::new();
         for index in from..to {
             if runs.last().is_none_or(|(_, limits)| *limits != expected.at(index)) {
                 runs.push((index, expected.at(index)));
             }
         }
-        let mut segments: Vec<(DateTime<Utc>, (Option<u32>, Option<u32>))> = Vec::new();
+        let mut segments: Vec<(DateTime<Utc>, Limits)> = Vec::new();
         for segment in preview(&windows, clock.instant(from), clock.instant(to)) {
             if segments
                 .last()

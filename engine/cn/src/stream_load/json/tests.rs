@@ -6,7 +6,7 @@ fn check(body: &str, expected: Result<&str, &str>) {
         let mut array = OuterArray::default();
         let stripped = array
             .strip(&body.as_bytes()[..cut])
-            .map(|head| head.into_owned())
+            .map(std::borrow::Cow::into_owned)
             .and_then(|head| Ok([head, array.strip(&body.as_bytes()[cut..])?.into_owned()].concat()))
             .and_then(|whole| array.finish().map(|()| whole));
         match (&stripped, expected) {

@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value, reason = "calls read better without a borrow")]
+
 use std::sync::Arc;
 
 use arrow::{

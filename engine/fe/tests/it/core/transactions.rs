@@ -144,7 +144,7 @@ async fn objects_that_do_not_fit_the_transaction_are_refused() {
     refused("tablet", |object| object.writes[0].tablet.0 += 1000).await;
     refused("segment beyond the end", |object| object.size = 5).await;
     refused("segment of another object", |object| {
-        object.writes[0].segment.object.push('x')
+        object.writes[0].segment.object.push('x');
     })
     .await;
     let target = begin(&core, "t", "of another transaction").await.unwrap();
