@@ -1,7 +1,8 @@
 //! An operator that dies in the middle of its work, and one that has nothing to do.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
 
+use futures::FutureExt;
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     core::v1::{Pod, Service},
@@ -77,10 +78,7 @@ async fn an_operator_that_dies_or_is_deleted_in_the_middle_of_anything_converges
         without_operator(department, async || {
             scale(department, 2).await;
             let services: Api<Service> = Api::namespaced(department.cluster.client.clone(), &department.name);
-            services
-                .delete("lake-fe", &DeleteParams::default())
-                .await
-                .expect("delete");
+            services.delete(LAKE, &DeleteParams::default()).await.expect("delete");
         })
         .await;
         department.serves(GROUP, 2).await;
@@ -133,7 +131,8 @@ async fn without_operator(department: &Department, meanwhile: impl AsyncFnOnce()
         }
     })
     .await;
-    meanwhile().await;
+    // All scenarios share the operator: it comes back whatever happens meanwhile.
+    let outcome = AssertUnwindSafe(meanwhile()).catch_unwind().await;
     operator.metadata = ObjectMeta {
         name: operator.metadata.name,
         labels: operator.metadata.labels,
@@ -145,6 +144,9 @@ async fn without_operator(department: &Department, meanwhile: impl AsyncFnOnce()
         .create(&PostParams::default(), &operator)
         .await
         .expect("make the operator again");
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
 }
 
 async fn scale(department: &Department, replicas: u32) {
