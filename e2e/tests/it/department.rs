@@ -202,6 +202,20 @@ impl Department {
         .await
     }
 
+    /// Waits until the engine of a cluster refuses to start for this reason; gives the condition as a person reads it.
+    pub(crate) async fn refuses(&self, lake: &str, reason: &str) -> String {
+        eventually(&format!("{lake} refuses: {reason}"), EFFECT_LIMIT, async || {
+            let status = self.lakes().get(lake).await.expect("get").status.unwrap_or_default();
+            let available = said(&status.conditions, "Available");
+            if available.starts_with(&format!("Available=False {reason}: ")) {
+                Ok(available)
+            } else {
+                Err(available)
+            }
+        })
+        .await
+    }
+
     /// A session of the SQL administrator.
     pub(crate) async fn session(&self, lake: &str) -> Session {
         self.login(lake).await.session

@@ -9,11 +9,14 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::json;
-use springtide_e2e::departments::OPERATOR_NAMESPACE;
+use springtide_e2e::{
+    departments::{self, OPERATOR_NAMESPACE},
+    timeline::Progress,
+};
 
 use crate::department::{Department, EFFECT_LIMIT, eventually, names, nodes, with_department};
 
@@ -114,7 +117,6 @@ async fn kill_operator(department: &Department, grace_s: u32) {
 async fn without_operator(department: &Department, meanwhile: impl AsyncFnOnce()) {
     let client = &department.cluster.client;
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
-    let mut operator = deployments.get(OPERATOR).await.expect("the operator");
     deployments
         .delete(OPERATOR, &DeleteParams::foreground())
         .await
@@ -133,17 +135,14 @@ async fn without_operator(department: &Department, meanwhile: impl AsyncFnOnce()
     .await;
     // All scenarios share the operator: it comes back whatever happens meanwhile.
     let outcome = AssertUnwindSafe(meanwhile()).catch_unwind().await;
-    operator.metadata = ObjectMeta {
-        name: operator.metadata.name,
-        labels: operator.metadata.labels,
-        annotations: operator.metadata.annotations,
-        ..ObjectMeta::default()
-    };
-    operator.status = None;
-    deployments
-        .create(&PostParams::default(), &operator)
-        .await
-        .expect("make the operator again");
+    // By the chart, as its owner would: an object made by another hand is in the way of the next upgrade.
+    departments::install_operator(
+        &department.cluster.target,
+        &department.cluster.places,
+        &Progress::default(),
+    )
+    .await
+    .expect("helm installs the operator again");
     if let Err(panic) = outcome {
         std::panic::resume_unwind(panic);
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::department::{EFFECT_LIMIT, LAKE, eventually, execute, said, shared, value};
+use crate::department::{LAKE, execute, shared, value};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_cluster_on_a_prefix_refuses_to_start_and_the_first_is_unharmed() {
@@ -25,24 +25,8 @@ async fn a_second_cluster_on_a_prefix_refuses_to_start_and_the_first_is_unharmed
             department
                 .lake("intruder", json!({"storage": {"prefix": prefix}}))
                 .await;
-            let available = eventually("the second cluster refuses", EFFECT_LIMIT, async || {
-                let status = department
-                    .lakes()
-                    .get("intruder")
-                    .await
-                    .expect("get")
-                    .status
-                    .unwrap_or_default();
-                let available = said(&status.conditions, "Available");
-                if available.contains("ForeignCluster") {
-                    Ok(available)
-                } else {
-                    Err(available)
-                }
-            })
-            .await;
+            let available = department.refuses("intruder", "ForeignCluster").await;
             let owner = first.status.and_then(|status| status.cluster_id).expect("an id");
-            assert!(available.starts_with("Available=False ForeignCluster: "), "{available}");
             assert!(
                 available.contains(&owner),
                 "the message names the owner {owner}: {available}"

@@ -3,7 +3,7 @@
 use kube::api::DeleteParams;
 use serde_json::json;
 
-use crate::department::{EFFECT_LIMIT, eventually, execute, said, value, with_department};
+use crate::department::{EFFECT_LIMIT, eventually, execute, value, with_department};
 
 const LAKE: &str = "lake";
 const GROUP: &str = "crew";
@@ -47,22 +47,7 @@ async fn a_deleted_cluster_is_refused_as_a_new_one_and_goes_on_with_all_its_data
         department
             .lake(LAKE, json!({"deletionPolicy": "Retain", "storage": storage}))
             .await;
-        let available = eventually("the new cluster is refused", EFFECT_LIMIT, async || {
-            let status = department
-                .lakes()
-                .get(LAKE)
-                .await
-                .expect("get")
-                .status
-                .unwrap_or_default();
-            let available = said(&status.conditions, "Available");
-            if available.contains("ForeignCluster") {
-                Ok(available)
-            } else {
-                Err(available)
-            }
-        })
-        .await;
+        let available = department.refuses(LAKE, "ForeignCluster").await;
         assert!(
             available.contains(&cluster_id),
             "the message has the old identity {cluster_id}: {available}"

@@ -255,7 +255,10 @@ fn exhausted(message: &str) -> String {
          more memory or more replicas, or read fewer rows"
             .to_owned()
     } else {
-        format!("{message}; give the ComputeGroup more memory or more replicas, or read fewer rows")
+        format!(
+            "{message}; give the ComputeGroup more memory or more replicas (the frontend, where it merges a large result), or read \
+             fewer rows"
+        )
     }
 }
 

@@ -19,7 +19,11 @@ use object_store::{
 pub(super) struct DurableFolder {
     root: PathBuf,
     inner: LocalFileSystem,
+    sync: Sync,
 }
+
+/// Makes a file and the folders above it durable, up to a root.
+type Sync = fn(&FilePath, &FilePath) -> io::Result<()>;
 
 impl DurableFolder {
     pub(super) fn open(root: &FilePath) -> Result<Self> {
@@ -28,6 +32,7 @@ impl DurableFolder {
         Ok(Self {
             inner: LocalFileSystem::new_with_prefix(&root)?,
             root,
+            sync: sync_up_to,
         })
     }
 
@@ -35,6 +40,7 @@ impl DurableFolder {
         Ok(Written {
             file: self.inner.path_to_filesystem(location)?,
             root: self.root.clone(),
+            sync: self.sync,
         })
     }
 }
@@ -44,25 +50,29 @@ impl DurableFolder {
 struct Written {
     file: PathBuf,
     root: PathBuf,
+    sync: Sync,
 }
 
 impl Written {
     /// Returns when the object's bytes are on the disk, and its name, and the folders above it that may be new.
     async fn sync(self) -> Result<()> {
-        tokio::task::spawn_blocking(move || {
-            fs::File::open(&self.file)?.sync_all()?;
-            for folder in self.file.ancestors().skip(1) {
-                fs::File::open(folder)?.sync_all()?;
-                if folder == self.root {
-                    break;
-                }
-            }
-            Ok(())
-        })
-        .await
-        .map_err(|error| failed(io::Error::other(error)))?
-        .map_err(failed)
+        tokio::task::spawn_blocking(move || (self.sync)(&self.file, &self.root))
+            .await
+            .map_err(|error| failed(io::Error::other(error)))?
+            .map_err(failed)
     }
+}
+
+/// The object's name is in a folder that may be new itself, and so on upwards.
+fn sync_up_to(file: &FilePath, root: &FilePath) -> io::Result<()> {
+    fs::File::open(file)?.sync_all()?;
+    for folder in file.ancestors().skip(1) {
+        fs::File::open(folder)?.sync_all()?;
+        if folder == root {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn failed(source: io::Error) -> Error {

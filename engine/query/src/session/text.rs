@@ -2,9 +2,12 @@
 //! a `T` between date and time, `true` and `false`, and `.0` after a whole floating-point number.
 
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::TreeNode;
 use datafusion::{
-    common::{DFSchema, Result, config::ConfigOptions, tree_node::Transformed},
+    common::{
+        DFSchema, Result,
+        config::ConfigOptions,
+        tree_node::{Transformed, TreeNode},
+    },
     functions::{regex::expr_fn::regexp_replace, string::expr_fn::replace},
     logical_expr::{
         Cast, Expr, ExprSchemable, LogicalPlan, TryCast, cast, expr_rewriter::NamePreserver, lit, utils::merge_schema,

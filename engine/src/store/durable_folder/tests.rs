@@ -21,14 +21,28 @@ async fn objects_are_written_and_read_as_in_any_store() {
     }
 }
 
-/// What is not there cannot be made durable: `sync` looks at the real file and at every folder up to the root.
+/// Whatever cannot be made durable is not acknowledged, by whichever way it was written.
 #[tokio::test]
-async fn an_object_that_vanished_is_not_acknowledged() {
+async fn an_object_that_may_not_outlive_a_power_cut_is_not_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
-    let store = DurableFolder::open(folder.path()).unwrap();
-    let location = Path::from("a/b/c");
-    store.put(&location, "here".into()).await.unwrap();
-    store.written(&location).unwrap().sync().await.unwrap();
-    store.delete(&location).await.unwrap();
-    assert!(store.written(&location).unwrap().sync().await.is_err());
+    let mut store = DurableFolder::open(folder.path()).unwrap();
+    let [one, two, three, four] = ["a/b/c", "two", "three", "four"].map(Path::from);
+    store.put(&one, "here".into()).await.unwrap();
+    store.sync = |_, _| Err(io::Error::other("the disk is gone"));
+    store.put(&two, "x".into()).await.unwrap_err();
+    store.copy(&one, &three).await.unwrap_err();
+    store.rename(&one, &four).await.unwrap_err();
+    let mut upload = store.put_multipart(&two).await.unwrap();
+    upload.put_part("x".into()).await.unwrap();
+    upload.complete().await.unwrap_err();
+}
+
+#[test]
+fn a_file_and_every_folder_up_to_the_root_are_synced() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a/b/c");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    sync_up_to(&file, folder.path()).expect_err("there is no file yet");
+    fs::write(&file, "here").unwrap();
+    sync_up_to(&file, folder.path()).unwrap();
 }

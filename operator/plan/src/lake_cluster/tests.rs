@@ -474,3 +474,37 @@ fn the_plan_is_the_same_for_the_same_observation() {
     assert_eq!(fixture.plan(), fixture.plan());
     assert_ne!(noon(), at("2026-11-23T12:00:01Z"));
 }
+
+const ANOTHER: &str = "11111111-2222-4333-8444-555555555555";
+
+fn cluster_id_of(plan: &crate::Plan<springtide_crds::LakeClusterStatus>) -> Option<String> {
+    plan.status.clone().expect("a status").cluster_id
+}
+
+#[test]
+fn a_cluster_goes_on_as_another_one_until_it_has_claimed_its_prefix() {
+    let adopts = |fixture: crate::fixture::ClusterFixture| {
+        fixture.with(|observed| observed.cluster.spec.bootstrap.adopt = Some(ANOTHER.to_owned()))
+    };
+    let config = |fixture: &crate::fixture::ClusterFixture| {
+        let objects = applied(&fixture.plan());
+        objects["ConfigMap retail/demo-engine"]["data"]["engine.json"].to_string()
+    };
+    let refused = cluster("demo").secrets();
+    assert_eq!(cluster_id_of(&refused.plan()), None, "nothing is claimed yet");
+    assert!(!config(&refused).contains(ANOTHER));
+    assert!(config(&adopts(refused)).contains(ANOTHER));
+    let goes_on = adopts(cluster("demo").secrets().serving());
+    assert_eq!(cluster_id_of(&goes_on.plan()).as_deref(), Some(ANOTHER));
+    // Once it has answered, it is who it is.
+    let own = cluster("demo").secrets().serving().settled();
+    let claimed = own.0.cluster.status.clone().and_then(|status| status.cluster_id);
+    assert_eq!(claimed.as_deref(), own.0.cluster.metadata.uid.as_deref());
+    let late = adopts(own);
+    let accepted = check(&late, "Accepted");
+    assert!(
+        accepted.starts_with("False InvalidField: bootstrap.adopt: the cluster runs as 0b9b3ff6"),
+        "{accepted}"
+    );
+    assert_eq!((late.plan().actions, cluster_id_of(&late.plan())), (vec![], claimed));
+}
