@@ -18,7 +18,7 @@ use springtide_e2e::{
     timeline::Progress,
 };
 
-use crate::department::{Department, EFFECT_LIMIT, eventually, names, nodes, with_department};
+use crate::department::{Department, EFFECT_LIMIT, eventually, holds, names, nodes, with_department};
 
 /// Name of the operator's Deployment.
 const OPERATOR: &str = "springtide";
@@ -159,13 +159,15 @@ async fn scale(department: &Department, replicas: u32) {
 
 /// Every write of an object, whoever does it, gives it another resource version.
 async fn writes_nothing(department: &Department) {
-    // The last status, and what Kubernetes' own controllers write of pods that have just gone.
+    // Pods that are ready, the last status, and what Kubernetes' own controllers write of pods that have just gone.
     let mut before = versions(department).await;
     eventually("nothing is left to be done", EFFECT_LIMIT, async || {
         tokio::time::sleep(Duration::from_secs(3)).await;
         let now = versions(department).await;
         let changed = changed(&before, &now);
         before = now;
+        let group = department.groups().get(GROUP).await.expect("get");
+        holds(&group.status.unwrap_or_default().conditions, "Ready")?;
         if changed.is_empty() {
             Ok(())
         } else {
