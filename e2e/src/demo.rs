@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use kube::ResourceExt;
+use springtide_contract::ports;
 use springtide_crds::{ComputeGroup, LakeCluster};
 
 use crate::{
@@ -195,15 +196,10 @@ fn farewell(timeline: &Timeline, target: &Target, logins: &[(String, Login)], op
     timeline.heading("What to do next");
     timeline.note("Connect, as the SQL administrator of a department:");
     timeline.note(&format!("  {}", target.shell_setup()));
-    for (department, login) in logins {
-        let Login { door, user, secret, .. } = login;
-        let password =
-            format!("kubectl -n {department} get secret {secret} -o jsonpath='{{.data.password}}' | base64 -d");
-        timeline.note(&format!(
-            "  mariadb --skip-ssl -h {} -P {} -u {user} -p\"$({password})\" tpch",
-            door.host(),
-            door.port()
-        ));
+    for (index, (department, login)) in logins.iter().enumerate() {
+        for line in connect(department, login, target.is_local(), index) {
+            timeline.note(&format!("  {line}"));
+        }
     }
     timeline.note("Look at:");
     timeline.note("  kubectl get departments,lakeclusters,computegroups -A      who has what, where, until when");
@@ -215,4 +211,31 @@ fn farewell(timeline: &Timeline, target: &Target, logins: &[(String, Login)], op
         Some((context, _)) => format!("make demo-down CONTEXT={context}"),
     };
     timeline.note(&format!("Remove all of it:\n  {removal}"));
+}
+
+/// How an analyst gets in, as lines for a shell. This program's own way to a cluster elsewhere ends with it.
+fn connect(department: &str, login: &Login, is_local: bool, index: usize) -> Vec<String> {
+    let Login {
+        door,
+        service,
+        user,
+        secret,
+        ..
+    } = login;
+    let mut lines = Vec::new();
+    let (host, port) = if is_local {
+        (door.host().to_owned(), door.port())
+    } else {
+        let port = ports::FE_MYSQL + u16::try_from(index).unwrap_or_default();
+        lines.push(format!(
+            "kubectl -n {department} port-forward service/{service} {port}:{} >/dev/null &",
+            ports::FE_MYSQL
+        ));
+        ("127.0.0.1".to_owned(), port)
+    };
+    let password = format!("kubectl -n {department} get secret {secret} -o jsonpath='{{.data.password}}' | base64 -d");
+    lines.push(format!(
+        "mariadb --skip-ssl -h {host} -P {port} -u {user} -p\"$({password})\" tpch"
+    ));
+    lines
 }

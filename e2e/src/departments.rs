@@ -336,6 +336,8 @@ pub struct Login {
     pub session: Session,
     /// The way to it, open as long as this is.
     pub door: Door,
+    /// The Service of its frontends.
+    pub service: String,
     /// User name.
     pub user: String,
     /// The Secret with the password.
@@ -355,14 +357,7 @@ pub async fn log_in(target: &Target, client: &Client, lake: &LakeCluster) -> Res
     let secret_name = status.admin_secret.clone().ok_or_else(|| missing("adminSecret"))?;
     let (host, port) = endpoint.rsplit_once(':').unwrap_or((endpoint, ""));
     let service = host.split('.').next().unwrap_or(host);
-    let door = Door::open(
-        target,
-        client,
-        &namespace,
-        service,
-        port.parse().unwrap_or(ports::FE_MYSQL),
-    )
-    .await?;
+    let port = port.parse().unwrap_or(ports::FE_MYSQL);
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
     let data = cluster::get(&secrets, &secret_name)
         .await?
@@ -374,23 +369,27 @@ pub async fn log_in(target: &Target, client: &Client, lake: &LakeCluster) -> Res
             .ok_or_else(|| Error::Missing(format!("Secret {namespace}/{secret_name} has no key {key}")))
     };
     let (user, password) = (text("username")?, text("password")?);
-    // A frontend answers the operator a moment before its Service leads to it.
-    let session = wait_until(
+    // A frontend answers the operator a moment before its Service leads to it. A forwarded port dies with its pod.
+    let (door, session) = wait_until(
         &format!("LakeCluster {namespace}/{name} lets {user} in"),
         LOGIN_LIMIT,
         &Progress::default(),
-        async || match Session::open(&door, &user, &password).await {
-            Ok(session) => Ok(Look::Done(session)),
-            Err(Error::Sql { source, .. }) if matches!(*source, mysql_async::Error::Io(_)) => {
-                Ok(Look::NotYet(source.to_string()))
+        async || {
+            let door = Door::open(target, client, &namespace, service, port).await?;
+            match Session::open(&door, &user, &password).await {
+                Ok(session) => Ok(Look::Done((door, session))),
+                Err(Error::Sql { source, .. }) if matches!(*source, mysql_async::Error::Io(_)) => {
+                    Ok(Look::NotYet(source.to_string()))
+                }
+                Err(error) => Err(error),
             }
-            Err(error) => Err(error),
         },
     )
     .await?;
     Ok(Login {
         session,
         door,
+        service: service.to_owned(),
         user,
         secret: secret_name,
     })

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, ffi::OsStr, process::Stdio, time::Duration};
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader},
     process::Command,
     sync::mpsc,
 };
@@ -104,21 +104,25 @@ impl Run {
     pub async fn serve(mut self) -> Result<(tokio::process::Child, String)> {
         let mut child = self
             .command
-            .stderr(Stdio::null())
             .spawn()
             .map_err(Error::io(format!("start `{}`", self.text)))?;
-        let out = child
-            .stdout
-            .take()
-            .ok_or_else(|| Error::Missing(format!("`{}` has no output", self.text)))?;
+        let (Some(out), Some(mut errors)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(Error::Missing(format!("`{}` has no output", self.text)));
+        };
         let mut lines = BufReader::new(out).lines();
         match tokio::time::timeout(self.limit, lines.next_line()).await {
             Ok(Ok(Some(line))) => {
                 // Its further output is read and forgotten, so that it never waits for a reader.
                 tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                tokio::spawn(async move { tokio::io::copy(&mut errors, &mut tokio::io::sink()).await });
                 Ok((child, line))
             }
-            Ok(_) => Err(Error::Missing(format!("`{}` ended at once", self.text))),
+            Ok(_) => {
+                let mut why = String::new();
+                // What it said is a help, and nothing depends on it.
+                let _ = tokio::time::timeout(self.limit, errors.read_to_string(&mut why)).await;
+                Err(Error::Missing(format!("`{}` ended at once: {}", self.text, why.trim())))
+            }
             Err(_) => Err(Error::Timeout {
                 what: format!("`{}` serves", self.text),
                 seconds: self.limit.as_secs(),

@@ -144,11 +144,8 @@ pub async fn start(
         .await?;
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), NAMESPACE);
     wait_until("the S3 server is ready", START_LIMIT, progress, async || {
-        let ready = cluster::get(&sets, "s3")
-            .await?
-            .and_then(|set| set.status)
-            .and_then(|status| status.ready_replicas);
-        Ok(if ready == Some(1) {
+        let set = cluster::get(&sets, "s3").await?;
+        Ok(if set.as_ref().is_some_and(is_rolled_out) {
             Look::Done(())
         } else {
             Look::NotYet("its pod is starting".into())
@@ -168,6 +165,16 @@ pub async fn start(
     })
     .await?;
     Ok(storage)
+}
+
+/// Whether all pods are those that the object asks for now, and ready: one that is about to be replaced is of no use.
+fn is_rolled_out(set: &StatefulSet) -> bool {
+    let wanted = set.spec.as_ref().and_then(|spec| spec.replicas);
+    set.status.as_ref().is_some_and(|status| {
+        status.observed_generation == set.metadata.generation
+            && status.updated_replicas == wanted
+            && status.ready_replicas == wanted
+    })
 }
 
 /// Finds a server that was started before.

@@ -17,6 +17,8 @@ const DATABASE: &str = "tpch";
 const QUICK: Duration = Duration::from_secs(30);
 /// One query, or one table's load, for each unit of the scale factor; and at least this once.
 const LONG: Duration = Duration::from_secs(600);
+/// Rows of a load below which a rate says nothing.
+const RATE_FROM_ROWS: u64 = 10_000;
 
 /// Which tables a department has, and what it asks.
 #[derive(Clone, Copy, Debug)]
@@ -107,10 +109,11 @@ async fn load(
             found,
         });
     }
-    progress.say(format!(
-        "{rows} rows, {:.0} thousand a second",
-        rows as f64 / seconds / 1e3
-    ));
+    progress.say(if rows < RATE_FROM_ROWS {
+        format!("{rows} rows")
+    } else {
+        format!("{rows} rows, {:.0} thousand a second", rows as f64 / seconds / 1e3)
+    });
     Ok(())
 }
 
@@ -127,7 +130,10 @@ async fn ask(session: &mut Session, query: u8, sf: ScaleFactor, progress: &Progr
     match answers::expected(sf, query) {
         Some(expected) => {
             answers::check(&format!("TPC-H Q{query} at SF {sf}"), &expected, &rows)?;
-            progress.say(format!("{} rows, the right ones", rows.len()));
+            progress.say(match rows.len() {
+                1 => "1 row, the right one".to_owned(),
+                count => format!("{count} rows, the right ones"),
+            });
         }
         None => progress.say(format!("{} rows (answers are known at SF 0.01 and 1)", rows.len())),
     }

@@ -44,3 +44,21 @@ async fn a_missing_program_is_named() {
     let error = run("no-such-program", LIMIT).output().await.unwrap_err().to_string();
     assert!(error.starts_with("start `no-such-program`"), "{error}");
 }
+
+#[tokio::test]
+async fn a_server_gives_its_first_line_or_says_why_it_ended() {
+    let (mut child, line) = run("sh", LIMIT)
+        .args(["-c", "echo at port 7; exec sleep 30"])
+        .serve()
+        .await
+        .unwrap();
+    assert_eq!(line, "at port 7");
+    child.kill().await.unwrap();
+    let error = run("sh", LIMIT)
+        .args(["-c", "echo no such pod >&2; exit 1"])
+        .serve()
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.ends_with(" ended at once: no such pod"), "{error}");
+}
