@@ -8,9 +8,10 @@ use springtide_crds::{ComputeGroup, LakeCluster};
 
 use crate::{
     Error, Result, cluster,
-    departments::{self, Examples, Login},
+    departments::{self, Account, Examples, Login},
     images::{self, Delivery, Image},
     places::Places,
+    sql::Door,
     storage::{self, Keys, Storage},
     target::Target,
     timeline::Timeline,
@@ -20,6 +21,9 @@ use crate::{
 mod load;
 mod removal;
 mod window;
+
+#[cfg(test)]
+mod tests;
 
 pub use removal::remove;
 
@@ -196,8 +200,9 @@ fn farewell(timeline: &Timeline, target: &Target, logins: &[(String, Login)], op
     timeline.heading("What to do next");
     timeline.note("Connect, as the SQL administrator of a department:");
     timeline.note(&format!("  {}", target.shell_setup()));
-    for (index, (department, login)) in logins.iter().enumerate() {
-        for line in connect(department, login, target.is_local(), index) {
+    for ((department, login), port) in logins.iter().zip(ports::FE_MYSQL..) {
+        let forwarded = (!target.is_local()).then_some(port);
+        for line in connect(department, &login.account, &login.door, forwarded) {
             timeline.note(&format!("  {line}"));
         }
     }
@@ -213,26 +218,18 @@ fn farewell(timeline: &Timeline, target: &Target, logins: &[(String, Login)], op
     timeline.note(&format!("Remove all of it:\n  {removal}"));
 }
 
-/// How an analyst gets in, as lines for a shell. This program's own way to a cluster elsewhere ends with it.
-fn connect(department: &str, login: &Login, is_local: bool, index: usize) -> Vec<String> {
-    let Login {
-        door,
-        service,
-        user,
-        secret,
-        ..
-    } = login;
+/// How an analyst gets in, as lines for a shell: by `door`, or by this port of their own machine where `door` is forwarded and
+/// ends with the demo.
+fn connect(department: &str, account: &Account, door: &Door, forwarded: Option<u16>) -> Vec<String> {
+    let Account { service, user, secret } = account;
     let mut lines = Vec::new();
-    let (host, port) = if is_local {
-        (door.host().to_owned(), door.port())
-    } else {
-        let port = ports::FE_MYSQL + u16::try_from(index).unwrap_or_default();
+    if let Some(port) = forwarded {
         lines.push(format!(
             "kubectl -n {department} port-forward service/{service} {port}:{} >/dev/null &",
             ports::FE_MYSQL
         ));
-        ("127.0.0.1".to_owned(), port)
-    };
+    }
+    let (host, port) = forwarded.map_or((door.host(), door.port()), |port| ("127.0.0.1", port));
     let password = format!("kubectl -n {department} get secret {secret} -o jsonpath='{{.data.password}}' | base64 -d");
     lines.push(format!(
         "mariadb --skip-ssl -h {host} -P {port} -u {user} -p\"$({password})\" tpch"

@@ -336,7 +336,14 @@ pub struct Login {
     pub session: Session,
     /// The way to it, open as long as this is.
     pub door: Door,
-    /// The Service of its frontends.
+    /// Whose session it is.
+    pub account: Account,
+}
+
+/// A department's SQL administrator, and where its cluster listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The Service of the frontends.
     pub service: String,
     /// User name.
     pub user: String,
@@ -369,13 +376,18 @@ pub async fn log_in(target: &Target, client: &Client, lake: &LakeCluster) -> Res
             .ok_or_else(|| Error::Missing(format!("Secret {namespace}/{secret_name} has no key {key}")))
     };
     let (user, password) = (text("username")?, text("password")?);
-    // A frontend answers the operator a moment before its Service leads to it. A forwarded port dies with its pod.
+    // A frontend answers the operator a moment before its Service leads to it. A port is forwarded to a pod, and
+    // cannot be while that pod is replaced.
     let (door, session) = wait_until(
         &format!("LakeCluster {namespace}/{name} lets {user} in"),
         LOGIN_LIMIT,
         &Progress::default(),
         async || {
-            let door = Door::open(target, client, &namespace, service, port).await?;
+            let door = match Door::open(target, client, &namespace, service, port).await {
+                Ok(door) => door,
+                Err(Error::Missing(why)) => return Ok(Look::NotYet(why)),
+                Err(error) => return Err(error),
+            };
             match Session::open(&door, &user, &password).await {
                 Ok(session) => Ok(Look::Done((door, session))),
                 Err(Error::Sql { source, .. }) if matches!(*source, mysql_async::Error::Io(_)) => {
@@ -389,8 +401,10 @@ pub async fn log_in(target: &Target, client: &Client, lake: &LakeCluster) -> Res
     Ok(Login {
         session,
         door,
-        service: service.to_owned(),
-        user,
-        secret: secret_name,
+        account: Account {
+            service: service.to_owned(),
+            user,
+            secret: secret_name,
+        },
     })
 }

@@ -34,6 +34,9 @@ use crate::{
     timeline::Progress,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Namespace of the server.
 pub const NAMESPACE: &str = "springtide-storage";
 /// Service of the server.
