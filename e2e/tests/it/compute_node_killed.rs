@@ -65,11 +65,11 @@ async fn before_the_first_row(department: &Department, mut session: Session, has
 /// What the client has got cannot be taken back: the error says that the statement may be repeated.
 async fn after_the_first_row(department: &Department, hash: &str) {
     let login = department.login(LAKE).await;
-    let password = department.secret(&login.secret, "password").await;
+    let password = department.secret(&login.account.secret, "password").await;
     let options = OptsBuilder::default()
         .ip_or_hostname(login.door.host())
         .tcp_port(login.door.port())
-        .user(Some(&login.user))
+        .user(Some(&login.account.user))
         .pass(Some(password))
         .prefer_socket(false);
     let mut connection = Conn::new(options).await.expect("log in");

@@ -81,14 +81,14 @@ struct Writer {
 async fn start_writers(department: &Department) -> (watch::Sender<bool>, Vec<Writer>) {
     let (ends, end) = watch::channel(false);
     let login = department.login(LAKE).await;
-    let password = department.secret(&login.secret, "password").await;
+    let password = department.secret(&login.account.secret, "password").await;
     let door = (login.door.host().to_owned(), login.door.port());
     let writers = (0..WRITERS).map(|number| {
         let (count, acknowledged) = watch::channel(0);
         let first = u32::try_from(number * 1_000_000).expect("a small number");
         let task = write(
             door.clone(),
-            login.user.clone(),
+            login.account.user.clone(),
             password.clone(),
             first,
             count,

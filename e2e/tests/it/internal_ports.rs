@@ -66,8 +66,8 @@ async fn nobody_logs_in_without_the_right_password() {
     for (user, password) in [
         ("", ""),
         ("root", ""),
-        (login.user.as_str(), ""),
-        (login.user.as_str(), "wrong"),
+        (login.account.user.as_str(), ""),
+        (login.account.user.as_str(), "wrong"),
         ("nobody", "wrong"),
     ] {
         let refused = Session::open(&login.door, user, password).await.expect_err("a login");

@@ -208,8 +208,8 @@ impl<'a> Http<'a> {
         Self {
             department,
             door,
-            password: department.secret(&login.secret, "password").await,
-            user: login.user,
+            password: department.secret(&login.account.secret, "password").await,
+            user: login.account.user,
         }
     }
 
