@@ -16,7 +16,7 @@ E2E = $(CARGO_TARGET_DIR)/debug/springtide-e2e
 # One selection of packages for every build: another one would build the dependencies again with other features.
 PROGRAMS = cargo build --locked --workspace --bins
 
-.PHONY: help demo demo-down standalone test lint fmt generate images storage cluster-up cluster-down bench-query bench-start bench-operator programs packages
+.PHONY: help demo demo-down standalone test lint fmt generate images storage cluster-up cluster-down bench-query bench-start bench-operator soak-scalein programs packages
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -65,6 +65,9 @@ bench-query: programs ## TPC-H on the engine alone, beside DuckDB (SF=1)
 
 bench-start: programs ## From a pod's creation to a node that serves, on the demo's cluster
 	@$(E2E) bench start
+
+soak-scalein: programs ## No statement fails in 1,000 scale-ins under load on two nodes (SCALE_INS=, HOURS=, SEED=)
+	@$(E2E) soak scale-in
 
 bench-operator: programs ## Memory of the operator with 2 and with 200 ComputeGroups, on a real API server
 	@e2e/kubernetes/build

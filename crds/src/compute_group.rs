@@ -12,6 +12,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::autoscaling::Autoscaling;
 use crate::pod::{PodResources, Toleration};
 use crate::quantity::{Duration, Quantity};
 
@@ -88,7 +89,7 @@ pub struct ComputeGroupSpec {
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = crate::rule::warehouse())]
     pub warehouse: Option<String>,
-    /// Compute nodes that are wanted when no window says otherwise; people, GitOps and autoscalers write it, the operator never does.
+    /// Compute nodes that are wanted when no window says otherwise; people, GitOps and autoscalers write it. The operator does so only to wake a group from 0, see `wakeOnQuery`.
     #[serde(default = "default_replicas")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: i32,
@@ -102,6 +103,12 @@ pub struct ComputeGroupSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub schedules: Vec<Schedule>,
+    /// How many nodes load may ask for: a HorizontalPodAutoscaler then writes `replicas`. Unset: load changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
+    /// Whether a statement on the group's warehouse wakes the group when `replicas` is 0. It waits meanwhile, at most the session's `query_queue_pending_timeout_second`. StarRocks cannot do it.
+    #[serde(default)]
+    pub wake_on_query: bool,
     /// How a node leaves.
     #[serde(default)]
     pub drain: Drain,
@@ -180,10 +187,28 @@ fn default_time_zone() -> String {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Drain {
-    /// How long a node may finish what runs on it, at most `24h`. What still runs then is cut off.
+    /// Whether nodes finish what they have before they go. Without it they are stopped at once, and what runs on them fails: for compute that nobody waits for.
+    #[serde(default = "default_drain_enabled")]
+    pub enabled: bool,
+    /// How long a node may finish what runs on it, at most `24h`. What happens then, `onTimeout` says.
     #[serde(default = "default_drain_timeout")]
     #[x_kube(validation = crate::rule::span("24h", "drain.timeout is how long running statements may take to finish: write between 1s and 24h, for example 10m"))]
     pub timeout: Duration,
+    /// What happens to a node that is scaled in and has not finished after `timeout`: `Force` stops it, and an Event says what was cut off; `Wait` waits for it, however long it takes. Nodes that go for other reasons, such as an eviction, are always stopped then.
+    #[serde(default)]
+    pub on_timeout: DrainTimeoutPolicy,
+}
+
+/// What happens to a node that has not finished in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DrainTimeoutPolicy {
+    #[default]
+    Force,
+    Wait,
+}
+
+fn default_drain_enabled() -> bool {
+    true
 }
 
 fn default_drain_timeout() -> Duration {
@@ -193,7 +218,9 @@ fn default_drain_timeout() -> Duration {
 impl Default for Drain {
     fn default() -> Self {
         Self {
+            enabled: default_drain_enabled(),
             timeout: default_drain_timeout(),
+            on_timeout: DrainTimeoutPolicy::default(),
         }
     }
 }
@@ -271,6 +298,13 @@ pub struct ComputeGroupStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub nodes: Vec<NodeStatus>,
+    /// Nodes that waiting statements ask for; with `autoscaling` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub demand: Option<DemandStatus>,
+    /// The nodes that are on their way out, by pod name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["node"]))]
+    pub draining: Vec<DrainingNode>,
     /// The last spec that was accepted; it is in force while the written one is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::pod::accepted_spec_schema")]
@@ -344,4 +378,44 @@ pub struct NodeStatus {
     /// Whether it finishes what it has and takes nothing new.
     #[serde(default)]
     pub draining: bool,
+}
+
+/// What waiting statements ask for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DemandStatus {
+    /// Nodes at least.
+    #[schemars(range(min = 0))]
+    pub nodes: i32,
+    /// Until when that counts, if no statement waits any more.
+    #[schemars(length(max = 64), extend("format" = "date-time"))]
+    pub until: String,
+}
+
+/// A compute node on its way out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainingNode {
+    /// Name of the pod.
+    #[schemars(length(min = 1, max = 253))]
+    pub node: String,
+    /// Since when it is on its way out.
+    #[schemars(length(max = 64), extend("format" = "date-time"))]
+    pub since: String,
+    /// How far it has come: the frontend is being told to send nothing new there (`Cordoning`); it finishes what it has, and serves again at once when it is wanted again (`Draining`); nothing runs there, and its pod goes as soon as those with higher numbers may, too (`Drained`); its pod was told to stop (`Leaving`).
+    pub phase: DrainPhase,
+    /// What it waits for: statements, loads, clients on their way. Unset when there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub waiting_for: Option<String>,
+}
+
+/// How far a node on its way out has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DrainPhase {
+    #[default]
+    Cordoning,
+    Draining,
+    Drained,
+    Leaving,
 }

@@ -101,6 +101,8 @@ reasons! {
     ComputeStarting,
     /// Compute nodes are leaving.
     ComputeLeaving,
+    /// A node was stopped before it had finished, because `drain.timeout` was over.
+    DrainForced,
     /// No compute node is alive.
     NoComputeAlive,
     /// A pod cannot be placed on a node of Kubernetes.

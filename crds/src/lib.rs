@@ -7,6 +7,7 @@
 //! Doc comments become the descriptions in the generated schema, so they are written for the person who runs `kubectl explain`:
 //! shape, unit, and either the default, or after `Required:` or `Unset:` why there is none.
 
+pub mod autoscaling;
 pub mod compute_group;
 pub mod condition;
 pub mod department;

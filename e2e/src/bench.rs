@@ -20,7 +20,7 @@ const GIT_LIMIT: Duration = Duration::from_secs(10);
 
 /// What one benchmark measured.
 #[derive(Debug, Serialize)]
-struct Figures {
+pub(crate) struct Figures {
     bench: &'static str,
     commit: String,
     cores: usize,
@@ -29,7 +29,7 @@ struct Figures {
 
 impl Figures {
     /// Prints the figures as the last line.
-    async fn print(
+    pub(crate) async fn print(
         timeline: &Timeline,
         places: &Places,
         bench: &'static str,

@@ -10,7 +10,7 @@ use crate::{
     demo::{self, DATA_BUCKET},
     images::{self, Delivery},
     places::Places,
-    storage,
+    platform, soak, storage,
     target::Target,
     timeline::Timeline,
     tpch::{ScaleFactor, generate::generate},
@@ -61,10 +61,34 @@ enum Command {
         #[arg(long)]
         directory: Option<PathBuf>,
     },
+    /// Tries a promise for long, and fails where it is broken.
+    Soak {
+        #[command(subcommand)]
+        what: Soak,
+    },
     /// Measures, and prints a table and one JSON object.
     Bench {
         #[command(subcommand)]
         what: Bench,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Soak {
+    /// No statement fails while nodes come and go; without the drain, some do.
+    ScaleIn {
+        /// Nodes that have to go.
+        #[arg(long, env = "SCALE_INS", default_value = "1000")]
+        scale_ins: u64,
+        /// Hours after which it ends, however many have gone.
+        #[arg(long, env = "HOURS", default_value = "4")]
+        hours: u64,
+        /// Of all random choices; printed, so that a run can be had again.
+        #[arg(long, env = "SEED")]
+        seed: Option<u64>,
+        /// Nodes of the local Kubernetes.
+        #[arg(long, env = "NODES", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=9))]
+        nodes: u8,
     },
 }
 
@@ -173,9 +197,11 @@ async fn perform(command: Command, timeline: &Timeline) -> Result<()> {
         }) => {
             let options = demo::Options {
                 scale_factor: sf,
-                nodes,
-                context: place.context()?,
-                dry_run,
+                platform: platform::Options {
+                    nodes,
+                    context: place.context()?,
+                    dry_run,
+                },
             };
             demo::run(&places, timeline, &options).await
         }
@@ -200,6 +226,23 @@ async fn perform(command: Command, timeline: &Timeline) -> Result<()> {
         Command::Images { place, dry_run } => bring_images(&places, timeline, place, dry_run).await,
         Command::Storage => start_storage(&places, timeline).await,
         Command::Tpch { sf, directory } => make_data(&places, timeline, sf, directory).await,
+        Command::Soak {
+            what:
+                Soak::ScaleIn {
+                    scale_ins,
+                    hours,
+                    seed,
+                    nodes,
+                },
+        } => {
+            let options = soak::Options {
+                scale_ins,
+                limit: Duration::from_secs(hours * 3600),
+                seed: seed.unwrap_or_else(rand::random),
+                drains_kubernetes_nodes: true,
+            };
+            soak::soak(&places, timeline, nodes, &options).await
+        }
         Command::Bench {
             what: Bench::Query { sf },
         } => bench::query(&places, timeline, sf).await,

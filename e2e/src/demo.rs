@@ -1,16 +1,14 @@
 //! The demo: a Kubernetes, the operator, two departments, TPC-H on S3, checked answers, and a window that comes and goes.
 
-use std::path::PathBuf;
-
 use kube::ResourceExt;
 use springtide_contract::ports;
 use springtide_crds::{ComputeGroup, LakeCluster};
 
 use crate::{
-    Error, Result, cluster,
+    Result,
     departments::{self, Account, Examples, Login},
-    images::{self, Delivery, Image},
     places::Places,
+    platform::{self, Platform},
     sql::Door,
     storage::{self, Keys, Storage},
     target::Target,
@@ -39,65 +37,16 @@ const DATA_READER: &str = "analyst";
 pub struct Options {
     /// Scale of the data.
     pub scale_factor: ScaleFactor,
-    /// Nodes of the local Kubernetes.
-    pub nodes: u8,
-    /// Another Kubernetes, with the way by which images get there.
-    pub context: Option<(String, Delivery)>,
-    /// Only say how images would get there.
-    pub dry_run: bool,
+    /// Where it runs.
+    pub platform: platform::Options,
 }
 
 /// Runs the demo from whatever is there already.
 pub async fn run(places: &Places, timeline: &Timeline, options: &Options) -> Result<()> {
-    let (target, tools, images) = prepare(places, timeline, options).await?;
-    if options.dry_run {
-        for image in &images {
-            timeline.note(target.delivery.command(places, image, &tools).line());
-        }
+    let Some(Platform { target, storage }) = platform::start(places, timeline, &options.platform).await? else {
         return Ok(());
-    }
-    timeline
-        .step("images to the nodes", async |p| {
-            images::deliver(places, &target.delivery, &images, &tools, &p).await
-        })
-        .await?;
-    let server = images.iter().find(|image| image.short_name() == images::S3_SERVER);
-    let server = server.ok_or_else(|| Error::Missing("images/build made no versitygw".into()))?;
+    };
     let client = target.client().await?;
-    timeline
-        .step("registry login", async |p| {
-            for namespace in [departments::OPERATOR_NAMESPACE, storage::NAMESPACE] {
-                storage::namespace(&client, namespace).await?;
-                departments::pull_secret(&target, &client, namespace).await?;
-            }
-            p.say(
-                if matches!(target.delivery, Delivery::Registry { login: Some(_), .. }) {
-                    "in a pull secret"
-                } else {
-                    "none needed"
-                },
-            );
-            Ok(())
-        })
-        .await?;
-
-    timeline.heading("Platform");
-    let storage = timeline
-        .step("S3 server (versitygw)", async |p| {
-            let storage = storage::start(&target, places, server, tools.clone(), &p).await?;
-            p.say(format!(
-                "{} in the cluster, {} from here",
-                storage::ENDPOINT,
-                storage.url()
-            ));
-            Ok(storage)
-        })
-        .await?;
-    timeline
-        .step("operator by helm", async |p| {
-            departments::install_operator(&target, places, &p).await
-        })
-        .await?;
     let examples = Examples::read(&target, places).await?;
     timeline
         .step("departments by kubectl apply", async |p| {
@@ -128,37 +77,6 @@ pub async fn run(places: &Places, timeline: &Timeline, options: &Options) -> Res
     window::show(timeline, &client, &examples.groups).await?;
     farewell(timeline, &target, &logins, options);
     Ok(())
-}
-
-/// A cluster, and the images as archives.
-async fn prepare(places: &Places, timeline: &Timeline, options: &Options) -> Result<(Target, PathBuf, Vec<Image>)> {
-    timeline.heading("This machine");
-    timeline
-        .step("packages", async |p| cluster::packages(places, &p).await)
-        .await?;
-    let target = match &options.context {
-        None => {
-            timeline
-                .step("Kubernetes", async |p| cluster::up(places, options.nodes, &p).await)
-                .await?;
-            Target::local(places)
-        }
-        Some((context, delivery)) => {
-            let programs = timeline
-                .step("kubectl and helm", async |p| cluster::programs(places, &p).await)
-                .await?;
-            Target::context(context.clone(), delivery.clone(), programs)
-        }
-    };
-    let tools = timeline
-        .step("tools", async |p| {
-            images::tools(places, target.delivery.tools(), &p).await
-        })
-        .await?;
-    let images = timeline
-        .step("images", async |p| images::pack(places, &p).await)
-        .await?;
-    Ok((target, tools, images))
 }
 
 /// TPC-H as files on S3, and an account that may read them. The clusters start meanwhile.
@@ -211,7 +129,7 @@ fn farewell(timeline: &Timeline, target: &Target, logins: &[(String, Login)], op
     timeline.note("  kubectl -n retail scale computegroup --all --replicas=2    more compute, in seconds");
     timeline.note("  kubectl -n retail get events --sort-by=.lastTimestamp      what the operator did, and why");
     timeline.note("  kubectl explain computegroup.spec.schedules                how a window is written");
-    let removal = match &options.context {
+    let removal = match &options.platform.context {
         None => "make demo-down".to_owned(),
         Some((context, _)) => format!("make demo-down CONTEXT={context}"),
     };

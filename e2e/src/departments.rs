@@ -351,6 +351,17 @@ pub struct Account {
     pub secret: String,
 }
 
+/// The password of a department's SQL administrator.
+pub async fn password(client: &Client, lake: &LakeCluster, account: &Account) -> Result<String> {
+    let namespace = lake.namespace().unwrap_or_default();
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+    let secret = cluster::get(&secrets, &account.secret).await?;
+    let password = secret.and_then(|secret| secret.data?.remove("password"));
+    password
+        .and_then(|value| String::from_utf8(value.0).ok())
+        .ok_or_else(|| Error::Missing(format!("Secret {namespace}/{} has no key password", account.secret)))
+}
+
 /// Logs in to a cluster by what its status says.
 pub async fn log_in(target: &Target, client: &Client, lake: &LakeCluster) -> Result<Login> {
     let (namespace, name) = (lake.namespace().unwrap_or_default(), lake.name_any());

@@ -2,8 +2,9 @@
 //!
 //! Nouns: a [`timeline::Timeline`] shows steps as they run; [`places::Places`] says where things are on this machine; a
 //! [`target::Target`] is the Kubernetes that a run works on, with the way by which images get there; [`storage`] is the S3
-//! server in the cluster; [`tpch`] is the data, its queries and the answers they must give; [`demo`] puts them together;
-//! [`bench`] measures.
+//! server in the cluster; [`tpch`] is the data, its queries and the answers they must give; [`platform`] is what departments stand on; [`demo`] puts them together;
+//! [`bench`] measures;
+//! [`soak`] tries a promise for hours.
 
 pub mod bench;
 pub mod cli;
@@ -13,9 +14,12 @@ pub mod departments;
 pub mod error;
 pub mod images;
 pub mod places;
+pub mod platform;
 pub mod process;
+pub mod soak;
 pub mod sql;
 pub mod storage;
+pub mod stream_load;
 pub mod target;
 pub mod timeline;
 pub mod tpch;

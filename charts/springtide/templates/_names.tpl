@@ -30,6 +30,10 @@ them with what was used. Secrets are never listed and never changed; pods are ne
 - apiGroups: [springtide.dev]
   resources: [lakeclusters/status, computegroups/status]
   verbs: [patch]
+# A statement that waits wakes a group from 0.
+- apiGroups: [springtide.dev]
+  resources: [computegroups/scale]
+  verbs: [patch]
 # Where owner references are enforced, who sets one must be allowed this.
 - apiGroups: [springtide.dev]
   resources: [lakeclusters/finalizers, computegroups/finalizers]
@@ -60,6 +64,9 @@ them with what was used. Secrets are never listed and never changed; pods are ne
   verbs: [list, watch, create, patch, delete]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
   verbs: [list, watch, create, patch, delete]
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]

@@ -1,6 +1,6 @@
 //! Loading from files on a real S3 server, and by HTTP.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
     array::{ArrayRef, Int64Array, RecordBatch, StringArray},
@@ -8,12 +8,11 @@ use arrow::{
 };
 use object_store::{ObjectStoreExt, path::Path};
 use parquet::arrow::ArrowWriter;
-use reqwest::{Client, StatusCode, redirect::Policy};
 use serde_json::Value;
-use springtide_contract::ports;
 use springtide_e2e::{
-    sql::{Door, Session},
+    sql::Session,
     storage::{ENDPOINT, Keys},
+    stream_load::{StreamLoad, Way},
 };
 
 use crate::{
@@ -98,7 +97,7 @@ async fn a_stream_load_goes_by_redirect_or_through_the_frontend_and_its_label_co
     let count = "SELECT concat(count(*), ' ', coalesce(sum(id), 0)) FROM it_stream.item";
     let http = Http::new(&department).await;
     let label = unique("label");
-    let body = b"1,one\n2,two\n3,three\n";
+    let body = "1,one\n2,two\n3,three\n";
 
     let first = http.load(&[("label", &label)], body, Way::Redirect).await;
     assert_eq!(
@@ -116,12 +115,12 @@ async fn a_stream_load_goes_by_redirect_or_through_the_frontend_and_its_label_co
     }
     assert_eq!(value(&mut session, count).await, "3 6");
 
-    let other = http.load(&[("label", &unique("label"))], b"10,ten\n", Way::Proxy).await;
+    let other = http.load(&[("label", &unique("label"))], "10,ten\n", Way::Proxy).await;
     assert_eq!(other["Status"], "Success", "{other}");
     assert_eq!(value(&mut session, count).await, "4 16");
 
     let wrong = http
-        .load(&[("label", &unique("label"))], b"11,eleven\nx,y\n", Way::Proxy)
+        .load(&[("label", &unique("label"))], "11,eleven\nx,y\n", Way::Proxy)
         .await;
     assert_eq!(wrong["Status"], "Fail", "{wrong}");
     assert_eq!(
@@ -182,79 +181,27 @@ fn files(path: &str, format: &str, keys: &Keys) -> String {
     )
 }
 
-#[derive(Clone, Copy)]
-enum Way {
-    /// To the compute node that the frontend names.
-    Redirect,
-    /// Through the frontend, for clients that reach no compute node.
-    Proxy,
-}
-
 /// A client of Stream Load on this machine.
-struct Http<'a> {
-    department: &'a Department,
-    door: Door,
-    user: String,
-    password: String,
-}
+struct Http(StreamLoad);
 
-impl<'a> Http<'a> {
-    async fn new(department: &'a Department) -> Self {
-        let login = department.login(LAKE).await;
+impl Http {
+    async fn new(department: &Department) -> Self {
+        let account = department.login(LAKE).await.account;
+        let password = department.secret(&account.secret, "password").await;
         let cluster = &department.cluster;
-        let door = Door::open(&cluster.target, &cluster.client, &department.name, LAKE, ports::FE_HTTP)
-            .await
-            .expect("the Service");
-        Self {
-            department,
-            door,
-            password: department.secret(&login.account.secret, "password").await,
-            user: login.account.user,
-        }
+        let opened = StreamLoad::open(
+            &cluster.target,
+            &cluster.client,
+            &department.name,
+            &account.service,
+            &account.user,
+            &password,
+        );
+        Self(opened.await.expect("the Service"))
     }
 
-    async fn load(&self, headers: &[(&str, &str)], body: &'static [u8], way: Way) -> Value {
-        let url = format!("http://{}/api/it_stream/item/_stream_load", self.door.address());
-        let client = || Client::builder().no_proxy().redirect(Policy::none());
-        let send = |client: Client, url: &str| {
-            let mut request = client
-                .put(url)
-                .basic_auth(&self.user, Some(&self.password))
-                .header("expect", "100-continue")
-                .header("column_separator", ",")
-                .body(body);
-            for (name, value) in headers {
-                request = request.header(*name, *value);
-            }
-            if matches!(way, Way::Proxy) {
-                request = request.header("x-springtide-proxy", "1");
-            }
-            async move { request.send().await.expect("an answer") }
-        };
-        let mut answer = send(client().build().expect("a client"), &url).await;
-        if matches!(way, Way::Redirect) {
-            assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT);
-            let location = answer.headers()["location"].to_str().expect("a URL").to_owned();
-            let node = reqwest::Url::parse(&location).expect("a URL");
-            let host = node.host_str().expect("a host").to_owned();
-            assert_eq!(node.port(), Some(ports::CN_HTTP), "{location}");
-            // This machine does not ask the cluster's DNS.
-            let client = client()
-                .resolve(&host, self.address_of(&host).await)
-                .build()
-                .expect("a client");
-            answer = send(client, &location).await;
-        }
-        assert_eq!(answer.status(), StatusCode::OK);
-        let text = answer.text().await.expect("a body");
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
-    }
-
-    /// The address of a compute node's pod, by the first part of its host name.
-    async fn address_of(&self, host: &str) -> SocketAddr {
-        let pod = host.split('.').next().expect("a pod's name");
-        let pod = self.department.pods().get(pod).await.expect("the pod");
-        let address = pod.status.and_then(|status| status.pod_ip).expect("an address");
-        SocketAddr::new(address.parse().expect("an address"), 0)
+    async fn load(&self, headers: &[(&str, &str)], body: &str, way: Way) -> Value {
+        let answer = self.0.load(("it_stream", "item"), headers, body, way).await;
+        answer.unwrap_or_else(|error| panic!("{error}"))
     }
 }

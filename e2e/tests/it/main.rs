@@ -24,5 +24,6 @@ mod operator_crash;
 mod processes;
 mod registry;
 mod scale;
+mod scale_in;
 mod shared_prefix;
 mod taken_up_again;

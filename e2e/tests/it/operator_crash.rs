@@ -40,6 +40,7 @@ const WRITTEN: &[(&str, &str, &str, bool)] = &[
     ("", "v1", "Service", true),
     ("", "v1", "ServiceAccount", true),
     ("apps", "v1", "StatefulSet", true),
+    ("autoscaling", "v2", "HorizontalPodAutoscaler", true),
     ("networking.k8s.io", "v1", "NetworkPolicy", true),
     ("policy", "v1", "PodDisruptionBudget", true),
     ("rbac.authorization.k8s.io", "v1", "RoleBinding", true),

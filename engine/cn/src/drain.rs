@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::SeqCst},
 };
 
-use springtide_contract::drain::{NodeState, NodeStatus};
+use springtide_contract::drain::{NodeState, NodeStatus, REDIRECT_LINGER};
 use springtide_model::{ClusterId, Epoch, NodeId};
 use springtide_rpc::message::HeartbeatRequest;
 
@@ -78,7 +78,8 @@ impl Node {
     }
 
     /// Takes note of a heartbeat and returns whether the node drains. That is observed once a later heartbeat says that the
-    /// frontend knows: an answer that is on its way has changed nothing yet.
+    /// frontend knows: an answer that is on its way has changed nothing yet; and that nothing which it sent before is on its way
+    /// any more.
     ///
     /// # Errors
     /// When the caller is not this node's frontend.
@@ -96,7 +97,8 @@ impl Node {
             rpc_url: request.frontend_rpc_url.clone(),
             node_id: request.node_id,
         });
-        standing.observed = request.known_draining == standing.draining;
+        let settled = u128::from(request.quiet_ms) >= REDIRECT_LINGER.as_millis();
+        standing.observed = request.known_draining == standing.draining && (settled || !standing.draining);
         Ok(standing.draining)
     }
 
@@ -123,7 +125,15 @@ impl Node {
         }
     }
 
-    /// Whether the node takes nothing new.
+    /// Whether new loads are refused. A drain alone is no reason: until the frontend has nothing more on its way, clients that it
+    /// sent here a moment ago still come.
+    #[must_use]
+    pub fn refuses_loads(&self) -> bool {
+        let standing = self.standing();
+        standing.draining && standing.observed
+    }
+
+    /// Whether the node finishes what it has, to stop then.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.standing().draining

@@ -33,6 +33,7 @@ pub(crate) struct Identity {
     pub(crate) worker_port: u16,
     pub(crate) cpu_cores: u32,
     pub(crate) memory_limit_bytes: u64,
+    pub(crate) drain_timeout_s: u64,
 }
 
 impl Identity {
@@ -125,6 +126,7 @@ impl Internal {
             worker_port,
             cpu_cores,
             memory_limit_bytes,
+            drain_timeout_s,
         } = &*self.identity;
         HeartbeatReply {
             version: version.clone(),
@@ -137,6 +139,7 @@ impl Internal {
             memory_used_bytes: self.worker.metrics().memory_used_bytes,
             running_fragments: self.worker.running_fragments(),
             running_loads: self.node.running_loads(),
+            drain_timeout_s: *drain_timeout_s,
         }
     }
 }

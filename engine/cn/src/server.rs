@@ -122,6 +122,7 @@ pub async fn run(options: ComputeNodeOptions) -> Result<(), ComputeNodeError> {
         worker_port: port(&worker_listener, "worker")?,
         cpu_cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32),
         memory_limit_bytes,
+        drain_timeout_s: config.drain_timeout_s,
     };
     tracing::info!(
         %cluster_id, http = identity.http_port, worker = identity.worker_port, memory_limit_bytes, "compute node starts"
@@ -157,6 +158,10 @@ pub async fn run(options: ComputeNodeOptions) -> Result<(), ComputeNodeError> {
             ..WriterOptions::default()
         },
         volume,
+        longest: match config.drain_timeout_s {
+            0 => Duration::MAX,
+            seconds => Duration::from_secs(seconds),
+        },
         metrics: Metrics::new(),
     };
     let internal = Internal {

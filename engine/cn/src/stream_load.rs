@@ -63,6 +63,8 @@ pub(crate) struct Loader {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) writer: WriterOptions,
     pub(crate) volume: LocalVolume,
+    /// No load takes longer, whatever its client says: a drain would cut it off.
+    pub(crate) longest: Duration,
     pub(crate) metrics: Metrics,
 }
 
@@ -110,6 +112,11 @@ enum LoadError {
     Body(axum::Error),
     #[error("the load took longer than its timeout of {} s; set the header timeout", .0.as_secs())]
     Timeout(Duration),
+    #[error(
+        "the load took longer than {} s, after which a drain of this compute node would cut it off; load in smaller pieces, \
+         or have drain.timeout of the ComputeGroup raised", .0.as_secs()
+    )]
+    LongerThanDrain(Duration),
 }
 
 impl Loader {
@@ -146,13 +153,15 @@ impl Loader {
             headers,
             body,
         } = request;
-        let options = LoadOptions::from_headers(&headers)?;
+        let mut options = LoadOptions::from_headers(&headers)?;
+        let asked = options.timeout;
+        options.timeout = asked.min(self.longest);
         let label = options
             .label
             .clone()
             .unwrap_or_else(|| format!("stream-load-{}", uuid::Uuid::new_v4()));
         reply.label.clone_from(&label);
-        if self.node.is_draining() {
+        if self.node.refuses_loads() {
             return Err(LoadError::Draining);
         }
         let frontend = self.node.frontend().ok_or(LoadError::NoFrontend)?.rpc_url;
@@ -171,6 +180,7 @@ impl Loader {
         reply.begin_txn_time_ms = begun.elapsed().as_millis() as u64;
         let written = match tokio::time::timeout(options.timeout, self.write(&target, &options, body, reply)).await {
             Ok(written) => written,
+            Err(_) if options.timeout < asked => Err(LoadError::LongerThanDrain(options.timeout)),
             Err(_) => Err(LoadError::Timeout(options.timeout)),
         };
         match written {

@@ -29,6 +29,7 @@ pub mod metrics;
 pub mod nodes;
 mod partitions;
 mod publisher;
+pub mod queue;
 pub mod sessions;
 pub mod transactions;
 mod writer;
@@ -38,7 +39,8 @@ pub use bootstrap::{JournalOpener, local_journal};
 pub use clock::{Clock, SystemClock};
 pub use error::CoreError;
 pub use metrics::Metrics;
-pub use nodes::NodeView;
+pub use nodes::{DrainState, NodeView, Route};
+pub use queue::{Admission, Demand, Wait};
 pub use sessions::{Kill, KillError, SessionGuard, SessionView, Sessions, StatementGuard};
 pub use transactions::{BeginTransaction, Begun, LabelStatus, LoadState, LoadView};
 
@@ -112,6 +114,7 @@ struct Inner {
     publisher: publisher::Publisher,
     partitions: partitions::PartitionCache,
     nodes: nodes::Nodes,
+    queue: queue::Queue,
     sessions: Sessions,
     metrics: Metrics,
     stopping: CancellationToken,
@@ -159,6 +162,7 @@ impl Core {
             publisher: publisher::Publisher::default(),
             partitions: partitions::PartitionCache::default(),
             nodes: nodes::Nodes::default(),
+            queue: queue::Queue::default(),
             sessions: Sessions::default(),
             writer: writer::EditWriter::start(
                 opened.journal,

@@ -26,9 +26,12 @@ pub struct HeartbeatRequest {
     pub node_id: NodeId,
     /// Base URL of the frontend's RPC port, for loads that this node begins.
     pub frontend_rpc_url: String,
-    /// Whether the frontend knows this node as draining, and so sends it nothing new.
+    /// Whether the frontend knows by the node's own word that it drains, and so sends it nothing new.
     #[serde(default)]
     pub known_draining: bool,
+    /// For how long the frontend has sent it nothing new and no statement of its could reach it, in milliseconds; 0 as long as one can.
+    #[serde(default)]
+    pub quiet_ms: u64,
 }
 
 /// What a compute node says about itself at each heartbeat. Ports are on the host that the heartbeat was sent to.
@@ -54,6 +57,9 @@ pub struct HeartbeatReply {
     pub running_fragments: u64,
     /// Loads that run.
     pub running_loads: u64,
+    /// Seconds after which a drain of this node cuts off what still runs; nothing may be begun here that takes longer. 0 bounds nothing.
+    #[serde(default)]
+    pub drain_timeout_s: u64,
 }
 
 /// Head of an [`INGEST`] body.

@@ -93,6 +93,27 @@ pub fn referenced_tables(query: &Query) -> Vec<TableName> {
         .collect()
 }
 
+/// Whether a query reads what nodes have to read: a table function, such as `FILES`.
+#[must_use]
+pub fn calls_table_function(query: &Query) -> bool {
+    struct Finder(bool);
+    impl Visitor for Finder {
+        type Break = ();
+
+        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+            let is_function = matches!(
+                factor,
+                TableFactor::Table { args: Some(_), .. } | TableFactor::Function { .. } | TableFactor::TableFunction { .. }
+            );
+            self.0 |= is_function;
+            ControlFlow::Continue(())
+        }
+    }
+    let mut finder = Finder(false);
+    let _ = query.visit(&mut finder);
+    finder.0
+}
+
 #[derive(Default)]
 struct TableCollector {
     tables: Vec<TableName>,

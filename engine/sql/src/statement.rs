@@ -254,6 +254,13 @@ pub enum AlterSystem {
         /// The warehouse, where it is named; the nodes must be in it.
         warehouse: Option<String>,
     },
+    /// `[CANCEL] DRAIN COMPUTE NODE "host:port"|id, …`: nothing new is sent there, and what runs there ends.
+    DrainComputeNodes {
+        /// Which.
+        nodes: Vec<NodeReference>,
+        /// `CANCEL`: they take work again.
+        cancelled: bool,
+    },
     /// `CREATE IMAGE`.
     CreateImage,
 }

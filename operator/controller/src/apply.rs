@@ -51,6 +51,7 @@ where
             Action::CreateSecretOnce(secret) => create_secret(context, cluster, secret).await?,
             Action::Delete { object, uid } => delete(context, object, uid.as_deref()).await?,
             Action::Sql(statement) => run(context, cluster, statement).await?,
+            Action::Wake { replicas } => context.kubernetes.wake(object, *replicas).await?,
             Action::AddFinalizer => set_finalizer(&context.kubernetes, object, true).await?,
             Action::RemoveFinalizer => set_finalizer(&context.kubernetes, object, false).await?,
         }
@@ -165,6 +166,8 @@ fn label(statement: &AdminStatement) -> &'static str {
     match statement {
         AdminStatement::CreateWarehouse { .. } => "create warehouse",
         AdminStatement::AddComputeNode { .. } => "add compute node",
+        AdminStatement::DrainComputeNode { .. } => "drain compute node",
+        AdminStatement::CancelDrainComputeNode { .. } => "cancel drain compute node",
         AdminStatement::DropComputeNode { .. } | AdminStatement::DropComputeNodeAt { .. } => "drop compute node",
         AdminStatement::AddFollower { .. } => "add follower",
         AdminStatement::CreateOperatorAccount { .. } => "create user",

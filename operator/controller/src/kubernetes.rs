@@ -236,6 +236,35 @@ impl Kubernetes {
             .map(|_| ())
     }
 
+    /// Sets the replicas of an object at 0 through its scale subresource, if it is still the version that was read: whoever has
+    /// scaled it meanwhile keeps what they wrote.
+    pub(crate) async fn wake<K>(&self, object: &K, replicas: u32) -> Result<(), KubernetesError>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let resource = ApiResource::erase::<K>(&());
+        self.metrics.count_write(&resource.kind, "scale");
+        let patch = json!({
+            "metadata": {"resourceVersion": object.meta().resource_version},
+            "spec": {"replicas": replicas},
+        });
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let name = object.name_any();
+        let what = || {
+            format!(
+                "scale of {}",
+                described(&resource.kind, object.namespace().as_deref(), &name)
+            )
+        };
+        let api = self.dynamic(&resource, object.namespace().as_deref());
+        limited("change", what, api.patch_scale(&name, &parameters, &Patch::Merge(patch)))
+            .await
+            .map(|_| ())
+    }
+
     fn objects(&self, key: &ObjectKey) -> Api<DynamicObject> {
         self.dynamic(&api_resource(key.kind), key.namespace.as_deref())
     }

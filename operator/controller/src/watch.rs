@@ -145,6 +145,7 @@ fn watched_kinds(scope: &Scope) -> Vec<(ObjectKind, Option<&'static str>)> {
         (ObjectKind::ConfigMap, ours),
         (ObjectKind::Service, ours),
         (ObjectKind::PodDisruptionBudget, ours),
+        (ObjectKind::HorizontalPodAutoscaler, ours),
         (ObjectKind::NetworkPolicy, ours),
         (ObjectKind::StatefulSet, ours),
         // Made by the StatefulSet controller, with the labels that select its pods.

@@ -41,6 +41,12 @@ pub enum Action {
     },
     /// Run the statement on the cluster's leading frontend, as the operator.
     Sql(AdminStatement),
+    /// Write `replicas` through the scale subresource of the custom resource: the one write of the operator to a group's spec,
+    /// made only while it is 0.
+    Wake {
+        /// How many.
+        replicas: u32,
+    },
     /// Add the operator's finalizer to the custom resource.
     AddFinalizer,
     /// Remove the operator's finalizer from the custom resource; always the last action.

@@ -13,8 +13,11 @@ use crate::names::{self, Owner};
 use crate::object::{DesiredObject, ObjectKey, ObjectKind};
 use crate::observed::{ObservedComputeGroup, SqlAnswer};
 
+mod autoscaler;
 mod config_map;
+mod demand;
 mod disruption_budget;
+mod drain;
 mod health;
 mod limits;
 pub mod members;
@@ -24,6 +27,8 @@ mod shape;
 mod stateful_set;
 mod status;
 
+use demand::Demand;
+use drain::Departure;
 pub use shape::{ComputeShape, GroupShape};
 
 #[cfg(test)]
@@ -49,32 +54,40 @@ pub fn plan_compute_group(observed: &ObservedComputeGroup, now: DateTime<Utc>) -
         .group
         .as_ref()
         .map(|group| ready_to_build(observed, group, &scale));
-    match &blocked {
-        Some(Ok(compute)) => {
+    let departure = in_force
+        .group
+        .as_ref()
+        .map(|group| drain::plan(observed, group, scale.wanted, now))
+        .unwrap_or_default();
+    match (&blocked, &in_force.group) {
+        (Some(Ok(compute)), Some(group)) => {
             actions.extend(finish::writes(
-                desired(observed, compute, &scale),
+                desired(observed, group, compute, &scale, departure.replicas),
                 &observed.live,
                 metadata.uid.as_deref(),
             ));
+            actions.extend(departure.statements.iter().cloned());
             actions.extend(members::statements(
                 observed,
                 &compute.cluster,
                 &compute.warehouse,
                 scale.wanted,
+                group.wake_on_query,
             ));
+            actions.extend(scale.demand.wakes.map(|replicas| Action::Wake { replicas }));
         }
         // Without its cluster a group is nothing: what is left of it goes.
-        Some(Err(finding)) if finding.reason == Reason::ClusterNotFound => {
+        (Some(Err(finding)), _) if finding.reason == Reason::ClusterNotFound => {
             actions.extend(finish::writes(Vec::new(), &observed.live, metadata.uid.as_deref()));
         }
-        Some(Err(_)) | None => {}
+        _ => {}
     }
     let obstacle = match blocked {
         None => Some(Finding::fails(Reason::InvalidField, "see condition Accepted")),
         Some(Err(finding)) => Some(finding),
         Some(Ok(_)) => None,
     };
-    report(observed, in_force, &scale, obstacle, actions, now)
+    report(observed, in_force, &scale, obstacle, departure, actions, now)
 }
 
 /// Which values are in force: those that are written, or the last that were accepted.
@@ -129,6 +142,8 @@ pub(crate) struct Scale {
     pub(crate) wanted: u32,
     pub(crate) evaluation: Evaluation,
     pub(crate) suspended: bool,
+    /// What waiting statements ask for.
+    pub(crate) demand: Demand,
 }
 
 impl Scale {
@@ -136,14 +151,18 @@ impl Scale {
         let evaluation = evaluate(group.map_or(&[], |group| &group.windows), now);
         // Suspending is an emergency brake: it counts as written, whatever else about the cluster is not accepted.
         let suspended = observed.cluster.as_ref().is_some_and(|cluster| cluster.spec.suspend);
-        let wanted = match group {
-            Some(group) if !suspended => wanted(group.replicas, &evaluation, group.max_replicas),
-            _ => 0,
-        };
+        let awake = group.filter(|_| !suspended);
+        let demand = awake
+            .map(|group| Demand::assess(group, observed, &evaluation, now))
+            .unwrap_or_default();
+        let wanted = awake.map_or(0, |group| {
+            wanted(group.replicas.max(demand.floor), &evaluation, group.max_replicas)
+        });
         Self {
             wanted,
             evaluation,
             suspended,
+            demand,
         }
     }
 }
@@ -215,7 +234,15 @@ fn has_leader(sql: &SqlAnswer) -> bool {
 }
 
 /// Everything that the group is made of.
-fn desired(observed: &ObservedComputeGroup, compute: &ComputeShape, scale: &Scale) -> Vec<DesiredObject> {
+///
+/// `replicas` are those of the StatefulSet: beside what is wanted, nodes that end their work.
+fn desired(
+    observed: &ObservedComputeGroup,
+    group: &GroupShape,
+    compute: &ComputeShape,
+    scale: &Scale,
+    replicas: u32,
+) -> Vec<DesiredObject> {
     let owner = Owner::of_group(&observed.group);
     let flavour = flavour(compute.cluster.engine);
     let files = flavour.compute_files(compute);
@@ -233,7 +260,14 @@ fn desired(observed: &ObservedComputeGroup, compute: &ComputeShape, scale: &Scal
             &disruption_budget::build(&owner, compute),
         ));
     }
-    let stateful_set = stateful_set::build(&owner, compute, flavour, &files, scale.wanted, observed);
+    if let Some(autoscaling) = &group.autoscaling {
+        let bounds = autoscaler::bounds(autoscaling, &scale.evaluation, group.max_replicas);
+        objects.push(DesiredObject::new(
+            ObjectKind::HorizontalPodAutoscaler,
+            &autoscaler::build(&owner, &group.name, autoscaling, bounds),
+        ));
+    }
+    let stateful_set = stateful_set::build(&owner, compute, flavour, &files, replicas, observed);
     objects.push(DesiredObject::new(ObjectKind::StatefulSet, &stateful_set));
     objects
 }
@@ -315,6 +349,7 @@ fn report(
     in_force: InForce,
     scale: &Scale,
     obstacle: Option<Finding>,
+    departure: Departure,
     actions: Vec<Action>,
     now: DateTime<Utc>,
 ) -> Plan<ComputeGroupStatus> {
@@ -332,12 +367,17 @@ fn report(
         (ConditionType::Available, health.available),
         (ConditionType::Ready, health.ready.clone()),
     ];
-    let (conditions, events) = condition::update(&before.conditions, group.metadata.generation, now, findings);
-    let status = status::build(observed, in_force, scale, conditions);
+    let (conditions, mut events) = condition::update(&before.conditions, group.metadata.generation, now, findings);
+    events.extend(departure.events);
+    // Statements that wait are seen by looking only.
+    let waits_for_statements = in_force.group.as_ref().is_some_and(|group| {
+        !scale.suspended && (group.autoscaling.is_some() && group.replicas > 0 || group.wake_on_query && group.replicas == 0)
+    });
+    let status = status::build(observed, in_force, scale, departure.draining, conditions);
     let ready = health.ready.holds == Some(true);
     Plan {
         wait: (!ready && actions.is_empty()).then(|| waiting(&health.ready.message)),
-        requeue_after: requeue_after(&health.ready, scale, now),
+        requeue_after: requeue_after(&health.ready, scale, waits_for_statements, now),
         status: (group.status.as_ref() != Some(&status)).then_some(status),
         actions,
         events,
@@ -345,13 +385,24 @@ fn report(
 }
 
 /// Soon while nodes come or go, at the next edge of a window, and now and then anyway.
-fn requeue_after(ready: &Finding, scale: &Scale, now: DateTime<Utc>) -> std::time::Duration {
+fn requeue_after(
+    ready: &Finding,
+    scale: &Scale,
+    waits_for_statements: bool,
+    now: DateTime<Utc>,
+) -> std::time::Duration {
     let converging = ready.holds != Some(true)
         && matches!(
             ready.reason,
             Reason::ComputeStarting | Reason::ComputeLeaving | Reason::NoComputeAlive | Reason::ClusterNotReady
         );
-    let at_most = if converging { finish::CONVERGING } else { finish::STEADY };
+    let at_most = if converging {
+        finish::CONVERGING
+    } else if waits_for_statements {
+        finish::ATTENTIVE
+    } else {
+        finish::STEADY
+    };
     let to_edge = scale
         .evaluation
         .next_edge

@@ -14,6 +14,8 @@ use crate::observed::Live;
 pub(crate) const CONVERGING: Duration = Duration::from_secs(1);
 /// How soon to look again for a Secret that is missing: they are not watched, and what was read is good for so long.
 pub(crate) const SECRET: Duration = Duration::from_secs(10);
+/// How soon to look again while statements may come to wait, which no watch reports either.
+pub(crate) const ATTENTIVE: Duration = Duration::from_secs(2);
 /// How soon to look again when all is well.
 pub(crate) const STEADY: Duration = Duration::from_secs(60);
 
@@ -50,6 +52,7 @@ const PRUNED: &[ObjectKind] = &[
     ObjectKind::RoleBinding,
     ObjectKind::NetworkPolicy,
     ObjectKind::PodDisruptionBudget,
+    ObjectKind::HorizontalPodAutoscaler,
     ObjectKind::StatefulSet,
 ];
 

@@ -118,6 +118,7 @@ impl ClusterFixture {
         self.0.sql = SqlAnswer::Answered {
             frontends: vec![leader(&name)],
             compute_nodes: Vec::new(),
+            warehouses: Vec::new(),
         };
         self
     }

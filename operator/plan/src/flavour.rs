@@ -69,6 +69,22 @@ pub trait Flavour: Debug + Sync {
     /// Makes a node known. `warehouse_exists` says whether a node serves that warehouse already.
     fn add_compute_node(&self, host: &str, warehouse: &str, warehouse_exists: bool) -> Vec<AdminStatement>;
 
+    /// Keeps the node of a row from getting new work. Asked only where [`Capabilities::cordon`] is [`Cordon::EngineState`].
+    fn drain(&self, row: &ComputeNodeRow) -> AdminStatement {
+        AdminStatement::DrainComputeNode {
+            node_id: row.id.clone(),
+            host: row.host.clone(),
+        }
+    }
+
+    /// Takes that back.
+    fn cancel_drain(&self, row: &ComputeNodeRow) -> AdminStatement {
+        AdminStatement::CancelDrainComputeNode {
+            node_id: row.id.clone(),
+            host: row.host.clone(),
+        }
+    }
+
     /// Forgets the node of a row.
     fn drop_compute_node(&self, row: &ComputeNodeRow) -> AdminStatement;
 
@@ -94,6 +110,8 @@ pub struct Capabilities {
     pub followers: bool,
     /// How a node is kept from getting new work.
     pub cordon: Cordon,
+    /// Statements wait in a queue that tells how many nodes it would need.
+    pub queue: bool,
     /// The operator's account is read from a mounted Secret at each login, and stands in no catalog.
     pub mounted_operator_account: bool,
 }
@@ -101,7 +119,7 @@ pub struct Capabilities {
 /// How a node is kept from getting new work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Cordon {
-    /// The node reports itself draining, and the frontend stops routing to it. It can be taken back.
+    /// The frontend is told to stop routing to the node, and says when nothing runs there. It can be taken back.
     EngineState,
     /// SIGTERM is the only way, and there is no way back.
     ShutdownSignal,

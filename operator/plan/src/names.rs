@@ -97,7 +97,7 @@ pub fn operator_secret(cluster: &str) -> String {
     format!("{cluster}-operator")
 }
 
-/// Name of a group's StatefulSet, of its headless Service and of its PodDisruptionBudget.
+/// Name of a group's StatefulSet, of its headless Service, of its PodDisruptionBudget and of its HorizontalPodAutoscaler.
 #[must_use]
 pub fn compute(group: &str) -> String {
     format!("{group}-cn")

@@ -58,6 +58,7 @@ object_kinds! {
     RoleBinding: "rbac.authorization.k8s.io/v1", "rolebindings", true;
     NetworkPolicy: "networking.k8s.io/v1", "networkpolicies", true;
     PodDisruptionBudget: "policy/v1", "poddisruptionbudgets", true;
+    HorizontalPodAutoscaler: "autoscaling/v2", "horizontalpodautoscalers", true;
     StatefulSet: "apps/v1", "statefulsets", true;
     PersistentVolumeClaim: "v1", "persistentvolumeclaims", true;
     Department: "springtide.dev/v1alpha1", "departments", false;

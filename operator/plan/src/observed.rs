@@ -11,7 +11,7 @@ use springtide_crds::{ComputeGroup, Department, LakeCluster};
 use crate::names;
 use crate::object::{ObjectKey, ObjectKind};
 use crate::settings::Settings;
-use crate::sql::{ComputeNodeRow, FrontendRow};
+use crate::sql::{ComputeNodeRow, FrontendRow, WarehouseRow};
 
 /// What was read about a department.
 #[derive(Clone, Debug)]
@@ -119,12 +119,14 @@ pub enum SqlAnswer {
         /// What the engine said.
         message: String,
     },
-    /// Both questions were answered.
+    /// All questions were answered.
     Answered {
         /// `SHOW FRONTENDS`.
         frontends: Vec<FrontendRow>,
         /// `SHOW COMPUTE NODES`.
         compute_nodes: Vec<ComputeNodeRow>,
+        /// `SHOW WAREHOUSES`; empty where the engine has no queue of its own.
+        warehouses: Vec<WarehouseRow>,
     },
 }
 

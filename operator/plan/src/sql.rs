@@ -6,12 +6,14 @@ use serde::Serialize;
 
 mod rows;
 
-pub use rows::{AnswerError, ComputeNodeRow, FrontendRow};
+pub use rows::{AnswerError, ComputeNodeRow, DrainState, FrontendRow, WarehouseRow};
 
 /// Lists the frontends; see [`FrontendRow::parse`].
 pub const SHOW_FRONTENDS: &str = "SHOW FRONTENDS";
 /// Lists the compute nodes; see [`ComputeNodeRow::parse`].
 pub const SHOW_COMPUTE_NODES: &str = "SHOW COMPUTE NODES";
+/// Lists the warehouses; see [`WarehouseRow::parse`]. Asked where [`crate::flavour::Capabilities::queue`] holds.
+pub const SHOW_WAREHOUSES: &str = "SHOW WAREHOUSES";
 
 /// A statement that changes the engine's membership or accounts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -29,6 +31,20 @@ pub enum AdminStatement {
         port: u16,
         /// The warehouse that it serves.
         warehouse: String,
+    },
+    /// A compute node gets nothing new and finishes what it has.
+    DrainComputeNode {
+        /// `ComputeNodeId`: digits.
+        node_id: String,
+        /// Host name as the row shows it, for people.
+        host: String,
+    },
+    /// A compute node that drains takes work again.
+    CancelDrainComputeNode {
+        /// `ComputeNodeId`: digits.
+        node_id: String,
+        /// Host name as the row shows it, for people.
+        host: String,
     },
     /// A compute node is forgotten: the row with this id, so that a node that came back under the same host name stays.
     DropComputeNode {
@@ -92,6 +108,10 @@ impl AdminStatement {
                 Quoted(&format!("{host}:{port}")),
                 Identifier(warehouse)
             ),
+            Self::DrainComputeNode { node_id, host: _ } => format!("ALTER SYSTEM DRAIN COMPUTE NODE {node_id}"),
+            Self::CancelDrainComputeNode { node_id, host: _ } => {
+                format!("ALTER SYSTEM CANCEL DRAIN COMPUTE NODE {node_id}")
+            }
             Self::DropComputeNode {
                 node_id,
                 host: _,
@@ -137,7 +157,7 @@ impl AdminStatement {
             | Self::AddFollower { .. }
             | Self::CreateOperatorAccount { .. } => message.contains("already exist"),
             Self::DropComputeNode { .. } | Self::DropComputeNodeAt { .. } => message.contains("does not exist"),
-            Self::GrantOperatorRoles { .. } => false,
+            Self::DrainComputeNode { .. } | Self::CancelDrainComputeNode { .. } | Self::GrantOperatorRoles { .. } => false,
         }
     }
 }

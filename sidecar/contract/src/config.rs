@@ -96,7 +96,7 @@ pub struct ComputeConfig {
     pub memory_limit_bytes: u64,
     /// Bytes of the local volume that the engine may use; 0 takes 85 % of the volume.
     pub local_limit_bytes: u64,
-    /// Seconds that a draining node waits for what runs on it.
+    /// Seconds that a draining node waits for what runs on it. No statement and no load may take longer; 0 bounds nothing.
     pub drain_timeout_s: u64,
 }
 
@@ -105,7 +105,7 @@ impl Default for ComputeConfig {
         Self {
             memory_limit_bytes: 0,
             local_limit_bytes: 0,
-            drain_timeout_s: 600,
+            drain_timeout_s: 0,
         }
     }
 }

@@ -8,6 +8,8 @@
 //!
 //! The kubelet sends SIGTERM when the hook answers, whatever it answers: so the answer itself is what is withheld.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -17,6 +19,9 @@ pub const DRAIN_PATH: &str = "/internal/v1/drain";
 pub const UNDRAIN_PATH: &str = "/internal/v1/undrain";
 /// CN, `GET`: answer [`NodeStatus`].
 pub const STATUS_PATH: &str = "/internal/v1/status";
+
+/// A client of a Stream Load that was sent on to a node has arrived there after this time.
+pub const REDIRECT_LINGER: Duration = Duration::from_secs(2);
 
 /// Why a node is asked to drain; shown in its log and status.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,7 +46,8 @@ pub enum NodeState {
 pub struct NodeStatus {
     /// Whether the node takes new work.
     pub state: NodeState,
-    /// Whether the frontend has read `state` by a heartbeat since it last changed.
+    /// Whether the frontend has read `state` by a heartbeat since it last changed, and, while draining, whether no statement of
+    /// its can reach the node any more.
     pub observed_by_frontend: bool,
     /// Query fragments that run here.
     pub running_fragments: u64,

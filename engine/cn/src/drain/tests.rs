@@ -15,13 +15,15 @@ fn heartbeat(cluster_id: ClusterId, epoch: u64) -> HeartbeatRequest {
         node_id: NodeId(7),
         frontend_rpc_url: "http://fe:9020".into(),
         known_draining: false,
+        quiet_ms: 0,
     }
 }
 
-/// A heartbeat of a frontend that has read that the node drains.
+/// A heartbeat of a frontend that has read that the node drains, and has nothing on its way to it any more.
 fn heartbeat_that_knows(cluster_id: ClusterId) -> HeartbeatRequest {
     HeartbeatRequest {
         known_draining: true,
+        quiet_ms: 2000,
         ..heartbeat(cluster_id, 1)
     }
 }
@@ -38,6 +40,21 @@ fn a_drain_is_observed_only_when_the_frontend_says_that_it_knows() {
     assert!(node.status(0).is_drained());
     node.set_draining(true);
     assert!(node.status(0).is_drained(), "draining again is not a new drain");
+}
+
+#[test]
+fn a_client_that_was_sent_here_a_moment_before_the_drain_is_served() {
+    let node = Node::new(cluster(1));
+    node.set_draining(true);
+    assert!(!node.refuses_loads());
+    let on_their_way = HeartbeatRequest {
+        quiet_ms: 1999,
+        ..heartbeat_that_knows(cluster(1))
+    };
+    assert_eq!(node.heartbeat(&on_their_way), Ok(true));
+    assert!(!node.refuses_loads() && !node.status(0).is_drained());
+    assert_eq!(node.heartbeat(&heartbeat_that_knows(cluster(1))), Ok(true));
+    assert!(node.refuses_loads() && node.status(0).is_drained());
 }
 
 #[test]

@@ -2,18 +2,30 @@
 //!
 //! A node's record is in the catalog; what its heartbeats say is only here. Nothing is routed to a node before its first good
 //! heartbeat, nor while it drains.
+//!
+//! A drain begins in one of two ways: it is *ordered* by `ALTER SYSTEM DRAIN COMPUTE NODE`, which can be taken back, or the node
+//! says in its heartbeats that it was told to stop. From then on the node gets no new *route*. Routes that statements hold already
+//! are counted by node, so that a drain ends only when no statement here can reach the node any more; and as clients of Stream
+//! Loads are on their way without a route, it lasts [`REDIRECT_LINGER`] at least. Orders are in memory alone: after a restart of
+//! the frontend, whoever ordered asks for it again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use springtide_model::{ComputeNode, NodeId};
 use springtide_rpc::message::{HeartbeatReply, HeartbeatRequest};
+use springtide_catalog::{CatalogError, ErrorKind};
+use springtide_contract::drain::REDIRECT_LINGER;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Core;
+use super::{Core, queue::Slot};
 
 /// Least time between two heartbeats to a node, whatever the configuration says.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(50);
@@ -25,8 +37,10 @@ pub struct NodeView {
     pub node: Arc<ComputeNode>,
     /// Whether it answers.
     pub alive: bool,
-    /// Whether it takes nothing new.
-    pub draining: bool,
+    /// How far it is on its way out.
+    pub drain: DrainState,
+    /// The statements that have a route to it, for people.
+    pub routes: Vec<Arc<str>>,
     /// Its last good heartbeat, milliseconds since 1970.
     pub last_heartbeat_ms: Option<u64>,
     /// When its process started, milliseconds since 1970.
@@ -37,12 +51,40 @@ pub struct NodeView {
     pub reply: Option<HeartbeatReply>,
 }
 
+/// How far a node is on its way out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DrainState {
+    /// It takes work.
+    #[default]
+    None,
+    /// A drain was ordered: it gets nothing new and finishes what it has.
+    Draining,
+    /// An ordered drain has ended: nothing runs there, and nothing is on its way there.
+    Drained,
+    /// It was told to stop, by its own word.
+    Leaving,
+}
+
+impl DrainState {
+    /// The word in `SHOW COMPUTE NODES`; empty for a node that takes work.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Draining => "DRAINING",
+            Self::Drained => "DRAINED",
+            Self::Leaving => "LEAVING",
+        }
+    }
+}
+
 impl NodeView {
     fn new(node: Arc<ComputeNode>) -> Self {
         Self {
             node,
             alive: false,
-            draining: false,
+            drain: DrainState::None,
+            routes: Vec::new(),
             last_heartbeat_ms: None,
             last_start_ms: None,
             err_msg: String::new(),
@@ -53,19 +95,70 @@ impl NodeView {
     /// Whether it may get work.
     #[must_use]
     pub fn is_available(&self) -> bool {
-        self.alive && !self.draining
+        self.alive && self.drain == DrainState::None
+    }
+
+    /// Processor cores by its last word; 0 before the first.
+    #[must_use]
+    pub fn cpu_cores(&self) -> u32 {
+        self.reply.as_ref().map_or(0, |reply| reply.cpu_cores)
+    }
+}
+
+/// The nodes that one statement may use, fixed for its time. Their drains do not end while it is held.
+#[derive(Debug)]
+pub struct Route {
+    core: Core,
+    id: u64,
+    nodes: Vec<NodeView>,
+    _slot: Option<Slot>,
+}
+
+impl Route {
+    /// The nodes, by id.
+    #[must_use]
+    pub fn nodes(&self) -> &[NodeView] {
+        &self.nodes
+    }
+
+    pub(super) fn with_slot(mut self, slot: Slot) -> Self {
+        self._slot = Some(slot);
+        self
+    }
+}
+
+impl Drop for Route {
+    fn drop(&mut self) {
+        let mut states = self.core.inner.nodes.lock();
+        for view in &self.nodes {
+            if let Some(state) = states.get_mut(&view.node.id) {
+                state.routes.remove(&self.id);
+            }
+        }
     }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
     states: Mutex<BTreeMap<NodeId, State>>,
+    next_route: AtomicU64,
 }
 
 #[derive(Debug)]
 struct State {
+    /// But for `drain` and `routes`, which follow from what is below.
     view: NodeView,
     failures: u32,
+    /// A drain is ordered.
+    ordered: bool,
+    /// The node said that it was told to stop.
+    leaving: bool,
+    /// When it got its last new route, while it gets none.
+    unrouted_since: Option<Instant>,
+    /// It was idle in a heartbeat that was sent after everything that had been on its way must have arrived.
+    found_idle: bool,
+    /// Statements that may use it.
+    routes: BTreeMap<u64, Arc<str>>,
     /// Ends the heartbeats of a node that was dropped.
     dropped: CancellationToken,
 }
@@ -83,7 +176,7 @@ impl Core {
         let catalog = self.catalog();
         let states = self.inner.nodes.lock();
         let view = |node: &Arc<ComputeNode>| match states.get(&node.id) {
-            Some(state) => state.view.clone(),
+            Some(state) => state.view(),
             None => NodeView::new(Arc::clone(node)),
         };
         catalog.compute_nodes().map(view).collect()
@@ -95,6 +188,80 @@ impl Core {
         let mut nodes = self.nodes();
         nodes.retain(|view| view.is_available() && view.node.warehouse == warehouse);
         nodes
+    }
+
+    /// The nodes of a warehouse that may get work, for one statement; `what` says which, for people who wait for a drain.
+    #[must_use]
+    pub fn route(&self, warehouse: &str, what: &str) -> Route {
+        let catalog = self.catalog();
+        let id = self.inner.nodes.next_route.fetch_add(1, Relaxed);
+        let what: Arc<str> = what.into();
+        let mut nodes = Vec::new();
+        for state in self.inner.nodes.lock().values_mut() {
+            let view = state.view();
+            let is_known = catalog.compute_node(view.node.id).is_some();
+            if is_known && view.is_available() && view.node.warehouse == warehouse {
+                state.routes.insert(id, Arc::clone(&what));
+                nodes.push(view);
+            }
+        }
+        Route {
+            core: self.clone(),
+            id,
+            nodes,
+            _slot: None,
+        }
+    }
+
+    /// Orders nodes to be drained, or takes that back. Both may be repeated.
+    ///
+    /// # Errors
+    /// One of them is not known; then nothing is changed.
+    pub fn order_drain(&self, nodes: &[NodeId], ordered: bool) -> Result<(), CatalogError> {
+        let mut states = self.inner.nodes.lock();
+        if let Some(unknown) = nodes.iter().find(|id| !states.contains_key(id)) {
+            return Err(CatalogError::new(
+                ErrorKind::UnknownComputeNode,
+                format!("compute node does not exists[{unknown}]"),
+            ));
+        }
+        for id in nodes {
+            if let Some(state) = states.get_mut(id)
+                && state.ordered != ordered
+            {
+                tracing::info!(node = %id, host = state.view.node.host, ordered, "the drain of a compute node is ordered or taken back");
+                state.ordered = ordered;
+                state.unrouted();
+            }
+        }
+        drop(states);
+        self.inner.queue.has_changed();
+        Ok(())
+    }
+
+    /// The nodes of a warehouse that may get work, as soon as there are any. None where no node of it is known, or none came
+    /// in time.
+    pub async fn route_when_available(&self, warehouse: &str, what: &str, patience: Duration) -> Route {
+        let deadline = Instant::now() + patience;
+        loop {
+            let changed = self.inner.queue.changes();
+            let mut changed = std::pin::pin!(changed);
+            changed.as_mut().enable();
+            let route = self.route(warehouse, what);
+            let is_known = || self.catalog().compute_nodes().any(|node| node.warehouse == warehouse);
+            if !route.nodes().is_empty() || !is_known() || tokio::time::timeout_at(deadline, changed).await.is_err() {
+                return route;
+            }
+        }
+    }
+
+    /// How long a statement on a warehouse may take, so that a drain of its nodes cuts nothing off; `None` for as long as it likes.
+    #[must_use]
+    pub fn longest_statement(&self, warehouse: &str) -> Option<Duration> {
+        let nodes = self.nodes();
+        let of_warehouse = nodes.iter().filter(|view| view.node.warehouse == warehouse);
+        let bounds = of_warehouse.filter_map(|view| view.reply.as_ref().map(|reply| reply.drain_timeout_s));
+        bounds.filter(|seconds| *seconds > 0).min().map(Duration::from_secs)
     }
 
     /// What to do about a warehouse without a node that takes work: use one that has some, with `choose` as the words for
@@ -130,18 +297,20 @@ impl Core {
         }
     }
 
-    fn knows_draining(&self, node: NodeId) -> bool {
-        let states = self.inner.nodes.lock();
-        states.get(&node).is_some_and(|state| state.view.draining)
-    }
-
     async fn heartbeat(&self, node: &ComputeNode) {
+        let (known_draining, quiet) = {
+            let states = self.inner.nodes.lock();
+            states
+                .get(&node.id)
+                .map_or((false, Duration::ZERO), |state| (state.leaving, state.quiet()))
+        };
         let request = HeartbeatRequest {
             cluster_id: self.inner.cluster_id,
             epoch: self.inner.epoch,
             node_id: node.id,
             frontend_rpc_url: self.inner.rpc_url.clone(),
-            known_draining: self.knows_draining(node.id),
+            known_draining,
+            quiet_ms: u64::try_from(quiet.as_millis()).unwrap_or(u64::MAX),
         };
         let answer = self
             .inner
@@ -155,7 +324,13 @@ impl Core {
             return;
         };
         match answer {
-            Ok(reply) => state.answered(reply, now_ms),
+            Ok(reply) => {
+                let was_available = state.view().is_available();
+                state.answered(reply, quiet, now_ms);
+                if !was_available && state.view().is_available() {
+                    self.inner.queue.has_changed();
+                }
+            }
             Err(error) => {
                 self.inner.metrics.heartbeat_failed.inc();
                 let address = format!("{}:{}", node.host, node.heartbeat_port);
@@ -166,18 +341,71 @@ impl Core {
 }
 
 impl State {
-    fn answered(&mut self, reply: HeartbeatReply, now_ms: u64) {
-        let view = &mut self.view;
-        let (id, host) = (view.node.id, &view.node.host);
-        if view.last_start_ms.is_some_and(|before| before != reply.start_time_ms) {
-            tracing::info!(node = %id, host, "a compute node was restarted");
+    fn new(node: Arc<ComputeNode>) -> Self {
+        Self {
+            view: NodeView::new(node),
+            failures: 0,
+            ordered: false,
+            leaving: false,
+            unrouted_since: None,
+            found_idle: false,
+            routes: BTreeMap::new(),
+            dropped: CancellationToken::new(),
         }
-        if !view.alive || view.draining != reply.draining {
+    }
+
+    fn view(&self) -> NodeView {
+        NodeView {
+            drain: match (self.leaving, self.ordered) {
+                (true, _) => DrainState::Leaving,
+                (false, true) if self.found_idle && self.routes.is_empty() => DrainState::Drained,
+                (false, true) => DrainState::Draining,
+                (false, false) => DrainState::None,
+            },
+            routes: self.routes.values().cloned().collect(),
+            ..self.view.clone()
+        }
+    }
+
+    /// Takes note of whether new routes may lead here.
+    fn unrouted(&mut self) {
+        if !self.ordered && !self.leaving {
+            self.unrouted_since = None;
+            self.found_idle = false;
+        } else if self.unrouted_since.is_none() {
+            self.unrouted_since = Some(Instant::now());
+        }
+    }
+
+    /// For how long nothing new was sent here; nothing while a statement has a route.
+    fn quiet(&self) -> Duration {
+        match self.unrouted_since {
+            Some(since) if self.routes.is_empty() => since.elapsed(),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// `quiet` is from when the heartbeat was sent.
+    fn answered(&mut self, reply: HeartbeatReply, quiet: Duration, now_ms: u64) {
+        let (id, host) = (self.view.node.id, self.view.node.host.clone());
+        if self
+            .view
+            .last_start_ms
+            .is_some_and(|before| before != reply.start_time_ms)
+        {
+            tracing::info!(node = %id, host, "a compute node was restarted");
+            // Whoever ordered the drain meant the process that has ended.
+            self.ordered = false;
+        }
+        if !self.view.alive || self.leaving != reply.draining {
             tracing::info!(node = %id, host, draining = reply.draining, "a compute node is alive");
         }
         self.failures = 0;
+        self.leaving = reply.draining;
+        self.found_idle = quiet >= REDIRECT_LINGER && reply.running_fragments == 0 && reply.running_loads == 0;
+        self.unrouted();
+        let view = &mut self.view;
         view.alive = true;
-        view.draining = reply.draining;
         view.last_heartbeat_ms = Some(now_ms);
         view.last_start_ms = Some(reply.start_time_ms);
         view.err_msg.clear();
@@ -214,17 +442,15 @@ pub(super) async fn watch_nodes(core: Core) {
             unknown
                 .into_iter()
                 .map(|node| {
-                    let dropped = CancellationToken::new();
-                    let state = State {
-                        view: NodeView::new(Arc::clone(&node)),
-                        failures: 0,
-                        dropped: dropped.clone(),
-                    };
+                    let state = State::new(Arc::clone(&node));
+                    let dropped = state.dropped.clone();
                     states.insert(node.id, state);
                     (node, dropped)
                 })
                 .collect()
         };
+        // The last node of a warehouse may be gone.
+        core.inner.queue.has_changed();
         for (node, dropped) in added {
             core.spawn(beat(core.clone(), node, dropped));
         }

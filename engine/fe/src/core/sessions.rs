@@ -147,6 +147,13 @@ impl Sessions {
         Ok(())
     }
 
+    /// What the running statement of a session is at, for others to see.
+    pub fn set_state(&self, id: u32, state: &str) {
+        if let Some(statement) = self.lock().get_mut(&id).and_then(|entry| entry.statement.as_mut()) {
+            state.clone_into(&mut statement.state);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Entry>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -248,15 +255,6 @@ impl StatementGuard {
     #[must_use]
     pub fn query_id(&self) -> Uuid {
         self.query_id
-    }
-
-    /// What the statement is at, for others to see.
-    pub fn set_state(&self, state: &str) {
-        let mut open = self.sessions.lock();
-        let statement = open.get_mut(&self.id).and_then(|entry| entry.statement.as_mut());
-        if let Some(statement) = statement.filter(|statement| statement.query_id == self.query_id) {
-            state.clone_into(&mut statement.state);
-        }
     }
 }
 

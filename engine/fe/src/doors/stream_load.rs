@@ -23,7 +23,7 @@ use super::{
     basic::{self, Denied},
     http::{failed, not_ready},
 };
-use crate::core::{Core, NodeView, transactions::DEFAULT_TIMEOUT};
+use crate::core::{Core, NodeView, Route, transactions::DEFAULT_TIMEOUT};
 
 /// Header that asks for the bytes to go through the frontend.
 const PROXY_HEADER: &str = "x-springtide-proxy";
@@ -31,6 +31,8 @@ const PROXY_HEADER: &str = "x-springtide-proxy";
 const WAREHOUSE_HEADER: &str = "warehouse";
 /// Header with the seconds that a load may take.
 const TIMEOUT_HEADER: &str = "timeout";
+/// How long a load waits for a node of its warehouse to take work, for example while the only one is replaced.
+const NODE_PATIENCE: Duration = Duration::from_secs(60);
 /// Time beyond the load's own for the node to answer.
 const PROXY_SLACK: Duration = Duration::from_secs(60);
 /// Time to open a connection to a node.
@@ -76,8 +78,8 @@ pub(super) async fn stream_load(
     if !expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return failed(StatusCode::BAD_REQUEST, "There is no 100-continue header");
     }
-    let node = match choose_node(core, request.headers()) {
-        Ok(node) => node,
+    let (_route, node) = match choose_node(core, request.headers()).await {
+        Ok(chosen) => chosen,
         Err(message) => return failed(StatusCode::INTERNAL_SERVER_ERROR, &message),
     };
     let Some(url) = url_at(&node, request.uri()) else {
@@ -103,19 +105,21 @@ fn unauthorized(denied: &Denied, peer: SocketAddr) -> Response {
     response
 }
 
-/// Any node of the warehouse that takes work: loads spread by chance.
-fn choose_node(core: &Core, headers: &HeaderMap) -> Result<NodeView, String> {
+/// Any node of the warehouse that takes work, as soon as there is one: loads spread by chance. No node of the route is drained while
+/// it is held.
+async fn choose_node(core: &Core, headers: &HeaderMap) -> Result<(Route, NodeView), String> {
     let warehouse = headers
         .get(WAREHOUSE_HEADER)
         .map_or(Ok(DEFAULT_WAREHOUSE), HeaderValue::to_str)
         .map_err(|_| "header 'warehouse' must be plain text".to_owned())?;
-    core.workers(warehouse)
-        .choose(&mut rand::rng())
-        .cloned()
-        .ok_or_else(|| {
-            let instead = core.instead_of(warehouse, "set the header 'warehouse' to");
-            format!("Warehouse {warehouse} is not available; {instead}.")
-        })
+    let route = core
+        .route_when_available(warehouse, "a Stream Load through the frontend", NODE_PATIENCE)
+        .await;
+    let node = route.nodes().choose(&mut rand::rng()).cloned();
+    node.map(|node| (route, node)).ok_or_else(|| {
+        let instead = core.instead_of(warehouse, "set the header 'warehouse' to");
+        format!("Warehouse {warehouse} is not available; {instead}.")
+    })
 }
 
 fn url_at(node: &NodeView, uri: &Uri) -> Option<String> {

@@ -94,14 +94,21 @@ impl Connection {
         );
         let began = Instant::now();
         shared.core.metrics().query_total.inc();
-        let limit = time_limit(&login.session, &parsed.statement);
+        let asked = time_limit(&login.session, &parsed.statement);
+        let longest = shared.core.longest_statement(&login.session.warehouse);
+        let limit = longest.map_or(asked, |longest| longest.min(asked));
         let cancelled = out.cancelled().clone();
         let result = tokio::select! {
             biased;
             () = cancelled.cancelled() => Err(MysqlError::interrupted()),
             result = tokio::time::timeout(limit, execute(&shared, login, parsed, out)) => result.unwrap_or_else(|_| {
                 shared.core.metrics().query_timeout.inc();
-                Err(Kind::Timeout.error(format!("Query exceeded its time limit of {} seconds", limit.as_secs())))
+                let advice = if limit < asked {
+                    ", after which a drain of its compute nodes would cut it off; have drain.timeout of the ComputeGroup raised"
+                } else {
+                    ""
+                };
+                Err(Kind::Timeout.error(format!("Query exceeded its time limit of {} seconds{advice}", limit.as_secs())))
             }),
         };
         if let Err(error) = &result {

@@ -20,7 +20,7 @@ use super::{
     session::Session,
     statements::protect_audit,
 };
-use crate::core::{BeginTransaction, Begun, Core, NodeView};
+use crate::core::{BeginTransaction, Begun, Core, NodeView, Route};
 
 /// Rows that the frontend takes into its memory to send them to one node; more are an `INSERT … SELECT` of the nodes.
 const MOST_ROWS_HERE: usize = 100_000;
@@ -65,7 +65,7 @@ pub(super) async fn run(shared: &Shared, session: &Session, insert: &Insert) -> 
         .clone()
         .unwrap_or_else(|| format!("insert_{}", uuid::Uuid::now_v7()));
 
-    let mut workers = Workers::of(&shared.core, &session.warehouse);
+    let mut workers = Workers::admitted(shared, session, &prepared).await?;
     let session_here = query::open(shared, session, &prepared, &workers).map_err(|error| from_query(&error))?;
     let plan = arranged(&session_here, &prepared, &schema, &insert.columns)
         .await
@@ -90,7 +90,10 @@ pub(super) async fn run(shared: &Shared, session: &Session, insert: &Insert) -> 
         );
     }
     let (objects, rows) = match small {
-        Some(batch) => ingest(shared, &session.warehouse, &target, &batch).await?,
+        Some(batch) => {
+            let route = query::admit(shared, session).await?;
+            ingest(shared, &session.warehouse, &route, &target, &batch).await?
+        }
         None => {
             let mut is_retry = false;
             loop {
@@ -273,13 +276,14 @@ async fn commit(transaction: &mut OpenTransaction<'_>, objects: Vec<DataObject>)
 async fn ingest(
     shared: &Shared,
     warehouse: &str,
+    route: &Route,
     target: &LoadTarget,
     batch: &RecordBatch,
 ) -> Result<(Vec<DataObject>, u64), MysqlError> {
     if batch.num_rows() == 0 {
         return Ok((Vec::new(), 0));
     }
-    let mut nodes: Vec<NodeView> = shared.core.workers(warehouse);
+    let mut nodes: Vec<&NodeView> = route.nodes().iter().collect();
     if nodes.is_empty() {
         return Err(query::no_workers(&shared.core, warehouse));
     }
@@ -337,7 +341,8 @@ pub(super) async fn write_rows(
         txn: target.txn,
         committed: false,
     };
-    let (objects, _) = ingest(shared, warehouse, &target, batch).await?;
+    let route = shared.core.route(warehouse, label);
+    let (objects, _) = ingest(shared, warehouse, &route, &target, batch).await?;
     shared
         .core
         .commit(target.txn, objects)

@@ -1,13 +1,13 @@
 //! Queries: rewritten, planned, run on the nodes of the session's warehouse, and written row by row.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use springtide_model::NodeId;
 use springtide_mysql::{Column, ColumnType, MysqlError, Parameter, ResultWriter, Value};
 use springtide_query::{QueryError, QueryPlan, QuerySession, SessionRequest, SessionSettings};
 use springtide_sql::{
-    ExplainMode, OUTPUT_SUFFIX, Parsed, Statement, bind, output_names, referenced_tables, rewrite,
+    ExplainMode, OUTPUT_SUFFIX, Parsed, Statement, bind, calls_table_function, output_names, referenced_tables, rewrite,
     sqlparser::ast::{Expr, LimitClause, Query as QueryAst, Statement as AstStatement, Value as AstValue},
 };
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ use super::{
     session::Session,
     source::StatementSource,
 };
-use crate::core::Core;
+use crate::core::{Admission, Core, Route, Wait};
 
 /// The default of `sql_select_limit`: none.
 const NO_SELECT_LIMIT: u64 = i64::MAX as u64;
@@ -40,6 +40,7 @@ pub(super) struct PreparedQuery {
     statement: AstStatement,
     source: Arc<StatementSource>,
     names: Option<Vec<String>>,
+    needs_compute: bool,
 }
 
 /// Rewrites a query and looks its tables up.
@@ -49,30 +50,54 @@ pub(super) async fn prepare(shared: &Shared, session: &Session, ast: &QueryAst) 
     rewrite(&mut query, session).map_err(|error| from_sql(&error))?;
     let information = InformationSchema::new(&shared.core, session);
     let source = StatementSource::load(&shared.core, session, &information, &referenced_tables(&query)).await?;
+    let needs_compute = source.reads_lake() || calls_table_function(&query);
     Ok(PreparedQuery {
+        needs_compute,
         statement: AstStatement::Query(Box::new(query)),
         source: Arc::new(source),
         names,
     })
 }
 
-/// The nodes that a statement may use: fixed for its time.
-#[derive(Clone, Debug, Default)]
+/// The nodes that a statement may use: fixed for its time. They are not drained before it ends.
+#[derive(Debug, Default)]
 pub(super) struct Workers {
     nodes: Vec<(NodeId, Url)>,
+    _route: Option<Route>,
 }
 
 impl Workers {
-    pub(super) fn of(core: &Core, warehouse: &str) -> Self {
-        let nodes = core
-            .workers(warehouse)
-            .into_iter()
+    pub(super) fn of(core: &Core, session: &Session) -> Self {
+        Self::along(core.route(&session.warehouse, &statement_of(session)))
+    }
+
+    fn along(route: Route) -> Self {
+        let nodes = route
+            .nodes()
+            .iter()
             .filter_map(|view| {
                 let port = view.reply.as_ref()?.worker_port;
                 Some((view.node.id, node_url(&view.node.host, port)?))
             })
             .collect();
-        Self { nodes }
+        Self {
+            nodes,
+            _route: Some(route),
+        }
+    }
+
+    /// Those that a query may use as soon as it may: it waits for a slot, and for a node where none takes work. A query that
+    /// no node is needed for waits for nothing.
+    pub(super) async fn admitted(
+        shared: &Shared,
+        session: &Session,
+        prepared: &PreparedQuery,
+    ) -> Result<Self, MysqlError> {
+        if !prepared.needs_compute {
+            return Ok(Self::of(&shared.core, session));
+        }
+        let route = admit(shared, session).await?;
+        Ok(Self::along(route))
     }
 
     /// Takes out a node that was lost, and tells the core.
@@ -95,6 +120,29 @@ impl Workers {
     fn urls(&self) -> Vec<Url> {
         self.nodes.iter().map(|(_, url)| url.clone()).collect()
     }
+}
+
+/// Waits for a slot and nodes of the session's warehouse, at most as long as the session has patience.
+pub(super) async fn admit(shared: &Shared, session: &Session) -> Result<Route, MysqlError> {
+    let core = &shared.core;
+    let (warehouse, id) = (&session.warehouse, session.connection_id);
+    let patience = Duration::from_secs(session.variables.number("query_queue_pending_timeout_second"));
+    let waits = |wait: Wait| core.sessions().set_state(id, wait.as_str());
+    let admission = core.admit(warehouse, &statement_of(session), patience, waits).await;
+    core.sessions().set_state(id, "");
+    match admission {
+        Admission::Admitted(route) => Ok(route),
+        Admission::NoNodes | Admission::TimedOut(Wait::AllAway) => Err(no_workers(core, warehouse)),
+        Admission::TimedOut(Wait::AllBusy) => Err(Kind::Retryable.error(format!(
+            "all slots of warehouse {warehouse} were taken for {} s (query_queue_pending_timeout_second); repeat the              statement later, or let the ComputeGroup have more nodes",
+            patience.as_secs()
+        ))),
+    }
+}
+
+/// A statement by what `KILL` knows it by, for those who wait for a drain.
+pub(super) fn statement_of(session: &Session) -> String {
+    format!("statement of connection {}", session.connection_id)
 }
 
 fn node_url(host: &str, port: u16) -> Option<Url> {
@@ -186,7 +234,7 @@ pub(super) async fn run(
     };
     let hold = shared.core.config().frontend.result_hold_bytes;
     out.hold(usize::try_from(hold).unwrap_or(usize::MAX));
-    let mut workers = Workers::of(&shared.core, &session.warehouse);
+    let mut workers = Workers::admitted(shared, session, &prepared).await?;
     let mut is_retry = false;
     loop {
         let error = match attempt(shared, session, &prepared, &workers, out).await {
@@ -262,7 +310,7 @@ pub(super) async fn explain(
     cancelled: &CancellationToken,
 ) -> Result<String, MysqlError> {
     let prepared = prepare(shared, session, ast).await?;
-    let workers = Workers::of(&shared.core, &session.warehouse);
+    let workers = Workers::of(&shared.core, session);
     let explained = async {
         let query = open(shared, session, &prepared, &workers)?;
         let plan = plan(&query, &prepared).await?;

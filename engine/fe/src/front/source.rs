@@ -67,6 +67,11 @@ impl StatementSource {
         Ok(Self { catalog, tables, rows })
     }
 
+    /// Whether it reads a table of the lake, which nodes do.
+    pub(crate) fn reads_lake(&self) -> bool {
+        self.tables.values().any(|table| matches!(table, SourceTable::Lake(_)))
+    }
+
     /// Rows of all lake tables: what the statement may have to scan.
     pub(crate) fn rows(&self) -> u64 {
         self.rows

@@ -1,7 +1,7 @@
 //! Which statement does what.
 
-use springtide_catalog::{NewPartition, NewRange, NewTable};
-use springtide_model::PartitionBound;
+use springtide_catalog::{Catalog, CatalogError, ErrorKind, NewPartition, NewRange, NewTable};
+use springtide_model::{ComputeNode, PartitionBound};
 use springtide_mysql::{MysqlError, OkResult, ResultWriter};
 use springtide_sql::{
     AlterSystem, AlterTableAction, CreateTable, ExplainMode, NodeReference, PartitionDefinition, Statement, TableName,
@@ -12,7 +12,7 @@ use super::{
     Shared, accounts,
     audit::AUDIT_DATABASE,
     connection::{Login, Outcome},
-    errors::{self, Kind, from_core, from_sql},
+    errors::{self, Kind, from_catalog, from_core, from_sql},
     information_schema, insert, query,
     rows::Rows,
     session::Session,
@@ -250,30 +250,43 @@ async fn alter_system(shared: &Shared, login: &Login, action: &AlterSystem) -> R
         }
         AlterSystem::DropComputeNodes { nodes, warehouse } => {
             core.edit(move |catalog| {
-                let mut addresses = Vec::with_capacity(nodes.len());
-                for node in &nodes {
-                    addresses.push(match node {
-                        NodeReference::Address(address) => (address.host.clone(), address.port),
-                        NodeReference::Id(id) => {
-                            let node = catalog.compute_node((*id).into()).ok_or_else(|| {
-                                springtide_catalog::CatalogError::new(
-                                    springtide_catalog::ErrorKind::UnknownComputeNode,
-                                    format!("compute node does not exists[{id}]"),
-                                )
-                            })?;
-                            (node.host.clone(), node.heartbeat_port)
-                        }
-                    });
-                }
+                let nodes = nodes.iter().map(|node| referenced_node(catalog, node));
+                let nodes: Vec<_> = nodes.collect::<Result<_, _>>()?;
+                let addresses: Vec<_> = nodes.iter().map(|node| (node.host.clone(), node.heartbeat_port)).collect();
                 catalog.drop_compute_nodes(&addresses, warehouse.as_deref())
             })
             .await
+        }
+        AlterSystem::DrainComputeNodes { nodes, cancelled } => {
+            let catalog = core.catalog();
+            let nodes = nodes.iter().map(|node| Ok(referenced_node(&catalog, node)?.id));
+            let nodes: Result<Vec<_>, CatalogError> = nodes.collect();
+            nodes
+                .and_then(|nodes| core.order_drain(&nodes, !cancelled))
+                .map_err(|error| from_catalog(&error))?;
+            return Ok(Outcome::done());
         }
         // An image is written by itself as the journal grows; tools that ask for one may go on.
         AlterSystem::CreateImage => return Ok(Outcome::done()),
     };
     edited.map_err(|error| from_core(&error))?;
     Ok(Outcome::done())
+}
+
+fn referenced_node<'a>(catalog: &'a Catalog, node: &NodeReference) -> Result<&'a ComputeNode, CatalogError> {
+    let (found, text) = match node {
+        NodeReference::Id(id) => (catalog.compute_node((*id).into()), id.to_string()),
+        NodeReference::Address(address) => (
+            catalog.compute_node_at(&address.host, address.port),
+            address.to_string(),
+        ),
+    };
+    found.map(|node| &**node).ok_or_else(|| {
+        CatalogError::new(
+            ErrorKind::UnknownComputeNode,
+            format!("compute node does not exists[{text}]"),
+        )
+    })
 }
 
 /// A warehouse begins with its first node and ends with its last: there is nothing to make or to drop.

@@ -5,4 +5,5 @@ pub(crate) mod fixture;
 mod kill_points;
 pub(crate) mod nodes;
 mod opening;
+mod queue;
 mod transactions;

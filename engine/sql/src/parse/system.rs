@@ -8,11 +8,23 @@ pub(super) fn alter_system(cursor: &mut Cursor) -> Result<Statement, SqlError> {
     if cursor.take_all(&["CREATE", "IMAGE"]) {
         return Ok(Statement::AlterSystem(AlterSystem::CreateImage));
     }
+    let cancelled = cursor.take("CANCEL");
+    if cancelled && !cursor.is_word("DRAIN") {
+        return cursor.expected("'DRAIN'");
+    }
+    if cursor.take("DRAIN") {
+        cursor.require("COMPUTE")?;
+        cursor.require("NODE")?;
+        return Ok(Statement::AlterSystem(AlterSystem::DrainComputeNodes {
+            nodes: cursor.comma_separated(node_reference)?,
+            cancelled,
+        }));
+    }
     let add = if cursor.take("ADD") {
         true
     } else {
         if cursor.is_word("DECOMMISSION") || cursor.is_word("MODIFY") {
-            return cursor.expected("'ADD', 'DROP'");
+            return cursor.expected("'ADD', 'DRAIN', 'CANCEL DRAIN', 'DROP'");
         }
         cursor.require("DROP")?;
         false

@@ -274,6 +274,27 @@ fn alters_the_system() {
         })
     );
     assert_eq!(
+        one("ALTER SYSTEM DRAIN COMPUTE NODE 10042, 'cn-0.cn:9050'"),
+        Statement::AlterSystem(AlterSystem::DrainComputeNodes {
+            nodes: vec![
+                NodeReference::Id(10042),
+                NodeReference::Address(crate::HostPort {
+                    host: "cn-0.cn".into(),
+                    port: 9050
+                }),
+            ],
+            cancelled: false,
+        })
+    );
+    assert_eq!(
+        one("alter system cancel drain compute node 10042"),
+        Statement::AlterSystem(AlterSystem::DrainComputeNodes {
+            nodes: vec![NodeReference::Id(10042)],
+            cancelled: true,
+        })
+    );
+    assert!(fails("ALTER SYSTEM CANCEL DROP COMPUTE NODE 1").contains("'DRAIN'"));
+    assert_eq!(
         fails("ALTER SYSTEM ADD COMPUTE NODE 'noport'"),
         "Getting analyzing error. Detail message: Invalid host port: noport."
     );

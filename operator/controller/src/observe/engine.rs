@@ -8,7 +8,8 @@ use springtide_contract::ports;
 use springtide_crds::LakeCluster;
 use springtide_plan::{
     ComputeNodeRow, FrontendRow, SqlAnswer,
-    sql::{SHOW_COMPUTE_NODES, SHOW_FRONTENDS},
+    flavour::flavour,
+    sql::{SHOW_COMPUTE_NODES, SHOW_FRONTENDS, SHOW_WAREHOUSES, WarehouseRow},
 };
 
 use crate::{
@@ -100,8 +101,20 @@ async fn members(context: &Context, cluster: &LakeCluster, login: &Login) -> Res
         statement: "show compute nodes",
         what: error.to_string(),
     })?;
+    let mut warehouses = Vec::new();
+    if flavour(cluster.spec.engine.kind).capabilities().queue {
+        let rows = context
+            .engines
+            .ask(&line, login, "show warehouses", SHOW_WAREHOUSES)
+            .await?;
+        warehouses = WarehouseRow::parse(&rows.columns, &rows.rows).map_err(|error| EngineError::Answer {
+            statement: "show warehouses",
+            what: error.to_string(),
+        })?;
+    }
     Ok(SqlAnswer::Answered {
         frontends,
         compute_nodes,
+        warehouses,
     })
 }

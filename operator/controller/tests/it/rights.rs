@@ -145,6 +145,9 @@ async fn plant_left_overs(world: &World, owner: Value, label: &str, kinds: &[(&s
                     "Service" => is_there::<k8s_openapi::api::core::v1::Service>(world).await,
                     "NetworkPolicy" => is_there::<k8s_openapi::api::networking::v1::NetworkPolicy>(world).await,
                     "PodDisruptionBudget" => is_there::<k8s_openapi::api::policy::v1::PodDisruptionBudget>(world).await,
+                    "HorizontalPodAutoscaler" => {
+                        is_there::<k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler>(world).await
+                    }
                     "StatefulSet" => is_there::<StatefulSet>(world).await,
                     "ResourceQuota" => is_there::<k8s_openapi::api::core::v1::ResourceQuota>(world).await,
                     "LimitRange" => is_there::<k8s_openapi::api::core::v1::LimitRange>(world).await,
@@ -196,8 +199,25 @@ async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
     let cluster = world
         .make_cluster_with("lake", json!({"deletionPolicy": "Delete", "frontends": frontends}))
         .await;
-    world.make_group("etl", "lake", json!({"replicas": 2})).await;
+    world
+        .make_group("etl", "lake", json!({"replicas": 2, "autoscaling": {"maxReplicas": 3}}))
+        .await;
     world.group_serves("etl", 2).await;
+    world
+        .merge::<ComputeGroup>("etl", json!({"spec": {"autoscaling": null}}))
+        .await;
+    world
+        .make_group("sleeper", "lake", json!({"replicas": 0, "wakeOnQuery": true}))
+        .await;
+    world
+        .frontend
+        .catalog
+        .lock()
+        .unwrap()
+        .queued
+        .insert("sleeper".to_owned(), (1, 1));
+    world.group_serves("sleeper", 1).await;
+    world.delete::<ComputeGroup>("sleeper").await;
     world
         .merge::<LakeCluster>(
             "lake",
@@ -224,6 +244,11 @@ async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
             "policy/v1",
             "PodDisruptionBudget",
             json!({"spec": {"selector": selector, "maxUnavailable": 1}}),
+        ),
+        (
+            "autoscaling/v2",
+            "HorizontalPodAutoscaler",
+            json!({"spec": {"maxReplicas": 1, "scaleTargetRef": {"kind": "A", "name": "a"}}}),
         ),
         (
             "apps/v1",
@@ -413,6 +438,7 @@ async fn an_admin_reads_everything_but_secrets_and_changes_compute_groups_alone(
         "apps/statefulsets",
         "networking.k8s.io/networkpolicies",
         "policy/poddisruptionbudgets",
+        "autoscaling/horizontalpodautoscalers",
         "rbac.authorization.k8s.io/rolebindings",
         "springtide.dev/lakeclusters",
         "springtide.dev/computegroups",

@@ -34,6 +34,12 @@ fn check_replicas(observed: &ObservedComputeGroup, group: &GroupShape) -> Result
     if group.replicas > limit {
         return Err(beyond("replicas".to_owned(), group.replicas));
     }
+    if let Some(autoscaling) = &group.autoscaling {
+        let most = u32::try_from(autoscaling.max_replicas).unwrap_or_default();
+        if most > limit {
+            return Err(beyond("autoscaling.maxReplicas".to_owned(), most));
+        }
+    }
     for schedule in &observed.group.spec.schedules {
         let floor = schedule
             .min_replicas

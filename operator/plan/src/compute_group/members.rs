@@ -48,12 +48,14 @@ pub fn members(observed: &ObservedComputeGroup) -> Vec<Member<'_>> {
     members
 }
 
-/// Adds for pods that the engine does not know, drops for nodes that left for good.
+/// Adds for pods that the engine does not know, drops for nodes that left for good. A group that sleeps `stays_known` by its first
+/// node, so that statements know whom they wait for.
 pub(super) fn statements(
     observed: &ObservedComputeGroup,
     cluster: &ClusterShape,
     warehouse: &str,
     wanted: u32,
+    stays_known: bool,
 ) -> Vec<Action> {
     let SqlAnswer::Answered { compute_nodes, .. } = &observed.sql else {
         return Vec::new();
@@ -64,7 +66,11 @@ pub(super) fn statements(
     let flavour = flavour(cluster.engine);
     let mut warehouse_exists = compute_nodes.iter().any(|row| row.warehouse == warehouse);
     let mut actions = Vec::new();
-    for (_, pod) in pods_by_ordinal(observed, &service, wanted) {
+    let mut pods: Vec<String> = pods_by_ordinal(observed, &service, wanted);
+    if pods.is_empty() && stays_known {
+        pods.push(format!("{service}-0"));
+    }
+    for pod in pods {
         if known.iter().any(|member| member.pod == pod) {
             continue;
         }
@@ -77,7 +83,7 @@ pub(super) fn statements(
     actions.extend(
         known
             .iter()
-            .filter(|member| member.ordinal >= wanted && !pods.contains(member.pod.as_str()))
+            .filter(|member| member.ordinal >= wanted.max(u32::from(stays_known)) && !pods.contains(member.pod.as_str()))
             .map(|member| Action::Sql(flavour.drop_compute_node(member.row))),
     );
     actions
@@ -93,7 +99,7 @@ pub(super) fn drop_all(observed: &ObservedComputeGroup, engine: EngineKind) -> V
 }
 
 /// Pods that stay, in the order of their numbers.
-fn pods_by_ordinal(observed: &ObservedComputeGroup, stateful_set: &str, wanted: u32) -> Vec<(u32, String)> {
+fn pods_by_ordinal(observed: &ObservedComputeGroup, stateful_set: &str, wanted: u32) -> Vec<String> {
     let mut pods: Vec<(u32, String)> = observed
         .pods
         .iter()
@@ -103,7 +109,7 @@ fn pods_by_ordinal(observed: &ObservedComputeGroup, stateful_set: &str, wanted: 
         .filter(|(ordinal, _)| *ordinal < wanted)
         .collect();
     pods.sort();
-    pods
+    pods.into_iter().map(|(_, pod)| pod).collect()
 }
 
 /// Names of all pods, those that are draining or stopping included.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration as StdDuration;
 
-use springtide_crds::compute_group::Placement;
+use springtide_crds::autoscaling::Autoscaling;
+use springtide_crds::compute_group::{DrainTimeoutPolicy, Placement};
 use springtide_crds::lake_cluster::EngineKind;
 use springtide_crds::pod::PodResources;
 use springtide_crds::{ComputeGroupSpec, Quantity, Reason};
@@ -12,7 +13,7 @@ use springtide_schedule::Window;
 use super::schedule;
 use crate::department;
 use crate::finish::Rejection;
-use crate::flavour::{DEFAULT_WAREHOUSE, flavour};
+use crate::flavour::{DEFAULT_WAREHOUSE, Flavour, flavour};
 use crate::labels::check_keys;
 use crate::lake_cluster::ClusterShape;
 use crate::observed::ObservedComputeGroup;
@@ -35,9 +36,15 @@ pub struct GroupShape {
     pub resources: PodResources,
     pub cache_size: Quantity,
     pub windows: Vec<Window>,
+    /// What load may ask for.
+    pub autoscaling: Option<Autoscaling>,
+    /// A statement wakes the group from 0.
+    pub wake_on_query: bool,
     /// The largest minimum of all windows that are not suspended.
     pub highest_floor: u32,
+    /// How long a node may finish what it has; zero where it is stopped at once.
     pub drain_timeout: StdDuration,
+    pub on_drain_timeout: DrainTimeoutPolicy,
     pub placement: Placement,
     pub labels: BTreeMap<String, String>,
 }
@@ -52,6 +59,8 @@ impl GroupShape {
             resources,
             cache_size,
             schedules,
+            autoscaling,
+            wake_on_query,
             drain,
             placement,
             labels,
@@ -67,6 +76,9 @@ impl GroupShape {
                 "drain.timeout",
                 format!("{} is not between 1s and 24h; write for example 10m", drain.timeout),
             ));
+        }
+        if let Some(autoscaling) = autoscaling {
+            check_autoscaling(autoscaling)?;
         }
         check_keys("labels", labels.keys())?;
         check_keys("placement.nodeSelector", placement.node_selector.keys())?;
@@ -85,12 +97,34 @@ impl GroupShape {
             resources,
             cache_size: cache_size.clone(),
             windows: schedule::windows(schedules)?,
+            autoscaling: autoscaling.clone(),
+            wake_on_query: *wake_on_query && flavour_of(observed).capabilities().queue,
             highest_floor: highest_floor.unwrap_or_default(),
-            drain_timeout,
+            drain_timeout: if drain.enabled { drain_timeout } else { StdDuration::ZERO },
+            on_drain_timeout: drain.on_timeout,
             placement: placement.clone(),
             labels: labels.clone(),
         })
     }
+}
+
+fn check_autoscaling(autoscaling: &Autoscaling) -> Result<(), Rejection> {
+    if autoscaling.min_replicas > autoscaling.max_replicas {
+        return Err(Rejection::field(
+            "autoscaling.minReplicas",
+            format!(
+                "{} is above maxReplicas {}; lower minReplicas or raise maxReplicas",
+                autoscaling.min_replicas, autoscaling.max_replicas
+            ),
+        ));
+    }
+    for metric in &autoscaling.pods {
+        crate::lake_cluster::positive(
+            &format!("autoscaling.pods[{}].averageValue", metric.name),
+            &metric.average_value,
+        )?;
+    }
+    Ok(())
 }
 
 /// The department's limit, and without a department what the API allows at most.
@@ -125,12 +159,20 @@ pub(super) fn resolve_resources(observed: &ObservedComputeGroup, own: Option<&Po
     })
 }
 
+pub(super) fn flavour_of(observed: &ObservedComputeGroup) -> &'static dyn Flavour {
+    let engine = observed
+        .cluster
+        .as_ref()
+        .map_or(EngineKind::Bundled, |cluster| cluster.spec.engine.kind);
+    flavour(engine)
+}
+
 fn warehouse_of(observed: &ObservedComputeGroup, warehouse: Option<&str>, name: &str) -> Result<String, Rejection> {
     let engine = observed
         .cluster
         .as_ref()
         .map_or(EngineKind::Bundled, |cluster| cluster.spec.engine.kind);
-    if flavour(engine).capabilities().warehouses {
+    if flavour_of(observed).capabilities().warehouses {
         return Ok(warehouse.unwrap_or(name).to_owned());
     }
     match warehouse {
@@ -154,6 +196,7 @@ pub struct ComputeShape {
     pub sidecar_image: String,
     pub resources: PodResources,
     pub cache_size: Quantity,
+    /// How long a node may finish what it has; zero where it is stopped at once.
     pub drain_timeout: StdDuration,
     /// The path component that the drain sidecar answers to.
     pub drain_key: String,

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use springtide_contract::ports;
 use springtide_crds::ComputeGroupStatus;
-use springtide_crds::compute_group::{ActiveWindow, NextTransition, NodeStatus};
+use springtide_crds::compute_group::{ActiveWindow, DrainingNode, NextTransition, NodeStatus};
 use springtide_schedule::Evaluation;
 
 use super::{GroupShape, InForce, Scale, health, members, stateful_set, wanted};
@@ -16,6 +16,7 @@ pub(super) fn build(
     observed: &ObservedComputeGroup,
     in_force: InForce,
     scale: &Scale,
+    draining: Vec<DrainingNode>,
     conditions: Vec<Condition>,
 ) -> ComputeGroupStatus {
     let (namespace, name) = super::identity(observed);
@@ -45,6 +46,8 @@ pub(super) fn build(
         active_windows: active_windows(&scale.evaluation),
         next_transition: next_transition(scale, in_force.group.as_ref()),
         nodes: nodes(observed),
+        draining,
+        demand: scale.demand.status.clone(),
         accepted_spec: in_force.spec,
     }
 }

@@ -46,6 +46,7 @@ impl Flavour for Bundled {
             warehouses: true,
             followers: false,
             cordon: Cordon::EngineState,
+            queue: true,
             mounted_operator_account: true,
         }
     }
@@ -145,6 +146,7 @@ impl Flavour for Bundled {
     fn compute_pod(&self, compute: &ComputeShape) -> PodShape {
         let health = "/api/health";
         let cluster = &compute.cluster;
+        let drains = !compute.drain_timeout.is_zero();
         let (mut volumes, mut mounts) = common_volumes(cluster, &names::compute(&compute.name));
         volumes.push(Volume {
             name: "local".to_owned(),
@@ -172,7 +174,7 @@ impl Flavour for Bundled {
             startup_probe: Some(probe(health, ports::CN_HTTP, 1, STARTUP_S)),
             readiness_probe: Some(probe(health, ports::CN_HTTP, 2, 2)),
             liveness_probe: Some(probe(health, ports::CN_HTTP, 10, 6)),
-            lifecycle: Some(Lifecycle {
+            lifecycle: drains.then(|| Lifecycle {
                 pre_stop: Some(LifecycleHandler {
                     http_get: Some(http_get(&format!("/drain/{}", compute.drain_key), ports::SIDECAR_DRAIN)),
                     ..LifecycleHandler::default()
@@ -184,7 +186,7 @@ impl Flavour for Bundled {
         };
         PodShape {
             engine,
-            sidecars: vec![drain_sidecar(compute)],
+            sidecars: drains.then(|| drain_sidecar(compute)).into_iter().collect(),
             volumes,
             user: USER,
             read_only_root: true,

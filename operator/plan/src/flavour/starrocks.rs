@@ -100,6 +100,7 @@ impl Flavour for StarRocks {
             warehouses: false,
             followers: true,
             cordon: Cordon::ShutdownSignal,
+            queue: false,
             mounted_operator_account: false,
         }
     }

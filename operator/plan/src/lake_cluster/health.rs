@@ -76,6 +76,7 @@ fn available(sql: &SqlAnswer, observed: &ObservedLakeCluster, trouble: Option<&F
         SqlAnswer::Answered {
             frontends,
             compute_nodes,
+            ..
         } => match frontends.iter().find(|row| row.is_leader && row.alive) {
             Some(leader) => answering(&leader.host, observed, compute_nodes),
             None => Finding::fails(

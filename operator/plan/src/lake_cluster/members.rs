@@ -42,6 +42,7 @@ pub(super) fn counts(sql: &SqlAnswer) -> (Option<String>, i32, i32) {
     let SqlAnswer::Answered {
         frontends,
         compute_nodes,
+        ..
     } = sql
     else {
         return (None, 0, 0);

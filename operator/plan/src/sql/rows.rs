@@ -47,6 +47,33 @@ pub struct FrontendRow {
     pub version: String,
 }
 
+/// How far a compute node is on its way out, by its frontend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum DrainState {
+    /// It takes work.
+    #[default]
+    None,
+    /// An ordered drain: it gets nothing new and finishes what it has.
+    Draining,
+    /// An ordered drain that has ended.
+    Drained,
+    /// It was told to stop, by its own word.
+    Leaving,
+}
+
+impl DrainState {
+    /// Engines without the column say of a node that leaves that it is shut down.
+    fn read(text: &str, is_shut_down: bool) -> Self {
+        match text {
+            "DRAINING" => Self::Draining,
+            "DRAINED" => Self::Drained,
+            "LEAVING" => Self::Leaving,
+            _ if is_shut_down => Self::Leaving,
+            _ => Self::None,
+        }
+    }
+}
+
 /// A row of `SHOW COMPUTE NODES`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ComputeNodeRow {
@@ -60,12 +87,53 @@ pub struct ComputeNodeRow {
     pub alive: bool,
     /// Column `StatusCode` is `SHUTDOWN`: the node finishes what it has.
     pub draining: bool,
+    /// Column `DrainState`, where the engine has it.
+    pub drain: DrainState,
+    /// Column `DrainWaitingFor`, where the engine has it: what a drain waits for, for people.
+    pub waiting_for: String,
     /// Column `WarehouseName`; `default_warehouse` where the engine has no such column.
     pub warehouse: String,
     /// Column `ErrMsg`.
     pub error: String,
     /// Column `Version`.
     pub version: String,
+}
+
+/// A row of `SHOW WAREHOUSES`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct WarehouseRow {
+    /// Column `Name`.
+    pub name: String,
+    /// Column `RunningSql`: statements that run on its nodes.
+    pub running: u32,
+    /// Column `QueuedSql`: statements that wait for nodes or for their turn.
+    pub queued: u32,
+    /// Column `RequiredNodes`: nodes with which none would wait.
+    pub required_nodes: u32,
+}
+
+impl WarehouseRow {
+    /// Reads the rows of an answer.
+    ///
+    /// # Errors
+    /// A column is missing, or holds something else than it should.
+    pub fn parse(columns: &[String], rows: &[Vec<Option<String>>]) -> Result<Vec<Self>, AnswerError> {
+        let answer = Answer::new(super::SHOW_WAREHOUSES, columns);
+        let name = answer.column("Name")?;
+        let running = answer.column("RunningSql")?;
+        let queued = answer.column("QueuedSql")?;
+        let required_nodes = answer.column("RequiredNodes")?;
+        rows.iter()
+            .map(|row| {
+                Ok(Self {
+                    name: answer.text(row, name),
+                    running: answer.count(row, running, "RunningSql")?,
+                    queued: answer.count(row, queued, "QueuedSql")?,
+                    required_nodes: answer.count(row, required_nodes, "RequiredNodes")?,
+                })
+            })
+            .collect()
+    }
 }
 
 impl FrontendRow {
@@ -108,12 +176,15 @@ impl ComputeNodeRow {
         rows.iter()
             .map(|row| {
                 let warehouse = answer.optional_text(row, "WarehouseName");
+                let draining = answer.optional_text(row, "StatusCode").eq_ignore_ascii_case("SHUTDOWN");
                 Ok(Self {
                     id: answer.digits(row, id, "ComputeNodeId")?,
                     host: answer.text(row, host),
                     heartbeat_port: answer.port(row, port, "HeartbeatPort")?,
                     alive: answer.boolean(row, alive, "Alive")?,
-                    draining: answer.optional_text(row, "StatusCode").eq_ignore_ascii_case("SHUTDOWN"),
+                    draining,
+                    drain: DrainState::read(&answer.optional_text(row, "DrainState"), draining),
+                    waiting_for: answer.optional_text(row, "DrainWaitingFor"),
                     warehouse: if warehouse.is_empty() {
                         crate::flavour::DEFAULT_WAREHOUSE.to_owned()
                     } else {
@@ -170,6 +241,11 @@ impl<'a> Answer<'a> {
     fn port(&self, row: &[Option<String>], column: usize, name: &'static str) -> Result<u16, AnswerError> {
         let value = self.text(row, column);
         value.parse().map_err(|_| self.malformed(name, &value, "a port number"))
+    }
+
+    fn count(&self, row: &[Option<String>], column: usize, name: &'static str) -> Result<u32, AnswerError> {
+        let value = self.text(row, column);
+        value.parse().map_err(|_| self.malformed(name, &value, "a number"))
     }
 
     /// A number as it stands: it goes into statements again, so nothing else may.

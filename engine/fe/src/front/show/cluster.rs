@@ -4,7 +4,7 @@ use springtide_contract::ports;
 
 use super::{Context, bytes_text, time_text};
 use crate::{
-    core::NodeView,
+    core::{DrainState, NodeView},
     front::{rows::Rows, variables::VERSION_COMMENT},
 };
 
@@ -53,7 +53,12 @@ const COMPUTE_NODES: &[&str] = &[
     "WorkerId",
     "WarehouseName",
     "TabletNum",
+    // StarRocks has no drain of a compute node, and so no columns about it.
+    "DrainState",
+    "DrainWaitingFor",
 ];
+/// Statements that `DrainWaitingFor` names; more are counted.
+const WAITED_FOR: usize = 5;
 /// A bundled cluster has compute nodes only; the statement is there for tools that list both.
 pub(super) const BACKENDS: &[&str] = &[
     "BackendId",
@@ -105,6 +110,8 @@ const WAREHOUSES: &[&str] = &[
     "UpdatedOn",
     "Property",
     "Comment",
+    // StarRocks does not say how many nodes its queue would need.
+    "RequiredNodes",
 ];
 const PROCESSLIST: &[&str] = &[
     "ServerName",
@@ -159,12 +166,41 @@ fn server_name(context: Context<'_>) -> String {
 /// `CONNECTING` until the first heartbeat is answered; `SHUTDOWN` while it drains, when `Alive` is false, as in StarRocks:
 /// nothing new is sent there.
 fn status(node: &NodeView) -> (bool, &'static str) {
-    match (node.alive, node.draining, node.last_heartbeat_ms) {
+    let drains = node.drain != DrainState::None;
+    match (node.alive, drains, node.last_heartbeat_ms) {
         (true, true, _) => (false, "SHUTDOWN"),
         (true, false, _) => (true, "OK"),
         (false, _, None) => (false, "CONNECTING"),
         (false, _, Some(_)) => (false, "DISCONNECTED"),
     }
+}
+
+/// What a drain waits for, for people: `2 fragments, 1 load, query of connection 17`. Empty for a node that takes work.
+fn waiting_for(node: &NodeView) -> String {
+    if matches!(node.drain, DrainState::None | DrainState::Drained) {
+        return String::new();
+    }
+    let counted = |count: u64, one: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        more => Some(format!("{more} {one}s")),
+    };
+    let reply = node.reply.as_ref();
+    let mut parts: Vec<String> = [
+        counted(reply.map_or(0, |reply| reply.running_fragments), "fragment"),
+        counted(reply.map_or(0, |reply| reply.running_loads), "load"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    parts.extend(node.routes.iter().take(WAITED_FOR).map(ToString::to_string));
+    if let Some(more) = node.routes.len().checked_sub(WAITED_FOR).filter(|more| *more > 0) {
+        parts.push(format!("{more} more statements"));
+    }
+    if parts.is_empty() {
+        parts.push("clients that may be on their way".to_owned());
+    }
+    parts.join(", ")
 }
 
 pub(super) fn compute_nodes(context: Context<'_>) -> Rows {
@@ -209,6 +245,8 @@ pub(super) fn compute_nodes(context: Context<'_>) -> Rows {
             Some(node.node.id.to_string()),
             Some(node.node.warehouse.clone()),
             Some("0".to_owned()),
+            Some(node.drain.as_str().to_owned()),
+            Some(waiting_for(&node)),
         ]);
     }
     rows
@@ -217,13 +255,13 @@ pub(super) fn compute_nodes(context: Context<'_>) -> Rows {
 pub(super) fn warehouses(context: Context<'_>) -> Rows {
     let mut rows = Rows::new(WAREHOUSES);
     let nodes = context.shared.core.nodes();
-    let sessions = context.shared.core.sessions().list();
     for (id, name) in context.shared.core.catalog().warehouses().into_iter().enumerate() {
         let count = nodes.iter().filter(|node| node.node.warehouse == name).count();
-        let running = sessions
+        let demand = context.shared.core.demand(&name);
+        let serves = nodes
             .iter()
-            .filter(|session| session.warehouse == name && session.statement.is_some())
-            .count();
+            .any(|view| view.node.warehouse == name && view.is_available());
+        let state = if count > 0 && !serves { "SUSPENDED" } else { "AVAILABLE" };
         let comment = if name == springtide_model::DEFAULT_WAREHOUSE {
             "An internal warehouse init after FE is ready"
         } else {
@@ -233,14 +271,15 @@ pub(super) fn warehouses(context: Context<'_>) -> Rows {
         for (index, value) in [
             (0, id.to_string()),
             (1, name),
-            (2, "AVAILABLE".to_owned()),
+            (2, state.to_owned()),
             (3, count.to_string()),
             (4, "1".to_owned()),
             (5, "1".to_owned()),
             (6, "1".to_owned()),
-            (7, running.to_string()),
-            (8, "0".to_owned()),
+            (7, demand.running.to_string()),
+            (8, demand.waiting.to_string()),
             (13, comment.to_owned()),
+            (14, demand.required_nodes.to_string()),
         ] {
             row[index] = Some(value);
         }
@@ -275,7 +314,7 @@ pub(super) fn processlist(context: Context<'_>, full: bool) -> Rows {
             Some(session.seconds.to_string()),
             Some(statement.map_or_else(String::new, |statement| statement.state.clone())),
             Some(info.unwrap_or_default()),
-            Some("false".to_owned()),
+            Some(statement.is_some_and(|statement| statement.state.starts_with("waiting for compute")).to_string()),
             Some(session.warehouse.clone()),
         ]);
     }

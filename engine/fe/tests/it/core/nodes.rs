@@ -6,14 +6,14 @@ use std::{
 };
 
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::post};
-use springtide_fe::core::{Core, NodeView};
+use springtide_fe::core::{Core, DrainState, NodeView};
 use springtide_rpc::message::{HEARTBEAT, HeartbeatReply, HeartbeatRequest};
 use tokio::net::TcpListener;
 
 use super::fixture::Cluster;
 
 /// What the node says next; `None` is an error.
-type Script = Arc<Mutex<Option<HeartbeatReply>>>;
+pub(crate) type Script = Arc<Mutex<Option<HeartbeatReply>>>;
 
 pub(crate) fn reply(http_port: u16) -> HeartbeatReply {
     HeartbeatReply {
@@ -27,6 +27,7 @@ pub(crate) fn reply(http_port: u16) -> HeartbeatReply {
         memory_used_bytes: 0,
         running_fragments: 0,
         running_loads: 0,
+        drain_timeout_s: 0,
     }
 }
 
@@ -77,7 +78,7 @@ async fn heartbeats_tell_who_may_get_work() {
     );
 
     script.lock().unwrap().as_mut().unwrap().draining = true;
-    until(&core, "draining", |node| node.alive && node.draining).await;
+    until(&core, "draining", |node| node.alive && node.drain == DrainState::Leaving).await;
     assert!(core.workers("evening").is_empty());
 
     script.lock().unwrap().replace(HeartbeatReply {
@@ -112,5 +113,57 @@ async fn a_node_that_a_statement_could_not_reach_gets_no_work_until_it_answers()
     core.report_unreachable(core.nodes()[0].node.id);
     assert!(core.workers("w").is_empty());
     until(&core, "alive again", |node| node.alive).await;
+    core.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_ordered_drain_ends_when_no_statement_can_reach_the_node_and_can_be_taken_back() {
+    let cluster = Cluster::new();
+    let core = cluster.open().await;
+    let script: Script = Arc::new(Mutex::new(Some(reply(1))));
+    let port = start_node(Arc::clone(&script)).await;
+    add_node(&core, port, "w").await;
+    until(&core, "alive", NodeView::is_available).await;
+    let id = core.nodes()[0].node.id;
+    let statement = core.route("w", "statement of connection 7");
+    assert_eq!(statement.nodes().len(), 1);
+
+    core.order_drain(&[id], true).unwrap();
+    core.order_drain(&[id], true).unwrap();
+    assert!(core.workers("w").is_empty() && core.route("w", "another").nodes().is_empty());
+    let ordered = std::time::Instant::now();
+    // The node itself is idle all the while: a statement that is still being planned must hold the drain.
+    tokio::time::sleep(springtide_contract::drain::REDIRECT_LINGER + Duration::from_millis(300)).await;
+    let held = core.nodes().remove(0);
+    assert_eq!(held.drain, DrainState::Draining);
+    let waited_for: Vec<&str> = held.routes.iter().map(AsRef::as_ref).collect();
+    assert_eq!(waited_for, ["statement of connection 7"]);
+
+    script.lock().unwrap().as_mut().unwrap().running_loads = 1;
+    drop(statement);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(core.nodes()[0].drain, DrainState::Draining, "a load runs there");
+    script.lock().unwrap().as_mut().unwrap().running_loads = 0;
+    until(&core, "drained", |node| node.drain == DrainState::Drained).await;
+    assert!(ordered.elapsed() >= springtide_contract::drain::REDIRECT_LINGER);
+
+    core.order_drain(&[id], false).unwrap();
+    assert!(core.nodes()[0].is_available(), "taken back, it takes work at once");
+    core.order_drain(&[id], true).unwrap();
+    assert_eq!(
+        core.nodes()[0].drain,
+        DrainState::Draining,
+        "clients may be on their way again"
+    );
+
+    // A process that was started again is not the one that was meant.
+    script.lock().unwrap().replace(HeartbeatReply {
+        start_time_ms: 2,
+        ..reply(1)
+    });
+    until(&core, "back", NodeView::is_available).await;
+    let unknown = core.order_drain(&[id, springtide_model::NodeId(4711)], true).unwrap_err();
+    assert!(unknown.to_string().contains("4711"), "{unknown}");
+    assert!(core.nodes()[0].is_available(), "nothing was changed");
     core.shutdown().await;
 }

@@ -34,6 +34,12 @@ pub(crate) struct Catalog {
     pub(crate) running: BTreeSet<String>,
     /// Nodes that say they drain, by pod name.
     pub(crate) draining: BTreeSet<String>,
+    /// Ids of nodes whose drain is ordered.
+    ordered: BTreeSet<u64>,
+    /// Nodes that have work which does not end, by pod name.
+    pub(crate) busy: BTreeSet<String>,
+    /// Statements that wait, by warehouse, and nodes that they would need.
+    pub(crate) queued: BTreeMap<String, (u32, u32)>,
     /// Every statement that changed something, in order.
     pub(crate) changes: Vec<String>,
     /// The operator's password, as mounted from its Secret.
@@ -164,7 +170,7 @@ const FRONTEND_COLUMNS: [&str; 17] = [
     "StartTime",
     "Version",
 ];
-const NODE_COLUMNS: [&str; 25] = [
+const NODE_COLUMNS: [&str; 27] = [
     "ComputeNodeId",
     "IP",
     "HeartbeatPort",
@@ -190,7 +196,11 @@ const NODE_COLUMNS: [&str; 25] = [
     "WarehouseName",
     "TabletNum",
     "StatusCode",
+    "DrainState",
+    "DrainWaitingFor",
 ];
+
+const WAREHOUSE_COLUMNS: [&str; 5] = ["Id", "Name", "RunningSql", "QueuedSql", "RequiredNodes"];
 
 type Table = (Vec<&'static str>, Vec<Vec<String>>);
 
@@ -203,6 +213,9 @@ impl Catalog {
         }
         if upper == "SHOW COMPUTE NODES" {
             return Ok(Some((NODE_COLUMNS.to_vec(), self.compute_nodes())));
+        }
+        if upper == "SHOW WAREHOUSES" {
+            return Ok(Some((WAREHOUSE_COLUMNS.to_vec(), self.warehouses())));
         }
         let nodes: Vec<String> = statement
             .split(['\'', '"'])
@@ -227,6 +240,10 @@ impl Catalog {
                 self.warehouses.insert(node.clone(), warehouse.clone());
                 self.next_id += 1;
             }
+        } else if let Some(id) = upper.strip_prefix("ALTER SYSTEM DRAIN COMPUTE NODE ") {
+            self.ordered.insert(id.parse().unwrap());
+        } else if let Some(id) = upper.strip_prefix("ALTER SYSTEM CANCEL DRAIN COMPUTE NODE ") {
+            self.ordered.remove(&id.parse().unwrap());
         } else if let Some(rest) = upper.strip_prefix("ALTER SYSTEM DROP COMPUTE NODE ") {
             let by_id = rest.split(' ').next().and_then(|id| id.parse().ok());
             let named = self.nodes.iter().find(|(_, id)| Some(**id) == by_id);
@@ -274,6 +291,19 @@ impl Catalog {
         ))
     }
 
+    fn warehouses(&self) -> Vec<Vec<String>> {
+        let mut names: BTreeSet<&str> = self.warehouses.values().map(String::as_str).collect();
+        names.insert(springtide_plan::flavour::DEFAULT_WAREHOUSE);
+        let row = |(id, name): (usize, &str)| {
+            let (queued, required) = self.queued.get(name).copied().unwrap_or_default();
+            let numbers = [0, queued, required].map(|number| number.to_string());
+            let mut row = vec![id.to_string(), name.to_owned()];
+            row.extend(numbers);
+            row
+        };
+        names.into_iter().enumerate().map(row).collect()
+    }
+
     fn frontends(&self) -> Vec<Vec<String>> {
         let row = |column: &&str| match *column {
             "Id" => "1".to_owned(),
@@ -293,20 +323,33 @@ impl Catalog {
         vec![FRONTEND_COLUMNS.iter().map(row).collect()]
     }
 
-    fn compute_nodes(&self) -> Vec<Vec<String>> {
+    fn compute_nodes(&mut self) -> Vec<Vec<String>> {
         let mut rows = Vec::new();
         for (node, id) in &self.nodes {
             let (host, port) = node.rsplit_once(':').unwrap();
             let pod = host.split('.').next().unwrap();
-            let alive = self.running.contains(pod);
+            let runs = self.running.contains(pod);
+            if !runs {
+                // Another process begins without orders.
+                self.ordered.remove(id);
+            }
+            let drain = match (self.ordered.contains(id), self.busy.contains(pod)) {
+                (true, true) => "DRAINING",
+                (true, false) => "DRAINED",
+                (false, _) if runs && self.draining.contains(pod) => "LEAVING",
+                (false, _) => "",
+            };
+            let alive = runs && drain.is_empty();
             let row = |column: &&str| match *column {
                 "ComputeNodeId" | "WorkerId" => id.to_string(),
                 "IP" => host.to_owned(),
                 "HeartbeatPort" => port.to_owned(),
                 "Alive" => alive.to_string(),
-                "SystemDecommissioned" | "ClusterDecommissioned" => self.draining.contains(pod).to_string(),
+                "SystemDecommissioned" | "ClusterDecommissioned" => "false".to_owned(),
                 "WarehouseName" => self.warehouses.get(node).cloned().unwrap_or_default(),
-                "StatusCode" if alive && self.draining.contains(pod) => "SHUTDOWN".to_owned(),
+                "StatusCode" if !drain.is_empty() => "SHUTDOWN".to_owned(),
+                "DrainState" => drain.to_owned(),
+                "DrainWaitingFor" if drain == "DRAINING" => "statement of connection 17".to_owned(),
                 "StatusCode" if alive => "OK".to_owned(),
                 "StatusCode" => "DISCONNECTED".to_owned(),
                 "LastStartTime" | "LastHeartbeat" if alive => "2026-11-22 17:40:08".to_owned(),

@@ -1,0 +1,251 @@
+//! The promise of scale-in, tried for hours: nodes of one group come and go at random while clients load and query without a
+//! pause, and not one statement may fail.
+//!
+//! - [`clients`] work: Stream Loads, inserts, queries; each keeps what it was told is committed.
+//! - [`churn`] makes nodes go: by `kubectl scale`, by windows, by an autoscaler, by evictions, by deletion, by emptying a node of
+//!   Kubernetes, by a roll.
+//! - [`witness`] counts the nodes that went, and sees that none is forgotten that lives.
+//!
+//! The same run with the drain switched off must have failures: otherwise it would prove nothing.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    time::Duration,
+};
+
+use kube::{Api, Client, ResourceExt};
+use springtide_crds::{ComputeGroup, LakeCluster};
+
+use crate::{
+    Error, Result,
+    cluster::{self, Look, wait_until},
+    departments::{self, Account},
+    sql::Session,
+    target::Target,
+    timeline::Progress,
+};
+
+mod churn;
+mod clients;
+mod stage;
+mod witness;
+
+pub use stage::soak;
+
+/// From the last change until the group is as wanted.
+const SETTLE_LIMIT: Duration = Duration::from_secs(300);
+/// A statement on the ledger.
+const STATEMENT_LIMIT: Duration = Duration::from_secs(120);
+/// Failures that are told in full.
+const TOLD_FAILURES: usize = 20;
+
+/// What is tried.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Nodes that have to go before it ends.
+    pub scale_ins: u64,
+    /// It ends after this at the latest.
+    pub limit: Duration,
+    /// Of all random choices.
+    pub seed: u64,
+    /// Nodes of Kubernetes are emptied, too, where there are several.
+    pub drains_kubernetes_nodes: bool,
+}
+
+/// A group under trial, and its way.
+#[derive(Clone)]
+struct Trial {
+    target: Target,
+    client: Client,
+    lake: LakeCluster,
+    group: String,
+    account: Account,
+    password: String,
+    database: String,
+    /// Part of every label, so that a second trial of a cluster has labels of its own.
+    run: u64,
+    tally: Arc<Tally>,
+    ends: Arc<AtomicBool>,
+}
+
+/// What happened, by all who take part.
+#[derive(Debug, Default)]
+struct Tally {
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    statements: BTreeMap<&'static str, u64>,
+    actions: BTreeMap<&'static str, u64>,
+    failures: Vec<String>,
+    failed: u64,
+    scale_ins: u64,
+    forgotten_alive: Vec<String>,
+}
+
+impl Tally {
+    fn change<T>(&self, change: impl FnOnce(&mut Counts) -> T) -> T {
+        change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn done(&self, kind: &'static str) {
+        self.change(|counts| *counts.statements.entry(kind).or_default() += 1);
+    }
+
+    fn failed(&self, kind: &str, why: impl fmt::Display) {
+        let now = chrono::Utc::now().format("%H:%M:%S%.3f");
+        self.change(|counts| {
+            counts.failed += 1;
+            if counts.failures.len() < TOLD_FAILURES {
+                counts.failures.push(format!("{now} {kind}: {why}"));
+            }
+        });
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Nodes that went because they were not wanted any more.
+    pub scale_ins: u64,
+    /// Statements that succeeded, by kind.
+    pub statements: BTreeMap<&'static str, u64>,
+    /// What was done to the nodes, by kind.
+    pub actions: BTreeMap<&'static str, u64>,
+    /// Statements that failed.
+    pub failed: u64,
+    /// The first of them, in full.
+    pub failures: Vec<String>,
+    /// Rows that are missing or too many, by what clients were told.
+    pub ledger_difference: u64,
+    /// What the frontend knows at the end beside what it should, and nodes that it forgot while they lived.
+    pub wrong_nodes: Vec<String>,
+}
+
+impl Outcome {
+    /// All statements that succeeded.
+    #[must_use]
+    pub fn succeeded(&self) -> u64 {
+        self.statements.values().sum()
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let listed = |counts: &BTreeMap<&'static str, u64>| {
+            let parts: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+            parts.join(", ")
+        };
+        writeln!(f, "{} scale-ins by {}", self.scale_ins, listed(&self.actions))?;
+        writeln!(f, "{} statements: {}", self.succeeded(), listed(&self.statements))?;
+        writeln!(f, "{} failed, ledger off by {} rows", self.failed, self.ledger_difference)?;
+        for line in self.failures.iter().chain(&self.wrong_nodes) {
+            writeln!(f, "  {line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Tries a group of a cluster that serves. The group belongs to the trial; its spec is as it was afterwards.
+///
+/// # Errors
+/// The trial itself cannot go on; what fails under trial is in the [`Outcome`].
+pub async fn scale_in(
+    target: &Target,
+    client: &Client,
+    lake: &LakeCluster,
+    group: &str,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Outcome> {
+    let login = departments::log_in(target, client, lake).await?;
+    let password = departments::password(client, lake, &login.account).await?;
+    let trial = Trial {
+        target: target.clone(),
+        client: client.clone(),
+        lake: lake.clone(),
+        group: group.to_owned(),
+        account: login.account,
+        password,
+        run: std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs(),
+        database: format!("soak_{}", group.replace('-', "_")),
+        tally: Arc::default(),
+        ends: Arc::default(),
+    };
+    let mut session = login.session;
+    let warehouse = trial.warehouse().await?;
+    let seeded = clients::prepare(&trial, &mut session, &warehouse).await?;
+    let witness = witness::start(&trial);
+    let working = clients::start(&trial, &warehouse, &seeded);
+    let churned = churn::run(&trial, options, progress).await;
+    trial.ends.store(true, std::sync::atomic::Ordering::SeqCst);
+    let ledger = clients::finish(working).await?;
+    witness.await.map_err(|error| Error::Missing(format!("the witness: {error}")))?;
+    churned?;
+    let wanted = trial.settled(progress).await?;
+    let mut outcome = trial.tally.change(|counts| Outcome {
+        scale_ins: counts.scale_ins,
+        statements: std::mem::take(&mut counts.statements),
+        actions: std::mem::take(&mut counts.actions),
+        failed: counts.failed,
+        failures: std::mem::take(&mut counts.failures),
+        ledger_difference: 0,
+        wrong_nodes: std::mem::take(&mut counts.forgotten_alive),
+    });
+    outcome.ledger_difference = clients::difference(&trial, &mut session, &ledger).await?;
+    outcome.wrong_nodes.extend(witness::wrong(&trial, &mut session, wanted).await?);
+    Ok(outcome)
+}
+
+impl Trial {
+    fn groups(&self) -> Api<ComputeGroup> {
+        Api::namespaced(self.client.clone(), &self.namespace())
+    }
+
+    fn namespace(&self) -> String {
+        self.lake.namespace().unwrap_or_default()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ends.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    async fn session(&self) -> Result<Session> {
+        Ok(departments::log_in(&self.target, &self.client, &self.lake).await?.session)
+    }
+
+    async fn group(&self) -> Result<ComputeGroup> {
+        cluster::get(&self.groups(), &self.group)
+            .await?
+            .ok_or_else(|| Error::Missing(format!("ComputeGroup {}", self.group)))
+    }
+
+    async fn warehouse(&self) -> Result<String> {
+        let status = self.group().await?.status.unwrap_or_default();
+        status
+            .warehouse
+            .ok_or_else(|| Error::Missing(format!("ComputeGroup {} has no status.warehouse", self.group)))
+    }
+
+    /// Waits until all that is wanted serves and nothing else is there; gives how many nodes that are.
+    async fn settled(&self, progress: &Progress) -> Result<i32> {
+        let what = format!("ComputeGroup {} has what it wants", self.group);
+        wait_until(&what, SETTLE_LIMIT, progress, async || {
+            let group = self.group().await?;
+            let status = group.status.unwrap_or_default();
+            let known = i32::try_from(status.nodes.len()).unwrap_or(i32::MAX);
+            let counts = (status.replicas, known, status.serving_replicas);
+            let wanted = status.wanted_replicas.unwrap_or_default();
+            let is_current = status.observed_generation == group.metadata.generation;
+            Ok(if is_current && counts == (wanted, wanted, wanted) && status.draining.is_empty() {
+                Look::Done(wanted)
+            } else {
+                Look::NotYet(format!("{wanted} wanted; pods, known, serving: {counts:?}"))
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,112 @@
+//! Who counts the nodes that go, and sees that none is forgotten that lives.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use kube::{Api, ResourceExt, api::ListParams};
+use tokio::task::JoinHandle;
+
+use super::{STATEMENT_LIMIT, Trial};
+use crate::{Result, sql::Session};
+
+/// Time between two looks.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// A node as the frontend knows it, and the pod behind it.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Seen {
+    id: String,
+    /// Uid of the pod, while it runs and was not told to stop.
+    lives_as: Option<String>,
+}
+
+pub(super) fn start(trial: &Trial) -> JoinHandle<()> {
+    let trial = trial.clone();
+    tokio::spawn(async move {
+        let mut before: BTreeMap<String, Seen> = BTreeMap::new();
+        let mut replicas: Option<i32> = None;
+        let mut session: Option<Session> = None;
+        while !trial.has_ended() {
+            tokio::time::sleep(INTERVAL).await;
+            // A look that fails is made again: what is watched here is not the API server.
+            if let Ok(now) = replicas_of(&trial).await {
+                if let Some(before) = replicas.filter(|before| *before > now) {
+                    let gone = u64::try_from(before - now).unwrap_or_default();
+                    trial.tally.change(|counts| counts.scale_ins += gone);
+                }
+                replicas = Some(now);
+            }
+            let open = match session.take() {
+                Some(open) => Ok(open),
+                None => trial.session().await,
+            };
+            let Ok(mut open) = open else { continue };
+            // Pods after rows: a pod that lives after its row is gone was forgotten while it lived.
+            let Ok(rows) = rows(&trial, &mut open).await else { continue };
+            session = Some(open);
+            let Ok(alive) = living(&trial).await else { continue };
+            for (pod, seen) in &before {
+                let is_known = rows.contains_key(pod);
+                if let (false, Some(uid)) = (is_known, &seen.lives_as)
+                    && alive.get(pod) == Some(uid)
+                {
+                    let line = format!("node {} was forgotten while pod {pod} lived", seen.id);
+                    trial.tally.change(|counts| counts.forgotten_alive.push(line));
+                }
+            }
+            before = rows
+                .into_iter()
+                .map(|(pod, id)| {
+                    let lives_as = alive.get(&pod).cloned();
+                    (pod, Seen { id, lives_as })
+                })
+                .collect();
+        }
+    })
+}
+
+async fn replicas_of(trial: &Trial) -> kube::Result<i32> {
+    let sets: Api<StatefulSet> = Api::namespaced(trial.client.clone(), &trial.namespace());
+    let set = sets.get(&format!("{}-cn", trial.group)).await?;
+    Ok(set.spec.and_then(|spec| spec.replicas).unwrap_or_default())
+}
+
+/// Ids of the group's nodes, by pod.
+async fn rows(trial: &Trial, session: &mut Session) -> Result<BTreeMap<String, String>> {
+    let prefix = format!("{}-cn-", trial.group);
+    let rows = session.named_rows("SHOW COMPUTE NODES", STATEMENT_LIMIT).await?;
+    let nodes = rows.iter().filter_map(|row| {
+        let pod = row.get("IP")?.split('.').next()?.to_owned();
+        pod.starts_with(&prefix)
+            .then(|| (pod, row.get("ComputeNodeId").cloned().unwrap_or_default()))
+    });
+    Ok(nodes.collect())
+}
+
+/// Uids of the group's pods that run and were not told to stop, by name.
+async fn living(trial: &Trial) -> kube::Result<BTreeMap<String, String>> {
+    let pods: Api<Pod> = Api::namespaced(trial.client.clone(), &trial.namespace());
+    let of_group = ListParams::default().labels(&format!("springtide.dev/compute-group={}", trial.group));
+    let pods = pods.list(&of_group).await?.items;
+    let runs = |pod: &&Pod| {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        pod.metadata.deletion_timestamp.is_none() && phase == Some("Running")
+    };
+    Ok(pods
+        .iter()
+        .filter(runs)
+        .map(|pod| (pod.name_any(), pod.uid().unwrap_or_default()))
+        .collect())
+}
+
+/// What the frontend knows beside the nodes that are wanted, in words.
+pub(super) async fn wrong(trial: &Trial, session: &mut Session, wanted: i32) -> Result<Vec<String>> {
+    let known: Vec<String> = rows(trial, session).await?.into_keys().collect();
+    let mut expected: Vec<String> = (0..wanted).map(|ordinal| format!("{}-cn-{ordinal}", trial.group)).collect();
+    expected.sort();
+    Ok(if known == expected {
+        Vec::new()
+    } else {
+        vec![format!("the frontend knows {known:?}, and {expected:?} are wanted")]
+    })
+}

@@ -1,0 +1,124 @@
+//! A client of Stream Load on this machine.
+
+use std::{net::SocketAddr, time::Duration};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, Client};
+use reqwest::{StatusCode, redirect::Policy};
+use serde_json::Value;
+use springtide_contract::ports;
+
+use crate::{
+    Error, Result,
+    sql::Door,
+    target::Target,
+};
+
+/// One request, with the load.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// How a load gets to a compute node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// To the compute node that the frontend names.
+    Redirect,
+    /// Through the frontend, for clients that reach no compute node.
+    Proxy,
+}
+
+/// Loads rows into the tables of a cluster, as its administrator.
+#[derive(Debug)]
+pub struct StreamLoad {
+    door: Door,
+    pods: Api<Pod>,
+    user: String,
+    password: String,
+}
+
+impl StreamLoad {
+    /// Opens the way to the frontends' HTTP port.
+    pub async fn open(
+        target: &Target,
+        client: &Client,
+        namespace: &str,
+        service: &str,
+        user: &str,
+        password: &str,
+    ) -> Result<Self> {
+        Ok(Self {
+            door: Door::open(target, client, namespace, service, ports::FE_HTTP).await?,
+            pods: Api::namespaced(client.clone(), namespace),
+            user: user.to_owned(),
+            password: password.to_owned(),
+        })
+    }
+
+    /// Loads CSV rows into `database.table`; gives the engine's answer.
+    pub async fn load(
+        &self,
+        table: (&str, &str),
+        headers: &[(&str, &str)],
+        body: &str,
+        way: Way,
+    ) -> Result<Value> {
+        let (database, table) = table;
+        let url = format!("http://{}/api/{database}/{table}/_stream_load", self.door.address());
+        let client = || reqwest::Client::builder().no_proxy().redirect(Policy::none()).timeout(LIMIT);
+        let send = async |client: reqwest::ClientBuilder, url: &str| {
+            let client = client.build().map_err(failed("make a client"))?;
+            let mut request = client
+                .put(url)
+                .basic_auth(&self.user, Some(&self.password))
+                .header("expect", "100-continue")
+                .header("column_separator", ",")
+                .body(body.to_owned());
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            if way == Way::Proxy {
+                request = request.header("x-springtide-proxy", "1");
+            }
+            request.send().await.map_err(failed("send a load"))
+        };
+        let mut answer = send(client(), &url).await?;
+        if way == Way::Redirect && answer.status().is_success() {
+            return Err(Error::Missing("the frontend took a load itself, without a redirect".into()));
+        }
+        if way == Way::Redirect && answer.status() == StatusCode::TEMPORARY_REDIRECT {
+            let location = answer
+                .headers()
+                .get("location")
+                .and_then(|location| location.to_str().ok())
+                .and_then(|location| reqwest::Url::parse(location).ok())
+                .ok_or_else(|| Error::Missing("the redirect of a load leads nowhere".into()))?;
+            let host = location.host_str().unwrap_or_default().to_owned();
+            // This machine does not ask the cluster's DNS.
+            let address = self.address_of(&host).await?;
+            answer = send(client().resolve(&host, address), location.as_str()).await?;
+        }
+        let text = answer.text().await.map_err(failed("read the answer of a load"))?;
+        serde_json::from_str(&text).map_err(|error| Error::Missing(format!("a JSON answer of a load: {error}: {text}")))
+    }
+
+    /// The address of a compute node's pod, by the first part of its host name.
+    async fn address_of(&self, host: &str) -> Result<SocketAddr> {
+        let pod = host.split('.').next().unwrap_or_default();
+        let found = self
+            .pods
+            .get(pod)
+            .await
+            .map_err(Error::kubernetes(format!("get pod {pod}")))?;
+        let address = found.status.and_then(|status| status.pod_ip);
+        address
+            .and_then(|address| address.parse().ok())
+            .map(|address| SocketAddr::new(address, 0))
+            .ok_or_else(|| Error::Missing(format!("pod {pod} has no address")))
+    }
+}
+
+fn failed(doing: &'static str) -> impl FnOnce(reqwest::Error) -> Error {
+    move |error| {
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        Error::Missing(format!("{doing}: {error}: {cause}"))
+    }
+}

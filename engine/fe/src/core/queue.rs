@@ -1,0 +1,227 @@
+//! Who waits for compute: statements of a warehouse whose nodes are all away, or all busy.
+//!
+//! A node has so many *slots*, one for each statement that runs on its warehouse. Where all are taken, or no node takes work at
+//! present, a statement waits in line instead of failing: a node that is being replaced, a group that is being woken, a peak that
+//! more nodes are on their way for. `SHOW WAREHOUSES` tells how many wait and how many nodes would let them all run; the operator
+//! reads that.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, futures::Notified},
+    time::Instant,
+};
+
+use super::{Core, Route};
+
+/// Statements that run at once on one core of a node.
+const SLOTS_PER_CORE: u32 = 8;
+
+/// The lines of all warehouses.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    lines: Mutex<BTreeMap<String, Line>>,
+    /// Something has changed that a waiting statement may go on for.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    running: u32,
+    /// In the order in which they came.
+    waiting: BTreeSet<u64>,
+    next_ticket: u64,
+}
+
+/// What became of a statement that wants compute.
+#[derive(Debug)]
+pub enum Admission {
+    /// It may use these nodes.
+    Admitted(Route),
+    /// No node of the warehouse is known, so that waiting would be in vain.
+    NoNodes,
+    /// It waited as long as it may.
+    TimedOut(Wait),
+}
+
+/// What a statement waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// No node of the warehouse takes work at present.
+    AllAway,
+    /// All slots are taken.
+    AllBusy,
+}
+
+impl Wait {
+    /// In the words of `SHOW PROCESSLIST`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AllAway => "waiting for compute: no node of the warehouse takes work",
+            Self::AllBusy => "waiting for compute: all slots of the warehouse are taken",
+        }
+    }
+}
+
+/// What the statements of a warehouse ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// Statements that run on its nodes.
+    pub running: u32,
+    /// Statements that wait.
+    pub waiting: u32,
+    /// Nodes with which all of them would run.
+    pub required_nodes: u32,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Line>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next change that a waiting statement may go on for.
+    pub(super) fn changes(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Wakes those who wait, to look again.
+    pub(super) fn has_changed(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// A statement has ended.
+    fn leave(&self, warehouse: &str) {
+        if let Some(line) = self.lock().get_mut(warehouse) {
+            line.running = line.running.saturating_sub(1);
+        }
+        self.has_changed();
+    }
+}
+
+/// A place in a line, given up when dropped.
+struct Ticket<'a> {
+    core: &'a Core,
+    warehouse: &'a str,
+    number: u64,
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        let queue = &self.core.inner.queue;
+        if let Some(line) = queue.lock().get_mut(self.warehouse) {
+            line.waiting.remove(&self.number);
+        }
+        queue.has_changed();
+    }
+}
+
+/// A slot of a warehouse, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Slot {
+    core: Core,
+    warehouse: String,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.core.inner.queue.leave(&self.warehouse);
+    }
+}
+
+impl Core {
+    /// Nodes and a slot for one statement, as soon as there are any; `waits` is told what it waits for, whenever that changes.
+    pub async fn admit(
+        &self,
+        warehouse: &str,
+        what: &str,
+        patience: Duration,
+        mut waits: impl FnMut(Wait),
+    ) -> Admission {
+        let deadline = Instant::now() + patience;
+        let number = {
+            let mut lines = self.inner.queue.lock();
+            let line = lines.entry(warehouse.to_owned()).or_default();
+            line.next_ticket += 1;
+            line.waiting.insert(line.next_ticket);
+            line.next_ticket
+        };
+        let ticket = Ticket {
+            core: self,
+            warehouse,
+            number,
+        };
+        let mut told = None;
+        loop {
+            // Registered before the look, so that no change between the two is missed.
+            let mut changed = std::pin::pin!(self.inner.queue.changes());
+            changed.as_mut().enable();
+            let wait = match self.try_admit(&ticket, what) {
+                Ok(route) => return Admission::Admitted(route),
+                Err(wait) => wait,
+            };
+            if !self.catalog().compute_nodes().any(|node| node.warehouse == warehouse) {
+                return Admission::NoNodes;
+            }
+            if told != Some(wait) {
+                told = Some(wait);
+                waits(wait);
+            }
+            if tokio::time::timeout_at(deadline, changed).await.is_err() {
+                return Admission::TimedOut(wait);
+            }
+        }
+    }
+
+    fn try_admit(&self, ticket: &Ticket<'_>, what: &str) -> Result<Route, Wait> {
+        let warehouse = ticket.warehouse;
+        let mut lines = self.inner.queue.lock();
+        let route = self.route(warehouse, what);
+        if route.nodes().is_empty() {
+            return Err(Wait::AllAway);
+        }
+        let slots: u32 = route.nodes().iter().map(|view| slots(view.cpu_cores())).sum();
+        let line = lines.entry(warehouse.to_owned()).or_default();
+        let is_first = line.waiting.first() == Some(&ticket.number);
+        if !is_first || line.running >= slots {
+            return Err(Wait::AllBusy);
+        }
+        line.running += 1;
+        line.waiting.remove(&ticket.number);
+        Ok(route.with_slot(Slot {
+            core: self.clone(),
+            warehouse: warehouse.to_owned(),
+        }))
+    }
+
+    /// What the statements of a warehouse ask for.
+    #[must_use]
+    pub fn demand(&self, warehouse: &str) -> Demand {
+        let (running, waiting) = {
+            let lines = self.inner.queue.lock();
+            lines.get(warehouse).map_or((0, 0), |line| {
+                (line.running, u32::try_from(line.waiting.len()).unwrap_or(u32::MAX))
+            })
+        };
+        // A node that is away said how large it is when it was there.
+        let nodes = self.nodes();
+        let of_warehouse = nodes.iter().filter(|view| view.node.warehouse == warehouse);
+        let per_node = of_warehouse.map(|view| slots(view.cpu_cores())).max();
+        let required_nodes = running
+            .saturating_add(waiting)
+            .div_ceil(per_node.unwrap_or(SLOTS_PER_CORE));
+        Demand {
+            running,
+            waiting,
+            required_nodes,
+        }
+    }
+}
+
+fn slots(cpu_cores: u32) -> u32 {
+    cpu_cores.max(1).saturating_mul(SLOTS_PER_CORE)
+}

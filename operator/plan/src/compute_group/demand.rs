@@ -1,0 +1,230 @@
+//! Nodes that waiting statements ask for: a floor beside those of the windows, which decays.
+//!
+//! CPU says that more nodes were needed a minute ago; a line of statements says it now. The engine counts how many nodes would let
+//! all of them run. That counts from the look that sees it until [`DECAY`] after the last one that saw as much, so that a short
+//! pause between two queries lets nothing go. Only groups that load may scale have it, and none that sleeps.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use springtide_crds::compute_group::DemandStatus;
+use springtide_schedule::Evaluation;
+
+use super::{GroupShape, autoscaler, members};
+use crate::condition::instant_text;
+use crate::observed::{ObservedComputeGroup, SqlAnswer};
+use crate::sql::WarehouseRow;
+
+/// How long a line that is gone still counts.
+const DECAY: TimeDelta = TimeDelta::minutes(2);
+
+/// What waiting statements ask for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Demand {
+    /// Nodes at least.
+    pub(crate) floor: u32,
+    /// For the status.
+    pub(crate) status: Option<DemandStatus>,
+    /// The group sleeps, and statements wait for it to wake: with so many nodes.
+    pub(crate) wakes: Option<u32>,
+}
+
+impl Demand {
+    pub(super) fn assess(
+        group: &GroupShape,
+        observed: &ObservedComputeGroup,
+        evaluation: &Evaluation,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let most = group
+            .autoscaling
+            .as_ref()
+            .map(|autoscaling| autoscaler::bounds(autoscaling, evaluation, group.max_replicas).1);
+        let waits = needed(observed, group);
+        if group.replicas == 0 {
+            let asleep = group.wake_on_query && evaluation.floor.unwrap_or_default() == 0;
+            return Self {
+                wakes: waits
+                    .filter(|_| asleep)
+                    .map(|needed| needed.clamp(1, most.unwrap_or(1))),
+                ..Self::default()
+            };
+        }
+        let Some(most) = most else {
+            return Self::default();
+        };
+        let before = observed
+            .group
+            .status
+            .as_ref()
+            .and_then(|status| status.demand.as_ref())
+            .and_then(|demand| {
+                let until: DateTime<Utc> = demand.until.parse().ok()?;
+                // A clock that was ahead must not hold nodes for ever.
+                (now < until && until <= now + DECAY).then_some((u32::try_from(demand.nodes).ok()?, until))
+            });
+        let asked = waits.map_or(0, |needed| needed.min(most));
+        let (nodes, until) = match before {
+            Some((nodes, until)) if nodes > asked => (nodes.min(most), until),
+            _ => (asked, now + DECAY),
+        };
+        if nodes == 0 {
+            return Self::default();
+        }
+        Self {
+            floor: nodes,
+            status: Some(DemandStatus {
+                nodes: i32::try_from(nodes).unwrap_or(i32::MAX),
+                until: instant_text(until),
+            }),
+            wakes: None,
+        }
+    }
+}
+
+/// Nodes of this group with which no statement of its warehouse would wait; `None` while none waits.
+fn needed(observed: &ObservedComputeGroup, group: &GroupShape) -> Option<u32> {
+    let SqlAnswer::Answered {
+        warehouses,
+        compute_nodes,
+        ..
+    } = &observed.sql
+    else {
+        return None;
+    };
+    let waits = |row: &&WarehouseRow| row.name == group.warehouse && row.queued > 0;
+    let row = warehouses.iter().find(waits)?;
+    let own = members::members(observed);
+    let of_others = compute_nodes
+        .iter()
+        .filter(|node| node.warehouse == group.warehouse && node.alive)
+        .filter(|node| own.iter().all(|member| member.row.id != node.id))
+        .count();
+    let of_others = u32::try_from(of_others).unwrap_or(u32::MAX);
+    Some(row.required_nodes.saturating_sub(of_others))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::Action;
+    use crate::fixture::{GroupFixture, applied, group, noon, statements};
+
+    impl GroupFixture {
+        fn queued(self, queued: u32, required_nodes: u32) -> Self {
+            let name = self.0.group.metadata.name.clone().unwrap();
+            self.with(|observed| {
+                if let SqlAnswer::Answered { warehouses, .. } = &mut observed.sql {
+                    *warehouses = vec![WarehouseRow {
+                        name,
+                        running: 16,
+                        queued,
+                        required_nodes,
+                    }];
+                }
+            })
+        }
+
+        fn autoscaled(self, most: i32) -> Self {
+            self.with(|observed| {
+                observed.group.spec.autoscaling = serde_json::from_value(json!({"maxReplicas": most})).unwrap();
+            })
+        }
+    }
+
+    fn serving() -> GroupFixture {
+        group("etl").replicas(1).pods(0..1).nodes(0..1).autoscaled(6).settled()
+    }
+
+    fn wanted(fixture: &GroupFixture, now: DateTime<Utc>) -> Option<i32> {
+        let plan = fixture.plan_at(now);
+        plan.status
+            .or_else(|| fixture.0.group.status.clone())
+            .unwrap()
+            .wanted_replicas
+    }
+
+    #[test]
+    fn statements_that_wait_bring_nodes_at_once_and_let_them_go_after_a_while() {
+        let busy = serving().queued(48, 4);
+        assert_eq!(wanted(&busy, noon()), Some(4));
+        let remembered = busy.settled().queued(0, 1);
+        assert_eq!(wanted(&remembered, noon() + TimeDelta::seconds(119)), Some(4));
+        assert_eq!(wanted(&remembered, noon() + TimeDelta::seconds(120)), Some(1));
+        assert_eq!(wanted(&serving().queued(400, 40), noon()), Some(6), "not beyond maxReplicas");
+    }
+
+    #[test]
+    fn a_new_line_counts_anew_and_a_shorter_one_does_not_shorten() {
+        let busy = serving().queued(48, 4).settled();
+        let later = noon() + TimeDelta::seconds(60);
+        let shorter = busy.queued(4, 2);
+        assert_eq!(wanted(&shorter, later), Some(4));
+        let again = shorter.queued(48, 4);
+        let until = again.plan_at(later).status.unwrap().demand.unwrap().until;
+        assert_eq!(until, instant_text(later + DECAY));
+    }
+
+    #[test]
+    fn nodes_of_another_group_of_the_warehouse_count() {
+        let shared = serving().queued(48, 4).with(|observed| {
+            if let SqlAnswer::Answered { compute_nodes, .. } = &mut observed.sql {
+                let mut row = compute_nodes[0].clone();
+                (row.id, row.host) = ("20000".to_owned(), "other-cn-0.other-cn.retail.svc".to_owned());
+                compute_nodes.push(row);
+            }
+        });
+        assert_eq!(wanted(&shared, noon()), Some(3));
+    }
+
+    #[test]
+    fn without_autoscaling_statements_wait_for_their_turn() {
+        let fixed = group("etl").replicas(1).pods(0..1).nodes(0..1).settled().queued(48, 4);
+        assert_eq!(wanted(&fixed, noon()), Some(1));
+    }
+
+    fn asleep() -> GroupFixture {
+        let fixture = group("etl").replicas(0).nodes(0..1);
+        fixture.with(|observed| observed.group.spec.wake_on_query = true).settled()
+    }
+
+    fn wakes(fixture: &GroupFixture) -> Option<u32> {
+        fixture.plan().actions.iter().find_map(|action| match action {
+            Action::Wake { replicas } => Some(*replicas),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn a_statement_wakes_a_group_that_sleeps_and_nothing_else_does() {
+        assert_eq!(wakes(&asleep()), None);
+        assert_eq!(wakes(&asleep().queued(1, 1)), Some(1));
+        assert_eq!(wakes(&asleep().queued(30, 3)), Some(1), "without autoscaling one is enough");
+        assert_eq!(wakes(&asleep().autoscaled(8).queued(30, 3)), Some(3));
+        let deep = asleep().queued(1, 1);
+        let deep = deep.with(|observed| observed.group.spec.wake_on_query = false);
+        assert_eq!(wakes(&deep), None);
+        let suspended = asleep().queued(1, 1);
+        let suspended = suspended.with(|observed| observed.cluster.as_mut().unwrap().spec.suspend = true);
+        assert_eq!(wakes(&suspended), None);
+    }
+
+    #[test]
+    fn a_sleeping_group_keeps_one_node_known_so_that_statements_know_whom_to_wait_for() {
+        assert_eq!(statements(&asleep().plan()), [] as [&str; 0]);
+        let unknown = asleep().with(|observed| {
+            if let SqlAnswer::Answered { compute_nodes, .. } = &mut observed.sql {
+                compute_nodes.clear();
+            }
+        });
+        assert_eq!(
+            statements(&unknown.plan()),
+            [
+                "CREATE WAREHOUSE IF NOT EXISTS etl",
+                "ALTER SYSTEM ADD COMPUTE NODE 'etl-cn-0.etl-cn.retail.svc:9050' INTO WAREHOUSE etl"
+            ]
+        );
+        let plan = asleep().queued(1, 1).plan();
+        assert!(!applied(&plan).contains_key("StatefulSet retail/etl-cn"), "the scale subresource wakes it");
+    }
+}

@@ -1,0 +1,240 @@
+//! Which nodes leave, and when their pods may.
+//!
+//! A StatefulSet takes away its highest pods first. So the nodes from `wanted` upwards are drained, all at once, and the
+//! StatefulSet shrinks past each one, from the top, as soon as nothing runs there:
+//!
+//! ```text
+//!             ALTER SYSTEM DRAIN        the engine says DRAINED,      StatefulSet shrinks:
+//!             COMPUTE NODE              or there is nothing to lose   the pod's hook, then SIGTERM
+//!  Cordoning ────────────────► Draining ──────────────────► Drained ──────────────────► Leaving ─► dropped by id
+//!      └────────────┬──────────────┴────────────┬──────────────┘
+//!                   └── wanted again: ALTER SYSTEM CANCEL DRAIN COMPUTE NODE ──► serves
+//! ```
+//!
+//! Nothing is remembered but since when (in the status): an order that a frontend forgot with its restart is given again, and a
+//! shrink that was decided is seen in the StatefulSet. Pods that go for other reasons (evictions, rolls, node drains) have their
+//! hook alone, and so have all pods of an engine that knows no drain.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use k8s_openapi::api::core::v1::Pod;
+use springtide_crds::compute_group::{DrainPhase, DrainTimeoutPolicy, DrainingNode};
+use springtide_crds::Reason;
+
+use super::members::{self, Member};
+use super::shape::flavour_of;
+use super::{GroupShape, stateful_set_of};
+use crate::action::{Action, EventNote, Severity};
+use crate::condition::instant_text;
+use crate::flavour::Cordon;
+use crate::names;
+use crate::observed::{ObservedComputeGroup, SqlAnswer};
+use crate::sql::DrainState;
+use crate::trouble;
+
+/// How the nodes leave that are not wanted any more.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Departure {
+    /// `spec.replicas` of the StatefulSet: what is wanted, and the nodes that have not ended their work.
+    pub(super) replicas: u32,
+    /// Drains and their cancellation.
+    pub(super) statements: Vec<Action>,
+    /// For the status.
+    pub(super) draining: Vec<DrainingNode>,
+    /// Nodes that were not waited for.
+    pub(super) events: Vec<EventNote>,
+}
+
+/// A node that is not wanted any more.
+struct Leaver {
+    ordinal: u32,
+    may_go: bool,
+    /// What is cut off when it goes now.
+    cut: Option<String>,
+}
+
+pub(super) fn plan(
+    observed: &ObservedComputeGroup,
+    group: &GroupShape,
+    wanted: u32,
+    now: DateTime<Utc>,
+) -> Departure {
+    let current = current_replicas(observed).unwrap_or(wanted);
+    let flavour = flavour_of(observed);
+    let drains = flavour.capabilities().cordon == Cordon::EngineState && !group.drain_timeout.is_zero();
+    let mut departure = Departure {
+        replicas: wanted,
+        ..Departure::default()
+    };
+    let nodes = Nodes::of(observed);
+    let mut leavers = Vec::new();
+    for (ordinal, node) in &nodes.by_ordinal {
+        let since = nodes.since(&node.name, now);
+        let is_leaving = node.pod.is_some_and(trouble::is_leaving);
+        let state = node.member.as_ref().map_or(DrainState::None, |member| member.row.drain);
+        if *ordinal < wanted {
+            if is_leaving || state == DrainState::Leaving {
+                departure.draining.push(node.status(DrainPhase::Leaving, since, &nodes));
+            } else if matches!(state, DrainState::Draining | DrainState::Drained)
+                && let Some(member) = &node.member
+            {
+                departure.statements.push(Action::Sql(flavour.cancel_drain(member.row)));
+            }
+            continue;
+        }
+        if node.pod.is_none() {
+            continue;
+        }
+        if is_leaving || state == DrainState::Leaving || !drains || *ordinal >= current {
+            departure.draining.push(node.status(DrainPhase::Leaving, since, &nodes));
+            leavers.push(Leaver::free(*ordinal));
+            continue;
+        }
+        let phase = match (&node.member, state) {
+            // A node that the engine does not know or does not reach has nothing that could fail.
+            (None, _) if nodes.answered => DrainPhase::Drained,
+            (Some(member), _) if !member.row.alive && !member.row.draining => DrainPhase::Drained,
+            (_, DrainState::Drained) => DrainPhase::Drained,
+            (_, DrainState::Draining) => DrainPhase::Draining,
+            (None, _) | (Some(_), DrainState::None | DrainState::Leaving) => DrainPhase::Cordoning,
+        };
+        if phase == DrainPhase::Cordoning
+            && let Some(member) = &node.member
+        {
+            departure.statements.push(Action::Sql(flavour.drain(member.row)));
+        }
+        let status = node.status(phase, since, &nodes);
+        let overdue = phase != DrainPhase::Drained
+            && group.on_drain_timeout == DrainTimeoutPolicy::Force
+            && (now - since).to_std().is_ok_and(|waited| waited >= group.drain_timeout);
+        leavers.push(Leaver {
+            ordinal: *ordinal,
+            may_go: phase == DrainPhase::Drained || overdue,
+            cut: overdue.then(|| status.waiting_for.clone().unwrap_or_default()),
+        });
+        departure.draining.push(status);
+    }
+    if !drains {
+        return departure;
+    }
+    departure.replicas = current.max(wanted);
+    while departure.replicas > wanted {
+        let top = departure.replicas - 1;
+        // A pod that is not there has nothing to end.
+        let leaver = leavers.iter().find(|leaver| leaver.ordinal == top);
+        if leaver.is_some_and(|leaver| !leaver.may_go) {
+            break;
+        }
+        if let Some(cut) = leaver.and_then(|leaver| leaver.cut.as_ref()) {
+            departure.events.push(forced(observed, group, top, cut));
+        }
+        departure.replicas = top;
+    }
+    departure
+}
+
+impl Leaver {
+    fn free(ordinal: u32) -> Self {
+        Self {
+            ordinal,
+            may_go: true,
+            cut: None,
+        }
+    }
+}
+
+fn current_replicas(observed: &ObservedComputeGroup) -> Option<u32> {
+    let replicas = stateful_set_of(observed)?.spec?.replicas?;
+    u32::try_from(replicas).ok()
+}
+
+fn forced(observed: &ObservedComputeGroup, group: &GroupShape, ordinal: u32, cut: &str) -> EventNote {
+    let (_, name) = super::identity(observed);
+    EventNote {
+        severity: Severity::Warning,
+        reason: Reason::DrainForced,
+        action: "Drain".to_owned(),
+        note: format!(
+            "node {} is stopped after drain.timeout {} s, and this is cut off: {cut}; raise drain.timeout, or set drain.onTimeout to Wait",
+            format_args!("{}-{ordinal}", names::compute(name)),
+            group.drain_timeout.as_secs(),
+        ),
+    }
+}
+
+/// All nodes that have a pod or a row of the engine.
+struct Nodes<'a> {
+    by_ordinal: BTreeMap<u32, Node<'a>>,
+    /// The engine told its nodes.
+    answered: bool,
+    before: &'a [DrainingNode],
+}
+
+struct Node<'a> {
+    name: String,
+    pod: Option<&'a Pod>,
+    member: Option<Member<'a>>,
+}
+
+impl<'a> Nodes<'a> {
+    fn of(observed: &'a ObservedComputeGroup) -> Self {
+        let (_, group) = super::identity(observed);
+        let stateful_set = names::compute(group);
+        let mut by_ordinal: BTreeMap<u32, Node<'a>> = BTreeMap::new();
+        let entry = |name: &str| Node {
+            name: name.to_owned(),
+            pod: None,
+            member: None,
+        };
+        for pod in &observed.pods {
+            let name = trouble::name(pod);
+            if let Some(ordinal) = names::ordinal(name, &stateful_set) {
+                by_ordinal.entry(ordinal).or_insert_with(|| entry(name)).pod = Some(pod);
+            }
+        }
+        for member in members::members(observed) {
+            let node = by_ordinal.entry(member.ordinal).or_insert_with(|| entry(&member.pod));
+            node.member = Some(member);
+        }
+        Self {
+            by_ordinal,
+            answered: matches!(observed.sql, SqlAnswer::Answered { .. }),
+            before: observed
+                .group
+                .status
+                .as_ref()
+                .map_or(&[], |status| status.draining.as_slice()),
+        }
+    }
+
+    fn since(&self, node: &str, now: DateTime<Utc>) -> DateTime<Utc> {
+        let before = self.before.iter().find(|before| before.node == node);
+        before
+            .and_then(|before| before.since.parse().ok())
+            .filter(|since| *since <= now)
+            .unwrap_or(now)
+    }
+}
+
+impl Node<'_> {
+    fn status(&self, phase: DrainPhase, since: DateTime<Utc>, nodes: &Nodes<'_>) -> DrainingNode {
+        let said = self.member.as_ref().map(|member| member.row.waiting_for.as_str());
+        let waiting_for = match (phase, said) {
+            (DrainPhase::Drained, _) => None,
+            (_, Some(said)) if !said.is_empty() => Some(said.to_owned()),
+            (DrainPhase::Leaving, _) => Some("the pod's end".to_owned()),
+            (_, _) if !nodes.answered => Some("a frontend that answers".to_owned()),
+            (_, _) => Some("the frontend to send nothing new there".to_owned()),
+        };
+        DrainingNode {
+            node: self.name.clone(),
+            since: instant_text(since),
+            phase,
+            waiting_for,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,267 @@
+use chrono::TimeDelta;
+use proptest::prelude::*;
+use serde_json::json;
+use springtide_crds::ComputeGroupStatus;
+use springtide_crds::compute_group::{DrainPhase, DrainTimeoutPolicy};
+
+use crate::action::Plan;
+use crate::fixture::{GroupFixture, applied, cluster, group, group_of, noon, statements};
+use crate::observed::SqlAnswer;
+use crate::sql::{ComputeNodeRow, DrainState};
+
+/// Replicas that the plan writes to the StatefulSet; `None` where it leaves it alone.
+fn shrinks_to(plan: &Plan<ComputeGroupStatus>) -> Option<i64> {
+    applied(plan)
+        .iter()
+        .find(|(key, _)| key.starts_with("StatefulSet"))
+        .and_then(|(_, body)| body["spec"]["replicas"].as_i64())
+}
+
+fn phases(plan: &Plan<ComputeGroupStatus>) -> Vec<(String, DrainPhase)> {
+    let status = plan.status.as_ref().expect("the status changes");
+    status
+        .draining
+        .iter()
+        .map(|node| (node.node.clone(), node.phase))
+        .collect()
+}
+
+/// Three nodes serve, and one is wanted.
+fn two_too_many() -> GroupFixture {
+    group("etl").replicas(3).pods(0..3).nodes(0..3).settled().replicas(1)
+}
+
+impl GroupFixture {
+    fn row(self, ordinal: usize, change: impl FnOnce(&mut ComputeNodeRow)) -> Self {
+        self.with(|observed| {
+            if let SqlAnswer::Answered { compute_nodes, .. } = &mut observed.sql {
+                change(&mut compute_nodes[ordinal]);
+            }
+        })
+    }
+
+    fn drain(self, ordinal: usize, state: DrainState, waiting_for: &str) -> Self {
+        self.row(ordinal, |row| {
+            row.alive = false;
+            row.draining = true;
+            row.drain = state;
+            row.waiting_for = waiting_for.to_owned();
+        })
+    }
+
+    fn terminating(self, ordinal: usize) -> Self {
+        self.with(|observed| {
+            let stopping = json!("2026-11-23T12:10:00Z");
+            observed.pods[ordinal].metadata.deletion_timestamp = serde_json::from_value(stopping).unwrap();
+        })
+    }
+
+    /// With the status that the plan wrote.
+    fn remembered(self) -> Self {
+        let status = self.plan().status;
+        self.with(|observed| {
+            if status.is_some() {
+                observed.group.status = status;
+            }
+        })
+    }
+}
+
+#[test]
+fn nodes_are_drained_before_their_pods_go() {
+    let plan = two_too_many().plan();
+    assert_eq!(
+        statements(&plan),
+        ["ALTER SYSTEM DRAIN COMPUTE NODE 10001", "ALTER SYSTEM DRAIN COMPUTE NODE 10002"]
+    );
+    assert_eq!(shrinks_to(&plan), None, "no pod goes yet");
+    let nodes = ["etl-cn-1", "etl-cn-2"].map(|node| (node.to_owned(), DrainPhase::Cordoning));
+    assert_eq!(phases(&plan), nodes);
+    assert_eq!(plan.requeue_after, crate::finish::CONVERGING);
+}
+
+#[test]
+fn the_highest_pod_goes_as_soon_as_it_is_drained_and_a_busy_one_keeps_those_below() {
+    let highest_first = two_too_many()
+        .drain(1, DrainState::Draining, "1 load")
+        .drain(2, DrainState::Drained, "");
+    let plan = highest_first.plan();
+    assert_eq!((shrinks_to(&plan), statements(&plan).len()), (Some(2), 0));
+    let status = plan.status.unwrap();
+    assert_eq!(status.draining[0].waiting_for.as_deref(), Some("1 load"));
+    assert_eq!(status.draining[1].phase, DrainPhase::Drained);
+
+    let highest_is_busy = two_too_many()
+        .drain(1, DrainState::Drained, "")
+        .drain(2, DrainState::Draining, "2 fragments");
+    assert_eq!(shrinks_to(&highest_is_busy.plan()), None);
+}
+
+#[test]
+fn a_drain_is_taken_back_when_the_node_is_wanted_again() {
+    let drained = two_too_many()
+        .drain(1, DrainState::Drained, "")
+        .drain(2, DrainState::Draining, "1 load");
+    let plan = drained.replicas(3).plan();
+    assert_eq!(
+        statements(&plan),
+        [
+            "ALTER SYSTEM CANCEL DRAIN COMPUTE NODE 10001",
+            "ALTER SYSTEM CANCEL DRAIN COMPUTE NODE 10002"
+        ]
+    );
+    assert_eq!((shrinks_to(&plan), phases(&plan)), (None, vec![]));
+}
+
+#[test]
+fn a_node_whose_pod_stops_already_is_not_called_back() {
+    // It would get statements and then be gone. Its successor begins with a clean record.
+    let stopping = two_too_many().drain(2, DrainState::Drained, "").terminating(2);
+    let plan = stopping.replicas(3).plan();
+    assert_eq!(statements(&plan), [] as [&str; 0]);
+    assert_eq!(phases(&plan), [("etl-cn-2".to_owned(), DrainPhase::Leaving)]);
+}
+
+#[test]
+fn a_frontend_that_forgot_its_orders_gets_them_again() {
+    let restarted = two_too_many().remembered();
+    assert_eq!(statements(&restarted.plan()).len(), 2);
+}
+
+#[test]
+fn nodes_that_cannot_lose_anything_are_not_waited_for() {
+    let dead = two_too_many()
+        .row(1, |row| row.alive = false)
+        .row(2, |row| row.alive = false);
+    assert_eq!(shrinks_to(&dead.plan()), Some(1));
+    assert_eq!(statements(&dead.plan()), [] as [&str; 0]);
+    let unknown = two_too_many().nodes(0..1);
+    assert_eq!(shrinks_to(&unknown.plan()), Some(1));
+    let absent = two_too_many().pods(0..1);
+    assert_eq!(shrinks_to(&absent.plan()), Some(1));
+}
+
+#[test]
+fn without_a_frontend_that_answers_nodes_stay_until_the_time_is_up() {
+    let silent = two_too_many()
+        .with(|observed| observed.sql = SqlAnswer::NotAsked)
+        .remembered();
+    assert_eq!(shrinks_to(&silent.plan()), None);
+    let waits = silent.0.group.status.as_ref().unwrap().draining[0].waiting_for.clone();
+    assert_eq!(waits.as_deref(), Some("a frontend that answers"));
+    assert_eq!(shrinks_to(&silent.plan_at(noon() + TimeDelta::minutes(10))), Some(1));
+}
+
+#[test]
+fn a_node_that_does_not_finish_in_time_is_stopped_and_an_event_says_what_was_cut_off() {
+    let busy = two_too_many()
+        .drain(1, DrainState::Drained, "")
+        .drain(2, DrainState::Draining, "statement of connection 17")
+        .remembered();
+    let early = busy.plan_at(noon() + TimeDelta::seconds(599));
+    assert_eq!((shrinks_to(&early), early.events), (None, vec![]));
+    let late = busy.plan_at(noon() + TimeDelta::seconds(600));
+    assert_eq!(shrinks_to(&late), Some(1));
+    let forced: Vec<&str> = late.events.iter().map(|event| event.note.as_str()).collect();
+    assert_eq!(
+        forced,
+        [
+            "node etl-cn-2 is stopped after drain.timeout 600 s, and this is cut off: statement of connection 17; raise \
+             drain.timeout, or set drain.onTimeout to Wait"
+        ]
+    );
+    let patient = busy.with(|observed| observed.group.spec.drain.on_timeout = DrainTimeoutPolicy::Wait);
+    assert_eq!(shrinks_to(&patient.plan_at(noon() + TimeDelta::days(7))), None);
+}
+
+#[test]
+fn a_suspended_cluster_drains_all_nodes_before_they_go() {
+    let suspended = group("etl").replicas(2).pods(0..2).nodes(0..2).settled().with(|observed| {
+        observed.cluster.as_mut().unwrap().spec.suspend = true;
+    });
+    let plan = suspended.plan();
+    assert_eq!((shrinks_to(&plan), statements(&plan).len()), (None, 2));
+}
+
+#[test]
+fn a_roll_or_an_eviction_shows_among_the_nodes_that_leave() {
+    let evicted = group("etl").replicas(2).pods(0..2).nodes(0..2).settled();
+    let plan = evicted.drain(1, DrainState::Leaving, "3 fragments").terminating(1).plan();
+    assert_eq!(statements(&plan), [] as [&str; 0]);
+    let draining = plan.status.unwrap().draining;
+    assert_eq!(draining[0].phase, DrainPhase::Leaving);
+    assert_eq!(draining[0].waiting_for.as_deref(), Some("3 fragments"));
+}
+
+#[test]
+fn starrocks_has_the_hook_alone() {
+    let fixture = group_of("etl", cluster("demo").starrocks())
+        .replicas(3)
+        .pods(0..3)
+        .nodes(0..3)
+        .settled()
+        .replicas(1);
+    assert_eq!(shrinks_to(&fixture.plan()), Some(1));
+    assert_eq!(statements(&fixture.plan()), [] as [&str; 0]);
+}
+
+#[test]
+fn without_drain_nodes_are_stopped_at_once() {
+    let fixture = two_too_many().with(|observed| observed.group.spec.drain.enabled = false);
+    let plan = fixture.plan();
+    assert_eq!((shrinks_to(&plan), statements(&plan).len()), (Some(1), 0));
+    let objects = applied(&plan);
+    let pod = &objects["StatefulSet retail/etl-cn"]["spec"]["template"]["spec"];
+    assert_eq!(pod["containers"][0]["lifecycle"], json!(null));
+    assert_eq!(pod["initContainers"], json!(null));
+    assert_eq!(pod["terminationGracePeriodSeconds"], 30 + 15);
+}
+
+#[test]
+fn ten_nodes_and_more_leave_by_number() {
+    let fixture = group("etl").replicas(12).pods(0..12).nodes(0..12).settled().replicas(9);
+    let drained = (9..12).fold(fixture, |fixture, ordinal| fixture.drain(ordinal, DrainState::Drained, ""));
+    assert_eq!(shrinks_to(&drained.plan()), Some(9));
+}
+
+proptest! {
+    /// Whatever the nodes say: no pod goes that has work in time, none that is wanted is drained, none that is not is called back.
+    #[test]
+    fn no_node_goes_with_work(
+        current in 0_u32..14,
+        wanted in 0_u32..14,
+        states in proptest::collection::vec(0_u8..6, 14),
+    ) {
+        let mut fixture = group("etl").replicas(i32::try_from(current).unwrap()).pods(0..current).nodes(0..current).settled();
+        for (ordinal, state) in states.iter().enumerate().take(current as usize) {
+            fixture = match state {
+                0 => fixture,
+                1 => fixture.drain(ordinal, DrainState::Draining, "1 load"),
+                2 => fixture.drain(ordinal, DrainState::Drained, ""),
+                3 => fixture.drain(ordinal, DrainState::Leaving, "1 load"),
+                4 => fixture.row(ordinal, |row| row.alive = false),
+                _ => fixture.drain(ordinal, DrainState::Leaving, "").terminating(ordinal),
+            };
+        }
+        let plan = fixture.replicas(i32::try_from(wanted).unwrap()).plan();
+        let target = shrinks_to(&plan).map_or(current, |replicas| u32::try_from(replicas).unwrap());
+        prop_assert!(target >= wanted);
+        if wanted < current {
+            prop_assert!(target <= current);
+            let has_work = |ordinal: u32| matches!(states[ordinal as usize], 0 | 1);
+            for ordinal in target..current {
+                prop_assert!(!has_work(ordinal), "{ordinal} goes with work");
+            }
+            prop_assert!(target == wanted || has_work(target - 1), "{} could go, too", target - 1);
+        }
+        for statement in statements(&plan) {
+            let number = |prefix: &str| statement.strip_prefix(prefix).map(|id| id.parse::<u32>().unwrap() - 10_000);
+            if let Some(ordinal) = number("ALTER SYSTEM DRAIN COMPUTE NODE ") {
+                prop_assert!(ordinal >= wanted && states[ordinal as usize] == 0);
+            }
+            if let Some(ordinal) = number("ALTER SYSTEM CANCEL DRAIN COMPUTE NODE ") {
+                prop_assert!(ordinal < wanted && matches!(states[ordinal as usize], 1 | 2));
+            }
+        }
+    }
+}
