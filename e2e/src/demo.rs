@@ -10,7 +10,7 @@ use crate::{
     places::Places,
     platform::{self, Platform},
     sql::Door,
-    storage::{self, Keys, Storage},
+    storage::{Keys, Storage},
     target::Target,
     timeline::Timeline,
     tpch::{Manifest, ScaleFactor, generate::generate},

@@ -11,7 +11,10 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -141,7 +144,11 @@ impl fmt::Display for Outcome {
         };
         writeln!(f, "{} scale-ins by {}", self.scale_ins, listed(&self.actions))?;
         writeln!(f, "{} statements: {}", self.succeeded(), listed(&self.statements))?;
-        writeln!(f, "{} failed, ledger off by {} rows", self.failed, self.ledger_difference)?;
+        writeln!(
+            f,
+            "{} failed, ledger off by {} rows",
+            self.failed, self.ledger_difference
+        )?;
         for line in self.failures.iter().chain(&self.wrong_nodes) {
             writeln!(f, "  {line}")?;
         }
@@ -178,13 +185,18 @@ pub async fn scale_in(
     let mut session = login.session;
     let warehouse = trial.warehouse().await?;
     let seeded = clients::prepare(&trial, &mut session, &warehouse).await?;
-    let witness = witness::start(&trial);
-    let working = clients::start(&trial, &warehouse, &seeded);
-    let churned = churn::run(&trial, options, progress).await;
-    trial.ends.store(true, std::sync::atomic::Ordering::SeqCst);
-    let ledger = clients::finish(working).await?;
-    witness.await.map_err(|error| Error::Missing(format!("the witness: {error}")))?;
+    let churned = async {
+        let churned = churn::run(&trial, options, progress).await;
+        trial.end();
+        churned
+    };
+    let (churned, ledger, ()) = tokio::join!(
+        churned,
+        clients::work(&trial, &warehouse, &seeded),
+        witness::watch(&trial)
+    );
     churned?;
+    let ledger = ledger?;
     let wanted = trial.settled(progress).await?;
     let mut outcome = trial.tally.change(|counts| Outcome {
         scale_ins: counts.scale_ins,
@@ -196,7 +208,9 @@ pub async fn scale_in(
         wrong_nodes: std::mem::take(&mut counts.forgotten_alive),
     });
     outcome.ledger_difference = clients::difference(&trial, &mut session, &ledger).await?;
-    outcome.wrong_nodes.extend(witness::wrong(&trial, &mut session, wanted).await?);
+    outcome
+        .wrong_nodes
+        .extend(witness::wrong(&trial, &mut session, wanted).await?);
     Ok(outcome)
 }
 
@@ -209,12 +223,18 @@ impl Trial {
         self.lake.namespace().unwrap_or_default()
     }
 
+    fn end(&self) {
+        self.ends.store(true, SeqCst);
+    }
+
     fn has_ended(&self) -> bool {
-        self.ends.load(std::sync::atomic::Ordering::SeqCst)
+        self.ends.load(SeqCst)
     }
 
     async fn session(&self) -> Result<Session> {
-        Ok(departments::log_in(&self.target, &self.client, &self.lake).await?.session)
+        Ok(departments::log_in(&self.target, &self.client, &self.lake)
+            .await?
+            .session)
     }
 
     async fn group(&self) -> Result<ComputeGroup> {
@@ -240,11 +260,13 @@ impl Trial {
             let counts = (status.replicas, known, status.serving_replicas);
             let wanted = status.wanted_replicas.unwrap_or_default();
             let is_current = status.observed_generation == group.metadata.generation;
-            Ok(if is_current && counts == (wanted, wanted, wanted) && status.draining.is_empty() {
-                Look::Done(wanted)
-            } else {
-                Look::NotYet(format!("{wanted} wanted; pods, known, serving: {counts:?}"))
-            })
+            Ok(
+                if is_current && counts == (wanted, wanted, wanted) && status.draining.is_empty() {
+                    Look::Done(wanted)
+                } else {
+                    Look::NotYet(format!("{wanted} wanted; pods, known, serving: {counts:?}"))
+                },
+            )
         })
         .await
     }

@@ -8,11 +8,7 @@ use reqwest::{StatusCode, redirect::Policy};
 use serde_json::Value;
 use springtide_contract::ports;
 
-use crate::{
-    Error, Result,
-    sql::Door,
-    target::Target,
-};
+use crate::{Error, Result, sql::Door, target::Target};
 
 /// One request, with the load.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -54,16 +50,15 @@ impl StreamLoad {
     }
 
     /// Loads CSV rows into `database.table`; gives the engine's answer.
-    pub async fn load(
-        &self,
-        table: (&str, &str),
-        headers: &[(&str, &str)],
-        body: &str,
-        way: Way,
-    ) -> Result<Value> {
+    pub async fn load(&self, table: (&str, &str), headers: &[(&str, &str)], body: &str, way: Way) -> Result<Value> {
         let (database, table) = table;
         let url = format!("http://{}/api/{database}/{table}/_stream_load", self.door.address());
-        let client = || reqwest::Client::builder().no_proxy().redirect(Policy::none()).timeout(LIMIT);
+        let client = || {
+            reqwest::Client::builder()
+                .no_proxy()
+                .redirect(Policy::none())
+                .timeout(LIMIT)
+        };
         let send = async |client: reqwest::ClientBuilder, url: &str| {
             let client = client.build().map_err(failed("make a client"))?;
             let mut request = client
@@ -82,7 +77,9 @@ impl StreamLoad {
         };
         let mut answer = send(client(), &url).await?;
         if way == Way::Redirect && answer.status().is_success() {
-            return Err(Error::Missing("the frontend took a load itself, without a redirect".into()));
+            return Err(Error::Missing(
+                "the frontend took a load itself, without a redirect".into(),
+            ));
         }
         if way == Way::Redirect && answer.status() == StatusCode::TEMPORARY_REDIRECT {
             let location = answer
@@ -118,7 +115,9 @@ impl StreamLoad {
 
 fn failed(doing: &'static str) -> impl FnOnce(reqwest::Error) -> Error {
     move |error| {
-        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        let cause = std::error::Error::source(&error)
+            .map(ToString::to_string)
+            .unwrap_or_default();
         Error::Missing(format!("{doing}: {error}: {cause}"))
     }
 }

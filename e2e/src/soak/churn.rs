@@ -7,7 +7,7 @@ use kube::{
     Api, ResourceExt,
     api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams},
 };
-use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -64,7 +64,7 @@ pub(super) async fn run(trial: &Trial, options: &Options, progress: &Progress) -
     loop {
         let scale_ins = trial.tally.change(|counts| counts.scale_ins);
         let is_enough = scale_ins >= options.scale_ins && missing.is_empty();
-        if is_enough || Instant::now() >= ends {
+        if is_enough || trial.has_ended() || Instant::now() >= ends {
             break;
         }
         step += 1;
@@ -88,7 +88,9 @@ pub(super) async fn run(trial: &Trial, options: &Options, progress: &Progress) -
             options.scale_ins
         ));
         perform(trial, action, &mut rng, step, &others).await?;
-        trial.tally.change(|counts| *counts.actions.entry(name).or_default() += 1);
+        trial
+            .tally
+            .change(|counts| *counts.actions.entry(name).or_default() += 1);
         // Often the next comes before this one is over.
         if rng.random_bool(0.6) {
             trial.settled(&Progress::default()).await?;
@@ -161,7 +163,10 @@ async fn perform(trial: &Trial, action: Action, rng: &mut StdRng, step: u32, oth
                 .target
                 .kubectl(KUBECTL)
                 .args(["drain", node, "--ignore-daemonsets", "--delete-emptydir-data"])
-                .args(["--pod-selector", &format!("springtide.dev/compute-group={}", trial.group)])
+                .args([
+                    "--pod-selector",
+                    &format!("springtide.dev/compute-group={}", trial.group),
+                ])
                 .args(["--timeout", "150s"])
                 .output()
                 .await;
@@ -176,7 +181,12 @@ async fn scale(trial: &Trial, to: i32) -> Result<()> {
     trial
         .target
         .kubectl(KUBECTL)
-        .args(["--namespace", &trial.namespace(), "scale", &format!("computegroup/{}", trial.group)])
+        .args([
+            "--namespace",
+            &trial.namespace(),
+            "scale",
+            &format!("computegroup/{}", trial.group),
+        ])
         .arg(format!("--replicas={to}"))
         .output()
         .await
@@ -208,7 +218,11 @@ impl Trial {
     /// Merges into the group's spec, as a person by `kubectl patch`.
     async fn change(&self, spec: Value) -> Result<()> {
         self.groups()
-            .patch(&self.group, &PatchParams::default(), &Patch::Merge(json!({"spec": spec})))
+            .patch(
+                &self.group,
+                &PatchParams::default(),
+                &Patch::Merge(json!({"spec": spec})),
+            )
             .await
             .map(drop)
             .map_err(Error::kubernetes("change the group"))

@@ -3,11 +3,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tokio::task::JoinHandle;
-
 use super::{STATEMENT_LIMIT, Trial};
 use crate::{
-    Error, Result,
+    Result,
     sql::Session,
     stream_load::{StreamLoad, Way},
 };
@@ -52,9 +50,7 @@ pub(super) async fn prepare(trial: &Trial, session: &mut Session, warehouse: &st
              DUPLICATE KEY(client, batch) DISTRIBUTED BY HASH(batch) BUCKETS 4"
         ),
         format!("INSERT INTO {database}.digits VALUES {}", digits.join(",")),
-        format!(
-            "INSERT INTO {database}.seed SELECT a.d * 200 + b.d FROM {database}.digits a, {database}.digits b"
-        ),
+        format!("INSERT INTO {database}.seed SELECT a.d * 200 + b.d FROM {database}.digits a, {database}.digits b"),
     ] {
         session.execute(&statement, STATEMENT_LIMIT).await?;
     }
@@ -74,9 +70,8 @@ pub(super) async fn prepare(trial: &Trial, session: &mut Session, warehouse: &st
     }
 }
 
-/// Starts all clients.
-pub(super) fn start(trial: &Trial, warehouse: &str, seeded: &Seeded) -> Vec<JoinHandle<Result<Ledger>>> {
-    let begin = |client: Client| tokio::spawn(client.work());
+/// All clients, until the trial ends and each has finished what it was at.
+pub(super) async fn work(trial: &Trial, warehouse: &str, seeded: &Seeded) -> Result<Ledger> {
     let client = |number| Client {
         trial: trial.clone(),
         warehouse: warehouse.to_owned(),
@@ -86,17 +81,12 @@ pub(super) fn start(trial: &Trial, warehouse: &str, seeded: &Seeded) -> Vec<Join
         committed: 0,
     };
     let numbers = 0..u32::try_from(KINDS.len()).unwrap_or(u32::MAX);
-    numbers.map(|number| begin(client(number))).collect()
-}
-
-/// Waits until every client has finished what it was at.
-pub(super) async fn finish(clients: Vec<JoinHandle<Result<Ledger>>>) -> Result<Ledger> {
-    let mut ledger = Ledger::new();
-    for client in clients {
-        let own = client.await.map_err(|error| Error::Missing(format!("a client: {error}")))??;
-        ledger.extend(own);
+    let own = futures::future::try_join_all(numbers.map(|number| client(number).work())).await;
+    if own.is_err() {
+        // The others must not go on without it.
+        trial.end();
     }
-    Ok(ledger)
+    Ok(own?.into_iter().flatten().collect())
 }
 
 /// Rows that are missing or too many.
@@ -243,7 +233,10 @@ impl Client {
                 (rows, format!("VALUES {}", values.join(", ")))
             } else {
                 let rows = 100 + batch % 1900;
-                (rows, format!("SELECT {number}, {batch}, id FROM {database}.seed WHERE id < {rows}"))
+                (
+                    rows,
+                    format!("SELECT {number}, {batch}, id FROM {database}.seed WHERE id < {rows}"),
+                )
             };
             let statement = format!("INSERT INTO {database}.ledger WITH LABEL {label} {source}");
             loop {

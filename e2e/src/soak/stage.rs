@@ -107,7 +107,11 @@ fn judge(with: &Outcome, without: &Outcome, scale_ins: u64) -> Result<()> {
         return wrong("statements with the drain", "no failure", with.to_string());
     }
     if without.failed == 0 {
-        return wrong("statements without the drain", "failures", "none, so the trial proves nothing".into());
+        return wrong(
+            "statements without the drain",
+            "failures",
+            "none, so the trial proves nothing".into(),
+        );
     }
     Ok(())
 }
@@ -119,12 +123,17 @@ async fn department(client: &Client, storage: &Storage) -> Result<LakeCluster> {
     let spec = json!({"namespaces": [{"name": NAME, "quota": quota}], "deletionPolicy": "Delete"});
     let _department: Department = apply(&Api::all(client.clone()), "Department", NAME, spec).await?;
     let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
-    wait_until("the department has its namespace", LIMIT, &Default::default(), async || {
-        Ok(match cluster::get(&namespaces, NAME).await? {
-            Some(_) => Look::Done(()),
-            None => Look::NotYet("no namespace".into()),
-        })
-    })
+    wait_until(
+        "the department has its namespace",
+        LIMIT,
+        &Default::default(),
+        async || {
+            Ok(match cluster::get(&namespaces, NAME).await? {
+                Some(_) => Look::Done(()),
+                None => Look::NotYet("no namespace".into()),
+            })
+        },
+    )
     .await?;
     storage::write_secret(client, NAME, "storage", "Opaque", keys.data()).await?;
     let lakes: Api<LakeCluster> = Api::namespaced(client.clone(), NAME);
@@ -158,7 +167,8 @@ async fn apply<K>(api: &Api<K>, kind: &str, name: &str, spec: Value) -> Result<K
 where
     K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
-    let object = json!({"apiVersion": "springtide.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
+    let object =
+        json!({"apiVersion": "springtide.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
     api.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&object))
         .await
         .map_err(Error::kubernetes(format!("apply {kind} {name}")))

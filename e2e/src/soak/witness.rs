@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::{Api, ResourceExt, api::ListParams};
-use tokio::task::JoinHandle;
 
 use super::{STATEMENT_LIMIT, Trial};
 use crate::{Result, sql::Session};
@@ -20,49 +19,49 @@ struct Seen {
     lives_as: Option<String>,
 }
 
-pub(super) fn start(trial: &Trial) -> JoinHandle<()> {
-    let trial = trial.clone();
-    tokio::spawn(async move {
-        let mut before: BTreeMap<String, Seen> = BTreeMap::new();
-        let mut replicas: Option<i32> = None;
-        let mut session: Option<Session> = None;
-        while !trial.has_ended() {
-            tokio::time::sleep(INTERVAL).await;
-            // A look that fails is made again: what is watched here is not the API server.
-            if let Ok(now) = replicas_of(&trial).await {
-                if let Some(before) = replicas.filter(|before| *before > now) {
-                    let gone = u64::try_from(before - now).unwrap_or_default();
-                    trial.tally.change(|counts| counts.scale_ins += gone);
-                }
-                replicas = Some(now);
+/// Until the trial ends.
+pub(super) async fn watch(trial: &Trial) {
+    let mut before: BTreeMap<String, Seen> = BTreeMap::new();
+    let mut replicas: Option<i32> = None;
+    let mut session: Option<Session> = None;
+    while !trial.has_ended() {
+        tokio::time::sleep(INTERVAL).await;
+        // A look that fails is made again: what is watched here is not the API server.
+        if let Ok(now) = replicas_of(trial).await {
+            if let Some(before) = replicas.filter(|before| *before > now) {
+                let gone = u64::try_from(before - now).unwrap_or_default();
+                trial.tally.change(|counts| counts.scale_ins += gone);
             }
-            let open = match session.take() {
-                Some(open) => Ok(open),
-                None => trial.session().await,
-            };
-            let Ok(mut open) = open else { continue };
-            // Pods after rows: a pod that lives after its row is gone was forgotten while it lived.
-            let Ok(rows) = rows(&trial, &mut open).await else { continue };
-            session = Some(open);
-            let Ok(alive) = living(&trial).await else { continue };
-            for (pod, seen) in &before {
-                let is_known = rows.contains_key(pod);
-                if let (false, Some(uid)) = (is_known, &seen.lives_as)
-                    && alive.get(pod) == Some(uid)
-                {
-                    let line = format!("node {} was forgotten while pod {pod} lived", seen.id);
-                    trial.tally.change(|counts| counts.forgotten_alive.push(line));
-                }
-            }
-            before = rows
-                .into_iter()
-                .map(|(pod, id)| {
-                    let lives_as = alive.get(&pod).cloned();
-                    (pod, Seen { id, lives_as })
-                })
-                .collect();
+            replicas = Some(now);
         }
-    })
+        let open = match session.take() {
+            Some(open) => Ok(open),
+            None => trial.session().await,
+        };
+        let Ok(mut open) = open else { continue };
+        // Pods after rows: a pod that lives after its row is gone was forgotten while it lived.
+        let Ok(rows) = rows(trial, &mut open).await else {
+            continue;
+        };
+        session = Some(open);
+        let Ok(alive) = living(trial).await else { continue };
+        for (pod, seen) in &before {
+            let is_known = rows.contains_key(pod);
+            if let (false, Some(uid)) = (is_known, &seen.lives_as)
+                && alive.get(pod) == Some(uid)
+            {
+                let line = format!("node {} was forgotten while pod {pod} lived", seen.id);
+                trial.tally.change(|counts| counts.forgotten_alive.push(line));
+            }
+        }
+        before = rows
+            .into_iter()
+            .map(|(pod, id)| {
+                let lives_as = alive.get(&pod).cloned();
+                (pod, Seen { id, lives_as })
+            })
+            .collect();
+    }
 }
 
 async fn replicas_of(trial: &Trial) -> kube::Result<i32> {
@@ -102,7 +101,9 @@ async fn living(trial: &Trial) -> kube::Result<BTreeMap<String, String>> {
 /// What the frontend knows beside the nodes that are wanted, in words.
 pub(super) async fn wrong(trial: &Trial, session: &mut Session, wanted: i32) -> Result<Vec<String>> {
     let known: Vec<String> = rows(trial, session).await?.into_keys().collect();
-    let mut expected: Vec<String> = (0..wanted).map(|ordinal| format!("{}-cn-{ordinal}", trial.group)).collect();
+    let mut expected: Vec<String> = (0..wanted)
+        .map(|ordinal| format!("{}-cn-{ordinal}", trial.group))
+        .collect();
     expected.sort();
     Ok(if known == expected {
         Vec::new()

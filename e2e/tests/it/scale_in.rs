@@ -30,12 +30,18 @@ async fn no_statement_fails_while_nodes_come_and_go_and_some_do_without_a_drain(
         assert_eq!((with.failed, with.ledger_difference), (0, 0), "{with}");
         assert!(with.wrong_nodes.is_empty(), "{with}");
         assert!(with.scale_ins >= SCALE_INS, "{with}");
-        assert!(with.succeeded() > 10 * with.scale_ins, "the clients hardly worked: {with}");
+        assert!(
+            with.succeeded() > 10 * with.scale_ins,
+            "the clients hardly worked: {with}"
+        );
         // A test that cannot fail proves nothing.
         let without = tried(department, false, WITHOUT_DRAIN).await;
         println!("without the drain: {without}");
         assert!(without.failed > 0, "{without}");
-        assert_eq!(without.ledger_difference, 0, "what was acknowledged is there, even then: {without}");
+        assert_eq!(
+            without.ledger_difference, 0,
+            "what was acknowledged is there, even then: {without}"
+        );
     })
     .await;
 }
@@ -53,7 +59,14 @@ async fn tried(department: &Department, drains: bool, scale_ins: u64) -> Outcome
     };
     println!("seed {}", options.seed);
     let cluster = &department.cluster;
-    soak::scale_in(&cluster.target, &cluster.client, &lake, GROUP, &options, &Progress::default())
-        .await
-        .unwrap_or_else(|error| panic!("{error}"))
+    soak::scale_in(
+        &cluster.target,
+        &cluster.client,
+        &lake,
+        GROUP,
+        &options,
+        &Progress::default(),
+    )
+    .await
+    .unwrap_or_else(|error| panic!("{error}"))
 }

@@ -110,6 +110,12 @@ impl QueryError {
         }
     }
 
+    /// Whether memory was spent, so that a plan which needs less of it may succeed.
+    #[must_use]
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, QueryError::ResourcesExhausted(_))
+    }
+
     /// The lost node's URL, when that is why.
     #[must_use]
     pub fn lost_worker(&self) -> Option<&str> {

@@ -136,6 +136,9 @@ pub struct SessionSettings {
     pub time_zone: Option<String>,
     /// Partitions per worker for this session.
     pub partitions_per_worker: Option<usize>,
+    /// Joins sort both sides, which goes to disk where memory ends, instead of holding one side in memory: slower, for a statement
+    /// that does not fit otherwise.
+    pub frugal: bool,
 }
 
 /// Plans and runs statements of one session state. Make one per statement: it sees the catalog and the workers as they
@@ -259,6 +262,7 @@ impl Coordinator {
             .with_extension(Arc::clone(&self.resources));
         // `0.1` is a decimal in SQL: sums of prices are exact.
         config.options_mut().sql_parser.parse_float_as_decimal = true;
+        config.options_mut().optimizer.prefer_hash_join = !request.settings.frugal;
         if let Some(zone) = &request.settings.time_zone {
             config.options_mut().execution.time_zone = Some(zone.clone());
         }

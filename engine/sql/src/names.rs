@@ -103,7 +103,9 @@ pub fn calls_table_function(query: &Query) -> bool {
         fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
             let is_function = matches!(
                 factor,
-                TableFactor::Table { args: Some(_), .. } | TableFactor::Function { .. } | TableFactor::TableFunction { .. }
+                TableFactor::Table { args: Some(_), .. }
+                    | TableFactor::Function { .. }
+                    | TableFactor::TableFunction { .. }
             );
             self.0 |= is_function;
             ControlFlow::Continue(())

@@ -260,9 +260,13 @@ impl Kubernetes {
             )
         };
         let api = self.dynamic(&resource, object.namespace().as_deref());
-        limited("change", what, api.patch_scale(&name, &parameters, &Patch::Merge(patch)))
-            .await
-            .map(|_| ())
+        limited(
+            "change",
+            what,
+            api.patch_scale(&name, &parameters, &Patch::Merge(patch)),
+        )
+        .await
+        .map(|_| ())
     }
 
     fn objects(&self, key: &ObjectKey) -> Api<DynamicObject> {

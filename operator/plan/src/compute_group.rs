@@ -371,7 +371,8 @@ fn report(
     events.extend(departure.events);
     // Statements that wait are seen by looking only.
     let waits_for_statements = in_force.group.as_ref().is_some_and(|group| {
-        !scale.suspended && (group.autoscaling.is_some() && group.replicas > 0 || group.wake_on_query && group.replicas == 0)
+        !scale.suspended
+            && (group.autoscaling.is_some() && group.replicas > 0 || group.wake_on_query && group.replicas == 0)
     });
     let status = status::build(observed, in_force, scale, departure.draining, conditions);
     let ready = health.ready.holds == Some(true);

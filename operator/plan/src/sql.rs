@@ -157,7 +157,9 @@ impl AdminStatement {
             | Self::AddFollower { .. }
             | Self::CreateOperatorAccount { .. } => message.contains("already exist"),
             Self::DropComputeNode { .. } | Self::DropComputeNodeAt { .. } => message.contains("does not exist"),
-            Self::DrainComputeNode { .. } | Self::CancelDrainComputeNode { .. } | Self::GrantOperatorRoles { .. } => false,
+            Self::DrainComputeNode { .. } | Self::CancelDrainComputeNode { .. } | Self::GrantOperatorRoles { .. } => {
+                false
+            }
         }
     }
 }

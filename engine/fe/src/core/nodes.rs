@@ -18,10 +18,10 @@ use std::{
     time::Duration,
 };
 
-use springtide_model::{ComputeNode, NodeId};
-use springtide_rpc::message::{HeartbeatReply, HeartbeatRequest};
 use springtide_catalog::{CatalogError, ErrorKind};
 use springtide_contract::drain::REDIRECT_LINGER;
+use springtide_model::{ComputeNode, NodeId};
+use springtide_rpc::message::{HeartbeatReply, HeartbeatRequest};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 

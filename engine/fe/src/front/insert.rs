@@ -6,7 +6,7 @@ use arrow::{array::RecordBatch, compute::concat_batches, ipc::writer::StreamWrit
 use bytes::Bytes;
 use springtide_model::{DataObject, LoadTarget, TableSchema, TxnId};
 use springtide_mysql::{MysqlError, OkResult};
-use springtide_query::{Collected, QueryError, QueryPlan};
+use springtide_query::{Collected, QueryError, QueryPlan, SessionSettings};
 use springtide_rpc::{RpcError, message::IngestRequest};
 use springtide_sql::{
     Insert, referenced_tables,
@@ -66,7 +66,9 @@ pub(super) async fn run(shared: &Shared, session: &Session, insert: &Insert) -> 
         .unwrap_or_else(|| format!("insert_{}", uuid::Uuid::now_v7()));
 
     let mut workers = Workers::admitted(shared, session, &prepared).await?;
-    let session_here = query::open(shared, session, &prepared, &workers).map_err(|error| from_query(&error))?;
+    let mut settings = SessionSettings::default();
+    let session_here =
+        query::open(shared, session, &prepared, &workers, settings.clone()).map_err(|error| from_query(&error))?;
     let plan = arranged(&session_here, &prepared, &schema, &insert.columns)
         .await
         .map_err(|error| query::describe_error(shared, session, &error))?;
@@ -97,19 +99,24 @@ pub(super) async fn run(shared: &Shared, session: &Session, insert: &Insert) -> 
         None => {
             let mut is_retry = false;
             loop {
-                let query = query::open(shared, session, &prepared, &workers).map_err(|error| from_query(&error))?;
+                let query = query::open(shared, session, &prepared, &workers, settings.clone())
+                    .map_err(|error| from_query(&error))?;
                 let inserted = match arranged(&query, &prepared, &schema, &insert.columns).await {
                     Ok(plan) => query.insert(target.clone(), &plan).await,
                     Err(error) => Err(error),
                 };
                 match inserted {
                     Ok(outcome) => break (outcome.objects, outcome.rows),
+                    // Objects of the first attempt are never referred to: their names are not committed.
+                    Err(error) if error.is_out_of_memory() && !settings.frugal => {
+                        tracing::info!(%error, "running the insert once more with joins that go to disk");
+                        settings.frugal = true;
+                    }
                     Err(error) => {
                         let lost = error.lost_worker().map(str::to_owned);
                         if let Some(url) = &lost {
                             workers.lose(&shared.core, url);
                         }
-                        // Objects of the first attempt are never referred to: their names are not committed.
                         if is_retry || lost.is_none() || workers.is_empty() {
                             return Err(query::describe_error(shared, session, &error));
                         }

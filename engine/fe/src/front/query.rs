@@ -7,7 +7,8 @@ use springtide_model::NodeId;
 use springtide_mysql::{Column, ColumnType, MysqlError, Parameter, ResultWriter, Value};
 use springtide_query::{QueryError, QueryPlan, QuerySession, SessionRequest, SessionSettings};
 use springtide_sql::{
-    ExplainMode, OUTPUT_SUFFIX, Parsed, Statement, bind, calls_table_function, output_names, referenced_tables, rewrite,
+    ExplainMode, OUTPUT_SUFFIX, Parsed, Statement, bind, calls_table_function, output_names, referenced_tables,
+    rewrite,
     sqlparser::ast::{Expr, LimitClause, Query as QueryAst, Statement as AstStatement, Value as AstValue},
 };
 use tokio_util::sync::CancellationToken;
@@ -161,12 +162,13 @@ pub(super) fn open(
     session: &Session,
     prepared: &PreparedQuery,
     workers: &Workers,
+    settings: SessionSettings,
 ) -> Result<QuerySession, QueryError> {
     shared.coordinator.session(SessionRequest {
         workers: workers.urls(),
         source: Arc::clone(&prepared.source) as _,
         default_database: session.database.clone(),
-        settings: SessionSettings::default(),
+        settings,
         functions: Vec::new(),
     })
 }
@@ -221,7 +223,8 @@ fn with_select_limit(session: &Session, ast: &QueryAst) -> Option<QueryAst> {
     Some(limited)
 }
 
-/// Runs a query. Where a node is lost before the client got anything, it is run once more on the others.
+/// Runs a query. Where a node is lost before the client got anything, it is run once more on the others; where memory is spent, once
+/// more with joins that go to disk.
 pub(super) async fn run(
     shared: &Shared,
     session: &Session,
@@ -236,12 +239,19 @@ pub(super) async fn run(
     out.hold(usize::try_from(hold).unwrap_or(usize::MAX));
     let mut workers = Workers::admitted(shared, session, &prepared).await?;
     let mut is_retry = false;
+    let mut settings = SessionSettings::default();
     loop {
-        let error = match attempt(shared, session, &prepared, &workers, out).await {
+        let error = match attempt(shared, session, &prepared, &workers, settings.clone(), out).await {
             Ok(figures) => return Ok(figures),
             Err(Failure::Client(error)) => return Err(error),
             Err(Failure::Query(error)) => error,
         };
+        if error.is_out_of_memory() && !settings.frugal && out.restart() {
+            tracing::info!(%error, "running the query once more with joins that go to disk");
+            shared.core.metrics().query_retry.inc();
+            settings.frugal = true;
+            continue;
+        }
         let Some(url) = error.lost_worker() else {
             return Err(describe_error(shared, session, &error));
         };
@@ -264,9 +274,10 @@ async fn attempt(
     session: &Session,
     prepared: &PreparedQuery,
     workers: &Workers,
+    settings: SessionSettings,
     out: &mut ResultWriter,
 ) -> Result<Figures, Failure> {
-    let query = open(shared, session, prepared, workers)?;
+    let query = open(shared, session, prepared, workers, settings)?;
     let plan = plan(&query, prepared).await?;
     let mut stream = query.execute_stream(&plan).await?;
     let columns = encode::columns(&stream.schema(), Some(&plan.column_names));
@@ -312,7 +323,7 @@ pub(super) async fn explain(
     let prepared = prepare(shared, session, ast).await?;
     let workers = Workers::of(&shared.core, session);
     let explained = async {
-        let query = open(shared, session, &prepared, &workers)?;
+        let query = open(shared, session, &prepared, &workers, SessionSettings::default())?;
         let plan = plan(&query, &prepared).await?;
         let mut text = String::new();
         if mode == ExplainMode::Verbose {
@@ -352,7 +363,13 @@ pub(super) async fn describe(shared: &Shared, session: &Session, parsed: &Parsed
     let Ok(prepared) = prepare(shared, session, &ast).await else {
         return Vec::new();
     };
-    let Ok(query) = open(shared, session, &prepared, &Workers::default()) else {
+    let Ok(query) = open(
+        shared,
+        session,
+        &prepared,
+        &Workers::default(),
+        SessionSettings::default(),
+    ) else {
         return Vec::new();
     };
     match plan(&query, &prepared).await {

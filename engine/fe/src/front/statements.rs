@@ -252,7 +252,10 @@ async fn alter_system(shared: &Shared, login: &Login, action: &AlterSystem) -> R
             core.edit(move |catalog| {
                 let nodes = nodes.iter().map(|node| referenced_node(catalog, node));
                 let nodes: Vec<_> = nodes.collect::<Result<_, _>>()?;
-                let addresses: Vec<_> = nodes.iter().map(|node| (node.host.clone(), node.heartbeat_port)).collect();
+                let addresses: Vec<_> = nodes
+                    .iter()
+                    .map(|node| (node.host.clone(), node.heartbeat_port))
+                    .collect();
                 catalog.drop_compute_nodes(&addresses, warehouse.as_deref())
             })
             .await

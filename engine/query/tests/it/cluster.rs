@@ -36,10 +36,11 @@ pub(crate) struct TestWorker {
 }
 
 impl TestWorker {
-    fn start(store: &Arc<dyn ObjectStore>) -> Self {
+    fn start(store: &Arc<dyn ObjectStore>, change: impl FnOnce(&mut WorkerOptions)) -> Self {
         let mut options = WorkerOptions::new(token(TOKEN));
         options.local_files = true;
         options.shutdown_timeout = Duration::from_secs(1);
+        change(&mut options);
         let service = Arc::new(WorkerService::new(Arc::clone(store), options).unwrap());
         let network = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -109,9 +110,13 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn start(workers: usize) -> Self {
+        Self::start_with(workers, |_| {})
+    }
+
+    pub(crate) fn start_with(workers: usize, change: impl Fn(&mut WorkerOptions)) -> Self {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         Self {
-            workers: (0..workers).map(|_| TestWorker::start(&store)).collect(),
+            workers: (0..workers).map(|_| TestWorker::start(&store, &change)).collect(),
             coordinator: Self::coordinator(&store, TOKEN),
             tables: Arc::default(),
             next_id: Mutex::new(100),

@@ -82,7 +82,11 @@ fn tables() -> Vec<(&'static str, u32, Vec<RecordBatch>)> {
 
 /// A cluster with TPC-H loaded, and the same rows in one local DataFusion.
 pub(crate) async fn loaded(workers: usize) -> (Cluster, SessionContext) {
-    let cluster = Cluster::start(workers);
+    filled(Cluster::start(workers)).await
+}
+
+/// The same on a cluster that was started already.
+pub(crate) async fn filled(cluster: Cluster) -> (Cluster, SessionContext) {
     let local = SessionContext::new();
     for (name, buckets, batches) in tables() {
         let schema = schema_of(&batches[0], buckets);

@@ -105,11 +105,7 @@ fn metrics(autoscaling: &Autoscaling) -> Vec<MetricSpec> {
         .collect()
 }
 
-fn rules(
-    written: Option<&ScalingRules>,
-    window_s: i32,
-    policies: &[(ScalingPolicyType, i32, i32)],
-) -> HPAScalingRules {
+fn rules(written: Option<&ScalingRules>, window_s: i32, policies: &[(ScalingPolicyType, i32, i32)]) -> HPAScalingRules {
     let written = written.cloned().unwrap_or_default();
     let policy = |kind: ScalingPolicyType, value: i32, period_seconds: i32| HPAScalingPolicy {
         type_: match kind {
@@ -163,7 +159,10 @@ mod tests {
     fn load_may_ask_for_what_the_windows_leave() {
         let between = |fixture: crate::fixture::GroupFixture| {
             let spec = applied(&fixture.plan())[HPA]["spec"].clone();
-            (spec["minReplicas"].as_i64().unwrap(), spec["maxReplicas"].as_i64().unwrap())
+            (
+                spec["minReplicas"].as_i64().unwrap(),
+                spec["maxReplicas"].as_i64().unwrap(),
+            )
         };
         let plain = || autoscaled(json!({"minReplicas": 2, "maxReplicas": 8}));
         assert_eq!(between(plain()), (2, 8));
@@ -173,16 +172,23 @@ mod tests {
         let limited = plain().department(json!({"namespaces": [], "limits": {"maxReplicasPerGroup": 4}}));
         let conditions = limited.plan().status.unwrap().conditions;
         let accepted = crate::fixture::condition(&conditions, "Accepted");
-        assert!(accepted.contains("autoscaling.maxReplicas: 8 is more than"), "{accepted}");
+        assert!(
+            accepted.contains("autoscaling.maxReplicas: 8 is more than"),
+            "{accepted}"
+        );
     }
 
     #[test]
     fn the_autoscaler_is_written_whole_and_goes_with_its_field() {
-        let fixture = autoscaled(json!({"maxReplicas": 8, "pods": [{"name": "queued", "averageValue": "5"}], "cpu": 60}));
+        let fixture =
+            autoscaled(json!({"maxReplicas": 8, "pods": [{"name": "queued", "averageValue": "5"}], "cpu": 60}));
         insta::assert_yaml_snapshot!("autoscaler", applied(&fixture.plan())[HPA]);
         let by_default = applied(&autoscaled(json!({"maxReplicas": 8})).plan())[HPA]["spec"]["metrics"].clone();
         assert_eq!(by_default[0]["containerResource"]["target"]["averageUtilization"], 70);
-        let removed = fixture.settled().with(|observed| observed.group.spec.autoscaling = None).plan();
+        let removed = fixture
+            .settled()
+            .with(|observed| observed.group.spec.autoscaling = None)
+            .plan();
         assert!(
             removed.actions.iter().any(|action| matches!(
                 action,

@@ -151,7 +151,11 @@ mod tests {
         let remembered = busy.settled().queued(0, 1);
         assert_eq!(wanted(&remembered, noon() + TimeDelta::seconds(119)), Some(4));
         assert_eq!(wanted(&remembered, noon() + TimeDelta::seconds(120)), Some(1));
-        assert_eq!(wanted(&serving().queued(400, 40), noon()), Some(6), "not beyond maxReplicas");
+        assert_eq!(
+            wanted(&serving().queued(400, 40), noon()),
+            Some(6),
+            "not beyond maxReplicas"
+        );
     }
 
     #[test]
@@ -185,7 +189,9 @@ mod tests {
 
     fn asleep() -> GroupFixture {
         let fixture = group("etl").replicas(0).nodes(0..1);
-        fixture.with(|observed| observed.group.spec.wake_on_query = true).settled()
+        fixture
+            .with(|observed| observed.group.spec.wake_on_query = true)
+            .settled()
     }
 
     fn wakes(fixture: &GroupFixture) -> Option<u32> {
@@ -199,7 +205,11 @@ mod tests {
     fn a_statement_wakes_a_group_that_sleeps_and_nothing_else_does() {
         assert_eq!(wakes(&asleep()), None);
         assert_eq!(wakes(&asleep().queued(1, 1)), Some(1));
-        assert_eq!(wakes(&asleep().queued(30, 3)), Some(1), "without autoscaling one is enough");
+        assert_eq!(
+            wakes(&asleep().queued(30, 3)),
+            Some(1),
+            "without autoscaling one is enough"
+        );
         assert_eq!(wakes(&asleep().autoscaled(8).queued(30, 3)), Some(3));
         let deep = asleep().queued(1, 1);
         let deep = deep.with(|observed| observed.group.spec.wake_on_query = false);
@@ -225,6 +235,9 @@ mod tests {
             ]
         );
         let plan = asleep().queued(1, 1).plan();
-        assert!(!applied(&plan).contains_key("StatefulSet retail/etl-cn"), "the scale subresource wakes it");
+        assert!(
+            !applied(&plan).contains_key("StatefulSet retail/etl-cn"),
+            "the scale subresource wakes it"
+        );
     }
 }

@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use k8s_openapi::api::core::v1::Pod;
-use springtide_crds::compute_group::{DrainPhase, DrainTimeoutPolicy, DrainingNode};
 use springtide_crds::Reason;
+use springtide_crds::compute_group::{DrainPhase, DrainTimeoutPolicy, DrainingNode};
 
 use super::members::{self, Member};
 use super::shape::flavour_of;
@@ -54,12 +54,7 @@ struct Leaver {
     cut: Option<String>,
 }
 
-pub(super) fn plan(
-    observed: &ObservedComputeGroup,
-    group: &GroupShape,
-    wanted: u32,
-    now: DateTime<Utc>,
-) -> Departure {
+pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: u32, now: DateTime<Utc>) -> Departure {
     let current = current_replicas(observed).unwrap_or(wanted);
     let flavour = flavour_of(observed);
     let drains = flavour.capabilities().cordon == Cordon::EngineState && !group.drain_timeout.is_zero();

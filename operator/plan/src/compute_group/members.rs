@@ -83,7 +83,9 @@ pub(super) fn statements(
     actions.extend(
         known
             .iter()
-            .filter(|member| member.ordinal >= wanted.max(u32::from(stays_known)) && !pods.contains(member.pod.as_str()))
+            .filter(|member| {
+                member.ordinal >= wanted.max(u32::from(stays_known)) && !pods.contains(member.pod.as_str())
+            })
             .map(|member| Action::Sql(flavour.drop_compute_node(member.row))),
     );
     actions

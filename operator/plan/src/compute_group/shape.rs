@@ -100,7 +100,11 @@ impl GroupShape {
             autoscaling: autoscaling.clone(),
             wake_on_query: *wake_on_query && flavour_of(observed).capabilities().queue,
             highest_floor: highest_floor.unwrap_or_default(),
-            drain_timeout: if drain.enabled { drain_timeout } else { StdDuration::ZERO },
+            drain_timeout: if drain.enabled {
+                drain_timeout
+            } else {
+                StdDuration::ZERO
+            },
             on_drain_timeout: drain.on_timeout,
             placement: placement.clone(),
             labels: labels.clone(),

@@ -314,7 +314,11 @@ pub(super) fn processlist(context: Context<'_>, full: bool) -> Rows {
             Some(session.seconds.to_string()),
             Some(statement.map_or_else(String::new, |statement| statement.state.clone())),
             Some(info.unwrap_or_default()),
-            Some(statement.is_some_and(|statement| statement.state.starts_with("waiting for compute")).to_string()),
+            Some(
+                statement
+                    .is_some_and(|statement| statement.state.starts_with("waiting for compute"))
+                    .to_string(),
+            ),
             Some(session.warehouse.clone()),
         ]);
     }

@@ -78,7 +78,10 @@ async fn heartbeats_tell_who_may_get_work() {
     );
 
     script.lock().unwrap().as_mut().unwrap().draining = true;
-    until(&core, "draining", |node| node.alive && node.drain == DrainState::Leaving).await;
+    until(&core, "draining", |node| {
+        node.alive && node.drain == DrainState::Leaving
+    })
+    .await;
     assert!(core.workers("evening").is_empty());
 
     script.lock().unwrap().replace(HeartbeatReply {
@@ -162,7 +165,9 @@ async fn an_ordered_drain_ends_when_no_statement_can_reach_the_node_and_can_be_t
         ..reply(1)
     });
     until(&core, "back", NodeView::is_available).await;
-    let unknown = core.order_drain(&[id, springtide_model::NodeId(4711)], true).unwrap_err();
+    let unknown = core
+        .order_drain(&[id, springtide_model::NodeId(4711)], true)
+        .unwrap_err();
     assert!(unknown.to_string().contains("4711"), "{unknown}");
     assert!(core.nodes()[0].is_available(), "nothing was changed");
     core.shutdown().await;

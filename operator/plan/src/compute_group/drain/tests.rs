@@ -72,7 +72,10 @@ fn nodes_are_drained_before_their_pods_go() {
     let plan = two_too_many().plan();
     assert_eq!(
         statements(&plan),
-        ["ALTER SYSTEM DRAIN COMPUTE NODE 10001", "ALTER SYSTEM DRAIN COMPUTE NODE 10002"]
+        [
+            "ALTER SYSTEM DRAIN COMPUTE NODE 10001",
+            "ALTER SYSTEM DRAIN COMPUTE NODE 10002"
+        ]
     );
     assert_eq!(shrinks_to(&plan), None, "no pod goes yet");
     let nodes = ["etl-cn-1", "etl-cn-2"].map(|node| (node.to_owned(), DrainPhase::Cordoning));
@@ -91,9 +94,10 @@ fn the_highest_pod_goes_as_soon_as_it_is_drained_and_a_busy_one_keeps_those_belo
     assert_eq!(status.draining[0].waiting_for.as_deref(), Some("1 load"));
     assert_eq!(status.draining[1].phase, DrainPhase::Drained);
 
-    let highest_is_busy = two_too_many()
-        .drain(1, DrainState::Drained, "")
-        .drain(2, DrainState::Draining, "2 fragments");
+    let highest_is_busy =
+        two_too_many()
+            .drain(1, DrainState::Drained, "")
+            .drain(2, DrainState::Draining, "2 fragments");
     assert_eq!(shrinks_to(&highest_is_busy.plan()), None);
 }
 
@@ -176,9 +180,14 @@ fn a_node_that_does_not_finish_in_time_is_stopped_and_an_event_says_what_was_cut
 
 #[test]
 fn a_suspended_cluster_drains_all_nodes_before_they_go() {
-    let suspended = group("etl").replicas(2).pods(0..2).nodes(0..2).settled().with(|observed| {
-        observed.cluster.as_mut().unwrap().spec.suspend = true;
-    });
+    let suspended = group("etl")
+        .replicas(2)
+        .pods(0..2)
+        .nodes(0..2)
+        .settled()
+        .with(|observed| {
+            observed.cluster.as_mut().unwrap().spec.suspend = true;
+        });
     let plan = suspended.plan();
     assert_eq!((shrinks_to(&plan), statements(&plan).len()), (None, 2));
 }
@@ -186,7 +195,10 @@ fn a_suspended_cluster_drains_all_nodes_before_they_go() {
 #[test]
 fn a_roll_or_an_eviction_shows_among_the_nodes_that_leave() {
     let evicted = group("etl").replicas(2).pods(0..2).nodes(0..2).settled();
-    let plan = evicted.drain(1, DrainState::Leaving, "3 fragments").terminating(1).plan();
+    let plan = evicted
+        .drain(1, DrainState::Leaving, "3 fragments")
+        .terminating(1)
+        .plan();
     assert_eq!(statements(&plan), [] as [&str; 0]);
     let draining = plan.status.unwrap().draining;
     assert_eq!(draining[0].phase, DrainPhase::Leaving);
@@ -220,7 +232,9 @@ fn without_drain_nodes_are_stopped_at_once() {
 #[test]
 fn ten_nodes_and_more_leave_by_number() {
     let fixture = group("etl").replicas(12).pods(0..12).nodes(0..12).settled().replicas(9);
-    let drained = (9..12).fold(fixture, |fixture, ordinal| fixture.drain(ordinal, DrainState::Drained, ""));
+    let drained = (9..12).fold(fixture, |fixture, ordinal| {
+        fixture.drain(ordinal, DrainState::Drained, "")
+    });
     assert_eq!(shrinks_to(&drained.plan()), Some(9));
 }
 
