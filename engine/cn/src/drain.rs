@@ -149,7 +149,8 @@ impl Node {
             } else {
                 NodeState::Ready
             },
-            observed_by_frontend: standing.observed,
+            // Nothing was ever sent to a node that no frontend has heard of, and to its first heartbeat it says that it drains.
+            observed_by_frontend: standing.observed || standing.frontend.is_none(),
             running_fragments,
             running_loads: self.running_loads(),
         }

@@ -20,4 +20,5 @@ mod reconcile;
 mod report;
 mod secrets;
 pub mod settings;
+pub mod uninstall;
 mod watch;

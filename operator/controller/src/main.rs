@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use springtide_controller::{
     clock::SystemClock,
     health::{Health, serve_health, serve_metrics},
@@ -10,11 +10,32 @@ use springtide_controller::{
     metrics::Metrics,
     operator::{Operator, OperatorError},
     settings::Settings,
+    uninstall::{UninstallError, uninstall},
 };
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Longest time for opening a connection to the API server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "springtide-operator",
+    version,
+    about = "Runs Springtide's controllers: Department, LakeCluster and ComputeGroup."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Leaves every group at the size that people wrote and takes the finalizers off, once the operator has gone for good. Pods,
+    /// metadata and data stay.
+    Uninstall,
+}
 
 /// Why the process ended in failure.
 #[derive(Debug, thiserror::Error)]
@@ -36,12 +57,14 @@ enum ProcessError {
     Signals(#[source] std::io::Error),
     #[error(transparent)]
     Operator(#[from] OperatorError),
+    #[error(transparent)]
+    Uninstall(#[from] UninstallError),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = Settings::parse();
-    match run(settings).await {
+    let Arguments { command, settings } = Arguments::parse();
+    match run(command, settings).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "the operator ends");
@@ -55,7 +78,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(settings: Settings) -> Result<(), ProcessError> {
+async fn run(command: Option<Command>, settings: Settings) -> Result<(), ProcessError> {
     logging::start(settings.log_format, &settings.log)?;
     // Fails only if a provider is installed already, which is as good.
     let _already = rustls::crypto::ring::default_provider().install_default();
@@ -63,6 +86,16 @@ async fn run(settings: Settings) -> Result<(), ProcessError> {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     let client = kube::Client::try_from(config).map_err(ProcessError::Client)?;
 
+    if let Some(Command::Uninstall) = command {
+        let left = uninstall(&client, &settings.namespaces()).await?;
+        tracing::info!(
+            resized = left.resized,
+            autoscalers = left.autoscalers,
+            finalizers = left.finalizers,
+            "the operator has gone; groups have the size that is written"
+        );
+        return Ok(());
+    }
     let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
     let (health_address, metrics_address) = (settings.health_address, settings.metrics_address);
     let probes = serve_health(health_address, Arc::clone(&health));

@@ -142,6 +142,8 @@ pub(crate) struct Scale {
     pub(crate) wanted: u32,
     pub(crate) evaluation: Evaluation,
     pub(crate) suspended: bool,
+    /// No node is wanted, and a statement wakes the group.
+    pub(crate) asleep: bool,
     /// What waiting statements ask for.
     pub(crate) demand: Demand,
 }
@@ -159,6 +161,7 @@ impl Scale {
             wanted(group.replicas.max(demand.floor), &evaluation, group.max_replicas)
         });
         Self {
+            asleep: wanted == 0 && awake.is_some_and(|group| group.wake_on_query),
             wanted,
             evaluation,
             suspended,

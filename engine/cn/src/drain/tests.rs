@@ -45,6 +45,7 @@ fn a_drain_is_observed_only_when_the_frontend_says_that_it_knows() {
 #[test]
 fn a_client_that_was_sent_here_a_moment_before_the_drain_is_served() {
     let node = Node::new(cluster(1));
+    assert_eq!(node.heartbeat(&heartbeat(cluster(1), 1)), Ok(false));
     node.set_draining(true);
     assert!(!node.refuses_loads());
     let on_their_way = HeartbeatRequest {
@@ -60,6 +61,7 @@ fn a_client_that_was_sent_here_a_moment_before_the_drain_is_served() {
 #[test]
 fn a_node_with_work_is_not_drained() {
     let node = Node::new(cluster(1));
+    assert_eq!(node.heartbeat(&heartbeat(cluster(1), 1)), Ok(false));
     node.set_draining(true);
     assert_eq!(node.heartbeat(&heartbeat_that_knows(cluster(1))), Ok(true));
     assert!(!node.status(1).is_drained());
@@ -70,10 +72,20 @@ fn a_node_with_work_is_not_drained() {
 }
 
 #[test]
+fn a_node_that_goes_before_any_frontend_has_heard_of_it_does_not_wait_for_one() {
+    let node = Node::new(cluster(1));
+    node.set_draining(true);
+    assert!(node.status(0).is_drained());
+    assert_eq!(node.heartbeat(&heartbeat(cluster(1), 1)), Ok(true));
+    assert!(!node.status(0).is_drained(), "now there is one that has to know");
+}
+
+#[test]
 fn a_cancelled_drain_takes_work_again() {
     let node = Node::new(cluster(1));
     node.set_draining(true);
     node.set_draining(false);
+    assert!(!node.status(0).is_drained());
     assert_eq!(node.heartbeat(&heartbeat(cluster(1), 1)), Ok(false));
     assert!(!node.status(0).is_drained());
 }

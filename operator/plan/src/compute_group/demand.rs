@@ -220,6 +220,15 @@ mod tests {
     }
 
     #[test]
+    fn a_group_that_sleeps_is_at_rest_and_says_how_it_wakes() {
+        let status = asleep().0.group.status.unwrap();
+        let said = |kind| crate::fixture::condition(&status.conditions, kind);
+        assert_eq!(said("Ready"), "True ScaledToZero: no nodes are wanted");
+        assert!(said("Available").contains("the next statement on its warehouse wakes it"));
+        assert_eq!(asleep().plan().requeue_after, crate::finish::ATTENTIVE);
+    }
+
+    #[test]
     fn a_sleeping_group_keeps_one_node_known_so_that_statements_know_whom_to_wait_for() {
         assert_eq!(statements(&asleep().plan()), [] as [&str; 0]);
         let unknown = asleep().with(|observed| {

@@ -71,6 +71,12 @@ fn available(observed: &ObservedComputeGroup, scale: &Scale, serving: u32, troub
             "the LakeCluster is suspended; set its spec.suspend to false to have compute again",
         );
     }
+    if scale.asleep {
+        return Finding::fails(
+            Reason::ScaledToZero,
+            "the group sleeps: no nodes are wanted, and the next statement on its warehouse wakes it",
+        );
+    }
     if wanted == 0 {
         return Finding::fails(
             Reason::ScaledToZero,
@@ -120,7 +126,8 @@ fn ready(observed: &ObservedComputeGroup, scale: &Scale, serving: u32, trouble: 
         }
         return Finding::fails(Reason::ComputeStarting, format!("{serving} of {wanted} nodes serve"));
     }
-    if pods > wanted || known > wanted as usize {
+    // One that sleeps stays known by its first node.
+    if pods > wanted || known > wanted as usize + usize::from(scale.asleep) {
         let leaving = pods
             .max(u32::try_from(known).unwrap_or(u32::MAX))
             .saturating_sub(wanted);

@@ -20,6 +20,8 @@ pub(crate) fn of_the_chart() -> &'static [Value] {
 pub(crate) fn rbac(release: &str, arguments: &[&str]) -> Vec<Value> {
     let mut objects = render("springtide", release, RELEASE_NAMESPACE, arguments);
     objects.retain(|object| object["apiVersion"] == "rbac.authorization.k8s.io/v1");
+    // Those of the uninstallation are another account's.
+    objects.retain(|object| object["metadata"]["annotations"]["helm.sh/hook"].is_null());
     objects
 }
 

@@ -1,0 +1,89 @@
+//! Nodes that leave one by one, by what the frontend says of them.
+
+use serde_json::json;
+use springtide_crds::ComputeGroup;
+
+use crate::harness::world::World;
+
+fn drains(world: &World) -> Vec<String> {
+    let changes = world.frontend.changes();
+    changes.into_iter().filter(|change| change.contains("DRAIN")).collect()
+}
+
+#[tokio::test]
+async fn a_busy_node_stays_until_it_is_idle_and_serves_again_when_it_is_wanted_again() {
+    let world = World::new().await;
+    let operator = world.operator();
+    world.make_cluster("lake").await;
+    world.make_group("etl", "lake", json!({"replicas": 2})).await;
+    world.group_serves("etl", 2).await;
+    let busy = |is_busy: bool| {
+        let mut catalog = world.frontend.catalog.lock().unwrap();
+        if is_busy {
+            catalog.busy.insert("etl-cn-1".to_owned());
+        } else {
+            catalog.busy.clear();
+        }
+    };
+    busy(true);
+    world
+        .merge::<ComputeGroup>("etl", json!({"spec": {"replicas": 1}}))
+        .await;
+    let waiting = world
+        .eventually("it waits", || async {
+            let status = world.get::<ComputeGroup>("etl").await?.status?;
+            let node = status.draining.first()?.clone();
+            node.waiting_for.as_ref()?.contains("connection").then_some(node)
+        })
+        .await;
+    assert_eq!(waiting.node, "etl-cn-1");
+
+    world
+        .merge::<ComputeGroup>("etl", json!({"spec": {"replicas": 2}}))
+        .await;
+    world.group_serves("etl", 2).await;
+    let orders = drains(&world);
+    assert_eq!(orders.len(), 2, "{orders:?}");
+    assert!(
+        orders[1].starts_with("ALTER SYSTEM CANCEL DRAIN COMPUTE NODE"),
+        "{orders:?}"
+    );
+
+    busy(false);
+    world
+        .merge::<ComputeGroup>("etl", json!({"spec": {"replicas": 1}}))
+        .await;
+    world.group_serves("etl", 1).await;
+    assert_eq!(drains(&world).len(), 3);
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_statement_that_waits_wakes_a_group_that_sleeps() {
+    let world = World::new().await;
+    let operator = world.operator();
+    world.make_cluster("lake").await;
+    world
+        .make_group("etl", "lake", json!({"replicas": 0, "wakeOnQuery": true}))
+        .await;
+    world
+        .eventually(
+            "one node is known, so that statements know whom they wait for",
+            || async {
+                let catalog = world.frontend.catalog.lock().unwrap();
+                (catalog.nodes.len() == 1).then_some(())
+            },
+        )
+        .await;
+    world
+        .frontend
+        .catalog
+        .lock()
+        .unwrap()
+        .queued
+        .insert("etl".to_owned(), (1, 1));
+    world.group_serves("etl", 1).await;
+    let group = world.get::<ComputeGroup>("etl").await.unwrap();
+    assert_eq!(group.spec.replicas, 1, "by the scale subresource");
+    operator.stop().await;
+}
