@@ -23,8 +23,11 @@ const MOST_WORK: u32 = 1 << 20;
 /// Queries of one connection before the client logs in anew.
 const QUERIES_PER_LOGIN: u32 = 25;
 
-/// Rows that a client was told are committed, by client.
-pub(super) type Ledger = BTreeMap<u32, u64>;
+/// Loads into one table: nothing puts small ones together yet, and this is no trial of that.
+const LOADS_PER_TABLE: u64 = 150;
+
+/// Rows that clients were told are committed, by table; each client has tables of its own.
+pub(super) type Ledger = BTreeMap<String, u64>;
 
 /// What the clients read.
 #[derive(Clone, Debug)]
@@ -45,10 +48,6 @@ pub(super) async fn prepare(trial: &Trial, session: &mut Session, warehouse: &st
         format!("CREATE DATABASE {database}"),
         format!("CREATE TABLE {database}.digits (d INT) DUPLICATE KEY(d) DISTRIBUTED BY HASH(d) BUCKETS 1"),
         format!("CREATE TABLE {database}.seed (id INT) DUPLICATE KEY(id) DISTRIBUTED BY HASH(id) BUCKETS 8"),
-        format!(
-            "CREATE TABLE {database}.ledger (client INT, batch BIGINT, line INT)
-             DUPLICATE KEY(client, batch) DISTRIBUTED BY HASH(batch) BUCKETS 4"
-        ),
         format!("INSERT INTO {database}.digits VALUES {}", digits.join(",")),
         format!("INSERT INTO {database}.seed SELECT a.d * 200 + b.d FROM {database}.digits a, {database}.digits b"),
     ] {
@@ -78,7 +77,7 @@ pub(super) async fn work(trial: &Trial, warehouse: &str, seeded: &Seeded) -> Res
         seeded: seeded.clone(),
         number,
         batch: 0,
-        committed: 0,
+        ledger: Ledger::new(),
     };
     let numbers = 0..u32::try_from(KINDS.len()).unwrap_or(u32::MAX);
     let own = futures::future::try_join_all(numbers.map(|number| client(number).work())).await;
@@ -91,24 +90,21 @@ pub(super) async fn work(trial: &Trial, warehouse: &str, seeded: &Seeded) -> Res
 
 /// Rows that are missing or too many.
 pub(super) async fn difference(trial: &Trial, session: &mut Session, ledger: &Ledger) -> Result<u64> {
-    let database = &trial.database;
-    let rows = session
-        .rows(
-            &format!("SELECT client, count(*), count(DISTINCT concat(batch, '-', line)) FROM {database}.ledger GROUP BY client"),
-            STATEMENT_LIMIT,
-        )
-        .await?;
-    let number = |text: &String| text.parse::<u64>().unwrap_or_default();
-    let mut found: BTreeMap<u32, (u64, u64)> = rows
-        .iter()
-        .map(|row| (row[0].parse().unwrap_or(u32::MAX), (number(&row[1]), number(&row[2]))))
-        .collect();
     let mut difference = 0;
-    for (client, committed) in ledger {
-        let (rows, distinct) = found.remove(client).unwrap_or_default();
+    for (table, committed) in ledger {
+        let count = format!(
+            "SELECT count(*), count(DISTINCT concat(batch, '-', line)) FROM {}.{table}",
+            trial.database
+        );
+        let rows = session.rows(&count, STATEMENT_LIMIT).await?;
+        let number = |column: usize| -> u64 {
+            let text = rows.first().and_then(|row| row.get(column));
+            text.and_then(|text| text.parse().ok()).unwrap_or_default()
+        };
+        let (rows, distinct) = (number(0), number(1));
         difference += rows.abs_diff(*committed) + rows.abs_diff(distinct);
     }
-    Ok(difference + found.values().map(|(rows, _)| rows).sum::<u64>())
+    Ok(difference)
 }
 
 /// What a client does.
@@ -152,7 +148,7 @@ struct Client {
     seeded: Seeded,
     number: u32,
     batch: u64,
-    committed: u64,
+    ledger: Ledger,
 }
 
 impl Client {
@@ -163,11 +159,27 @@ impl Client {
             Kind::Insert | Kind::InsertSelect => self.inserts(kind).await?,
             Kind::ShortQuery | Kind::LongQuery => self.queries(kind).await?,
         }
-        Ok(if self.committed > 0 {
-            Ledger::from([(self.number, self.committed)])
-        } else {
-            Ledger::new()
-        })
+        Ok(self.ledger)
+    }
+
+    /// Begins a load: the table that it goes to.
+    async fn next_table(&mut self) -> Result<String> {
+        self.batch += 1;
+        let table = format!("ledger_{}_{}", self.number, self.batch / LOADS_PER_TABLE);
+        if !self.ledger.contains_key(&table) {
+            let statement = format!(
+                "CREATE TABLE {}.{table} (client INT, batch BIGINT, line INT)
+                 DUPLICATE KEY(client, batch) DISTRIBUTED BY HASH(batch) BUCKETS 4",
+                self.trial.database
+            );
+            self.trial.session().await?.execute(&statement, STATEMENT_LIMIT).await?;
+            self.ledger.insert(table.clone(), 0);
+        }
+        Ok(table)
+    }
+
+    fn committed(&mut self, table: &str, rows: u64) {
+        *self.ledger.entry(table.to_owned()).or_default() += rows;
     }
 
     async fn session(&self) -> Result<Session> {
@@ -190,7 +202,7 @@ impl Client {
         )
         .await?;
         while !trial.has_ended() {
-            self.batch += 1;
+            let own = self.next_table().await?;
             let rows = 1 + self.batch * 37 % 200;
             let lines: Vec<String> = (0..rows)
                 .map(|line| format!("{},{},{line}", self.number, self.batch))
@@ -198,7 +210,7 @@ impl Client {
             let body = lines.join("\n");
             let label = format!("{}-{}-{}-{}", trial.database, trial.run, self.number, self.batch);
             let headers = [("label", label.as_str()), ("warehouse", self.warehouse.as_str())];
-            let table = (trial.database.as_str(), "ledger");
+            let table = (trial.database.as_str(), own.as_str());
             // A client repeats under the same label until it knows; every repetition is a failure that it saw.
             loop {
                 match http.load(table, &headers, &body, way).await {
@@ -214,7 +226,7 @@ impl Client {
                 tokio::time::sleep(AFTER_FAILURE).await;
             }
             trial.tally.done(kind.name());
-            self.committed += rows;
+            self.committed(&own, rows);
             tokio::time::sleep(PAUSE).await;
         }
         Ok(())
@@ -224,7 +236,7 @@ impl Client {
         let trial = self.trial.clone();
         let mut session = self.session().await?;
         while !trial.has_ended() {
-            self.batch += 1;
+            let own = self.next_table().await?;
             let (number, batch, database) = (self.number, self.batch, &trial.database);
             let label = format!("{database}_{}_{number}_{batch}", trial.run);
             let (rows, source) = if kind == Kind::Insert {
@@ -238,7 +250,7 @@ impl Client {
                     format!("SELECT {number}, {batch}, id FROM {database}.seed WHERE id < {rows}"),
                 )
             };
-            let statement = format!("INSERT INTO {database}.ledger WITH LABEL {label} {source}");
+            let statement = format!("INSERT INTO {database}.{own} WITH LABEL {label} {source}");
             loop {
                 match session.execute(&statement, STATEMENT_LIMIT).await {
                     Ok(_) => break,
@@ -252,7 +264,7 @@ impl Client {
                 }
             }
             trial.tally.done(kind.name());
-            self.committed += rows;
+            self.committed(&own, rows);
             tokio::time::sleep(PAUSE).await;
         }
         Ok(())
