@@ -24,7 +24,7 @@ pub struct Evaluation {
     pub ceiling: Option<u32>,
     /// The floor is above the ceiling; the floor wins.
     pub conflict: Option<Conflict>,
-    /// Windows that are raised or open, in the order in which they were given.
+    /// Windows that are raised, open or ramping down, in the order in which they were given.
     pub active: Vec<ActiveWindow>,
     /// The next change of floor or ceiling. `None` when there is none within [`crate::NEXT_START_HORIZON_DAYS`], or none within
     /// [`TRANSITION_HORIZON_DAYS`] and [`MAX_TRANSITION_STEPS`] of edges that change neither.
@@ -52,6 +52,8 @@ pub enum Phase {
     Raised,
     /// It is open: minimum and maximum hold.
     Open,
+    /// It has closed, and its minimum falls node by node.
+    RampingDown,
 }
 
 /// A window that has an effect.
@@ -60,7 +62,7 @@ pub enum Phase {
 pub struct ActiveWindow {
     /// Name of the window.
     pub name: String,
-    /// [`Phase::Raised`] or [`Phase::Open`].
+    /// Any but [`Phase::Closed`].
     pub phase: Phase,
     /// Start of the occurrence that is active; in the future while raised. Of several that are open, the one that closes last.
     pub opens_at: DateTime<Utc>,
@@ -68,7 +70,7 @@ pub struct ActiveWindow {
     pub raised_at: DateTime<Utc>,
     /// End of that occurrence.
     pub closes_at: DateTime<Utc>,
-    /// The minimum that the window asks for.
+    /// The minimum that the window asks for; what is left of it while it ramps down.
     pub min_replicas: Option<u32>,
     /// The maximum that the window allows once it is open.
     pub max_replicas: Option<u32>,
@@ -116,7 +118,7 @@ pub fn evaluate(windows: &[Window], now: DateTime<Utc>) -> Evaluation {
         conflict,
         active: timeline
             .active()
-            .map(|(window, occurrence, phase)| ActiveWindow::of(window, &occurrence, phase))
+            .map(|(window, occurrence, state)| ActiveWindow::of(window, &occurrence, state))
             .collect(),
         next_edge: timeline.states.iter().filter_map(|state| state.next_edge).min(),
         next_transition: next_transition(&mut timeline, now),
@@ -132,14 +134,14 @@ pub fn clamp(replicas: u32, evaluation: &Evaluation) -> u32 {
 }
 
 impl ActiveWindow {
-    fn of(window: &Window, occurrence: &Occurrence, phase: Phase) -> Self {
+    fn of(window: &Window, occurrence: &Occurrence, state: &WindowState) -> Self {
         Self {
             name: window.name.clone(),
-            phase,
+            phase: state.phase(),
             opens_at: occurrence.opens_at,
             raised_at: window.raised_at(occurrence),
             closes_at: occurrence.closes_at,
-            min_replicas: window.min_replicas,
+            min_replicas: state.floor,
             max_replicas: window.max_replicas,
         }
     }
@@ -175,22 +177,22 @@ fn next_transition(timeline: &mut Timeline<'_>, now: DateTime<Utc>) -> Option<Tr
 
 /// The phase that a window takes up at an instant, if it had another one just before.
 fn edge_at(window: &Window, at: DateTime<Utc>) -> Option<TransitionEdge> {
-    let just_before = window
-        .state_at(at.checked_sub_signed(TimeDelta::nanoseconds(1))?)
-        .phase();
-    let phase = window.state_at(at).phase();
-    (phase != just_before).then(|| TransitionEdge {
+    let of = |state: WindowState| (state.phase(), state.floor);
+    let just_before = of(window.state_at(at.checked_sub_signed(TimeDelta::nanoseconds(1))?));
+    let then = of(window.state_at(at));
+    (then != just_before).then(|| TransitionEdge {
         window: window.name.clone(),
-        phase,
+        phase: then.0,
     })
 }
 
 impl WindowState {
     pub(crate) fn phase(&self) -> Phase {
-        match (self.open, self.raised) {
-            (Some(_), _) => Phase::Open,
-            (None, Some(_)) => Phase::Raised,
-            (None, None) => Phase::Closed,
+        match (self.open, self.raised, self.ramping) {
+            (Some(_), ..) => Phase::Open,
+            (None, Some(_), _) => Phase::Raised,
+            (None, None, Some(_)) => Phase::RampingDown,
+            (None, None, None) => Phase::Closed,
         }
     }
 }
@@ -225,15 +227,11 @@ impl<'windows> Timeline<'windows> {
         Some(edge)
     }
 
-    /// The largest minimum of the windows that are raised or open; of equal ones, the first.
+    /// The largest minimum that counts; of equal ones, the first.
     pub(crate) fn floor(&self) -> Option<(u32, &'windows Window)> {
-        let minimums = self
-            .windows
-            .iter()
-            .zip(&self.states)
-            .filter(|(_, state)| state.phase() != Phase::Closed);
+        let minimums = self.windows.iter().zip(&self.states);
         minimums
-            .filter_map(|(window, _)| Some((window.min_replicas?, window)))
+            .filter_map(|(window, state)| Some((state.floor?, window)))
             .reduce(|one, other| if other.0 > one.0 { other } else { one })
     }
 
@@ -249,11 +247,11 @@ impl<'windows> Timeline<'windows> {
             .reduce(|one, other| if other.0 < one.0 { other } else { one })
     }
 
-    /// Windows that are raised or open, with the occurrence that makes them so.
-    pub(crate) fn active(&self) -> impl Iterator<Item = (&'windows Window, Occurrence, Phase)> {
+    /// Windows that are not closed, with the occurrence that makes them so.
+    pub(crate) fn active(&self) -> impl Iterator<Item = (&'windows Window, Occurrence, &WindowState)> {
         self.windows.iter().zip(&self.states).filter_map(|(window, state)| {
-            let occurrence = state.open.or(state.raised)?;
-            Some((window, occurrence, state.phase()))
+            let occurrence = state.open.or(state.raised).or(state.ramping)?;
+            Some((window, occurrence, state))
         })
     }
 }

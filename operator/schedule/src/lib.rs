@@ -3,7 +3,9 @@
 //! The nouns:
 //!
 //! - A [`Window`] is a validated [`WindowSpec`]: when it starts, when it ends, and the replicas it asks for meanwhile.
-//! - A *start* is one instant at which the window's cron expression counts; a start and the end that belongs to it are an *occurrence*.
+//! - A *start* is one instant at which the window's cron expression counts, or the one that is written; [`Dates`] of a calendar take
+//!   starts away and add some. A start and the end that belongs to it are an *occurrence*.
+//! - After an occurrence its minimum may *ramp down*, node by node.
 //! - The *floor* is the largest active minimum, the *ceiling* the smallest active maximum.
 //! - An [`Evaluation`] is what all windows together ask for at one instant; a [`Transition`] is the next instant at which that changes.
 //!
@@ -14,6 +16,7 @@ mod cron;
 mod evaluate;
 mod occurrence;
 mod preview;
+mod starts;
 mod window;
 mod zone;
 
@@ -24,7 +27,8 @@ pub use crate::evaluate::{
 };
 pub use crate::occurrence::NEXT_START_HORIZON_DAYS;
 pub use crate::preview::{MAX_PREVIEW_STEPS, Segment, preview};
-pub use crate::window::{MAX_DURATION, MAX_LEAD_TIME, Window, WindowError, WindowSpec};
+pub use crate::starts::Dates;
+pub use crate::window::{MAX_DURATION, MAX_LEAD_TIME, MAX_RAMP_DOWN, Window, WindowError, WindowSpec};
 
 /// The release of the IANA time zone database that is compiled in, for example `2025b`.
 pub const TIME_ZONE_DATABASE: &str = chrono_tz::IANA_TZDB_VERSION;

@@ -45,6 +45,10 @@ pub(crate) struct WindowState {
     pub(crate) open: Option<Occurrence>,
     /// The next occurrence, if its lead time runs.
     pub(crate) raised: Option<Occurrence>,
+    /// The occurrence whose minimum ramps down, if none is open or raised.
+    pub(crate) ramping: Option<Occurrence>,
+    /// The minimum that counts.
+    pub(crate) floor: Option<u32>,
     /// The next instant at which the fields above change; `None` when there is none within the horizon.
     pub(crate) next_edge: Option<DateTime<Utc>>,
     /// Until then the window asks for the same, although occurrences may take turns; not before `next_edge`. `None` as above.
@@ -57,22 +61,31 @@ impl Window {
             return WindowState {
                 open: None,
                 raised: None,
+                ramping: None,
+                floor: None,
                 next_edge: None,
                 steady_until: None,
             };
         }
-        let open = self
-            .last_closing(self.latest_starts(now))
-            .filter(|occurrence| occurrence.closes_at > now);
+        let latest = self.last_closing(self.latest_starts(now, self.ramp_down));
+        let open = latest.filter(|occurrence| occurrence.closes_at > now);
         let next = self.next_occurrence_after(now);
         let raised = next.filter(|next| self.raised_at(next) <= now);
+        let ramping = latest
+            .filter(|_| open.is_none() && raised.is_none())
+            .filter(|ended| ended.closes_at + self.ramp_down > now);
+        let (floor, next_step) = match (open.or(raised), ramping) {
+            (Some(_), _) => (self.min_replicas, None),
+            (None, Some(ended)) => self.ramp_at(&ended, now),
+            (None, None) => (None, None),
+        };
         let next_raise = next.map(|next| self.raised_at(&next)).filter(|raise| *raise > now);
         let next_open = next.map(|next| next.opens_at);
         let next_close = open.map(|open| open.closes_at);
 
         let active_until = match open.or(raised) {
             Some(active) => Some(self.run_end(active, self.lead_time)),
-            None => next_raise,
+            None => [next_raise, next_step].into_iter().flatten().min(),
         };
         let ceiling_until = match open {
             _ if self.max_replicas.is_none() => None,
@@ -82,9 +95,38 @@ impl Window {
         WindowState {
             open,
             raised,
-            next_edge: [next_raise.or(next_open), next_close].into_iter().flatten().min(),
+            ramping,
+            floor,
+            next_edge: [next_raise.or(next_open), next_close, next_step]
+                .into_iter()
+                .flatten()
+                .min(),
             steady_until: [active_until, ceiling_until].into_iter().flatten().min(),
         }
+    }
+
+    /// What is left of the minimum after an occurrence has ended, and when that changes next: one node less at a time, at equal
+    /// distances, and none at the end.
+    fn ramp_at(&self, ended: &Occurrence, now: DateTime<Utc>) -> (Option<u32>, Option<DateTime<Utc>>) {
+        let Some(min) = self.min_replicas.filter(|min| *min > 0) else {
+            // A minimum of nothing ends at once, but counts as one until then.
+            return (self.min_replicas, Some(ended.closes_at + self.ramp_down));
+        };
+        let step = |gone: u32| {
+            let milliseconds = i128::from(self.ramp_down.num_milliseconds()) * i128::from(gone) / i128::from(min);
+            ended.closes_at + TimeDelta::milliseconds(i64::try_from(milliseconds).unwrap_or(i64::MAX))
+        };
+        // The number of steps that lie behind us, by halving.
+        let (mut behind, mut ahead) = (0, min);
+        while ahead - behind > 1 {
+            let middle = behind + (ahead - behind) / 2;
+            if step(middle) <= now {
+                behind = middle;
+            } else {
+                ahead = middle;
+            }
+        }
+        (Some(min - behind), Some(step(ahead)))
     }
 
     /// When the last of the occurrences ends that follow each other without a pause, each beginning `early` before its start.
@@ -94,7 +136,7 @@ impl Window {
             let Some(reach) = end.checked_add_signed(early) else {
                 break;
             };
-            let mut starts = self.latest_starts(reach);
+            let mut starts = self.latest_starts(reach, TimeDelta::zero());
             if let End::After(duration) = self.end
                 && let Some(latest) = starts.first()
                 && duration + early >= self.longest_pause
@@ -104,7 +146,7 @@ impl Window {
                 // The rest of that day's starts follow without a pause, so the last of them is reached too.
                 starts = self
                     .counted_starts(day, latest.date, |piece| {
-                        self.start.last_minute_in(piece.minutes.clone())
+                        self.starts.last_minute_in(piece.minutes.clone())
                     })
                     .collect();
             }
@@ -151,14 +193,14 @@ impl Window {
         let mut date = if today_is_plain { today } else { today.pred_opt()? };
         let mut found: Option<Start> = None;
         while date <= last_date {
-            if self.start.matches_date(date) {
+            if self.starts.matches_date(date) {
                 let day = LocalDay::of(self.time_zone, date);
                 let is_plain = day.is_plain();
                 let starts = self.counted_starts(day, date, |piece| {
                     let minutes = piece.minutes_after(instant);
                     match piece.reading {
-                        Reading::Skipped => self.start.last_minute_in(minutes),
-                        Reading::Shown | Reading::Repeated => self.start.first_minute_in(minutes),
+                        Reading::Skipped => self.starts.last_minute_in(minutes),
+                        Reading::Shown | Reading::Repeated => self.starts.first_minute_in(minutes),
                     }
                 });
                 found = starts
@@ -180,11 +222,14 @@ impl Window {
     ///
     /// Ends come in the order of the local times that starts stand for, so within a piece only the last start matters; between the
     /// pieces of a day on which clocks went back the order of instants is another one, so all pieces have a say.
-    fn latest_starts(&self, instant: DateTime<Utc>) -> Vec<Start> {
-        let longest = match self.end {
-            End::After(duration) => duration,
-            End::AtMinute(_) => LONGEST_UNTIL,
-        };
+    ///
+    /// With `after`, also whether it closed no longer ago than that.
+    fn latest_starts(&self, instant: DateTime<Utc>, after: TimeDelta) -> Vec<Start> {
+        let longest = after
+            + match self.end {
+                End::After(duration) => duration,
+                End::AtMinute(_) => LONGEST_UNTIL,
+            };
         let mut starts: Vec<Start> = Vec::new();
         let today = local_date(self.time_zone, instant);
         let today_is_plain = LocalDay::of(self.time_zone, today).is_plain();
@@ -196,11 +241,11 @@ impl Window {
             return starts;
         };
         while date >= earliest {
-            if self.start.matches_date(date) {
+            if self.starts.matches_date(date) {
                 let day = LocalDay::of(self.time_zone, date);
                 let is_plain = day.is_plain();
                 starts.extend(self.counted_starts(day, date, |piece| {
-                    self.start.last_minute_in(piece.minutes_until(instant))
+                    self.starts.last_minute_in(piece.minutes_until(instant))
                 }));
                 if is_plain && !starts.is_empty() {
                     break;
@@ -222,7 +267,7 @@ impl Window {
         date: NaiveDate,
         pick: impl Fn(&Piece) -> Option<u32>,
     ) -> impl Iterator<Item = Start> {
-        let follows_the_clock = self.start.hour_starred();
+        let follows_the_clock = self.starts.follow_the_clock();
         day.pieces.into_iter().filter_map(move |piece| {
             let counts = match piece.reading {
                 Reading::Shown => true,

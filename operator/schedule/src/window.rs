@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use thiserror::Error;
 
 use crate::cron::{Cron, CronError};
+use crate::starts::{Dates, Starts};
 use crate::zone::parse_time_zone;
 
 #[cfg(test)]
@@ -17,13 +18,21 @@ pub const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Longest `leadTime`.
 pub const MAX_LEAD_TIME: Duration = Duration::from_secs(24 * 3600);
 
+/// Longest `rampDown`.
+pub const MAX_RAMP_DOWN: Duration = Duration::from_secs(24 * 3600);
+
 /// A window as a person wrote it; nothing is checked yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WindowSpec {
     /// Name, unique within its group.
     pub name: String,
     /// Cron expression of five fields, or `@daily` and its kin, in local time of `time_zone`.
+    /// Empty where `at` is written.
     pub start: String,
+    /// The one start of a window that does not recur, as local time `YYYY-MM-DDTHH:MM`; or `start`.
+    pub at: Option<String>,
+    /// Dates that take starts away or add some, by calendar; not with `at`.
+    pub calendars: Vec<Dates>,
     /// How long the window stays open, in elapsed time; or `until`.
     pub duration: Option<Duration>,
     /// Local wall time `HH:MM` at which the window closes, on the day of the start or, when not later than the start, on the next; or `duration`.
@@ -36,6 +45,8 @@ pub struct WindowSpec {
     pub max_replicas: Option<u32>,
     /// How long before the start the minimum is raised, in elapsed time.
     pub lead_time: Duration,
+    /// How long after the end the minimum falls evenly to nothing, in elapsed time.
+    pub ramp_down: Duration,
     /// The window is kept but has no effect.
     pub suspend: bool,
 }
@@ -44,7 +55,7 @@ pub struct WindowSpec {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
     pub(crate) name: String,
-    pub(crate) start: Cron,
+    pub(crate) starts: Starts,
     /// The longest pause between two starts of a day on which clocks do not change; zero when there is only one.
     pub(crate) longest_pause: TimeDelta,
     pub(crate) end: End,
@@ -53,6 +64,8 @@ pub struct Window {
     pub(crate) max_replicas: Option<u32>,
     /// How long before the start the window has an effect: zero without a minimum, since a maximum is never lowered early.
     pub(crate) lead_time: TimeDelta,
+    /// How long after the end the minimum falls; zero without a minimum.
+    pub(crate) ramp_down: TimeDelta,
     pub(crate) suspend: bool,
 }
 
@@ -74,6 +87,20 @@ pub enum WindowError {
     /// The cron expression is not understood.
     #[error("start: {0}")]
     Start(#[source] CronError),
+    /// `at` is not a local time.
+    #[error(
+        "at: \"{at}\" is not a local time; write YYYY-MM-DDTHH:MM without a zone, for example \"2026-12-24T08:00\", and the zone into timeZone"
+    )]
+    AtMalformed {
+        /// The text as written.
+        at: String,
+    },
+    /// Both kinds of start are given.
+    #[error("at: stands beside start; write start for a window that recurs, or at for one that opens once")]
+    StartAndAt,
+    /// A window that opens once has calendars.
+    #[error("calendars: stands beside at; a window that opens once has its date already, so leave calendars out")]
+    CalendarsWithAt,
     /// There is no such zone in the compiled-in database.
     #[error("timeZone: \"{time_zone}\" is not known; {}", zone_remedy(.suggestion.as_deref()))]
     TimeZoneUnknown {
@@ -113,6 +140,12 @@ pub enum WindowError {
         /// Written maximum.
         max_replicas: u32,
     },
+    /// The ramp is longer than a day.
+    #[error("rampDown: is longer than {} h; write a shorter one, or a later end", MAX_RAMP_DOWN.as_secs() / 3600)]
+    RampDownTooLong,
+    /// There is nothing to ramp down.
+    #[error("rampDown: is how long a floor takes to fall; write it only with minReplicas")]
+    RampDownWithoutMin,
     /// The lead time is longer than any start of a node.
     #[error("leadTime: is longer than {} h; write a shorter one, or an earlier start", MAX_LEAD_TIME.as_secs() / 3600)]
     LeadTimeTooLong,
@@ -125,6 +158,9 @@ impl WindowError {
         match self {
             Self::NameEmpty => "name",
             Self::Start(_) => "start",
+            Self::AtMalformed { .. } | Self::StartAndAt => "at",
+            Self::CalendarsWithAt => "calendars",
+            Self::RampDownTooLong | Self::RampDownWithoutMin => "rampDown",
             Self::TimeZoneUnknown { .. } => "timeZone",
             Self::DurationAndUntil | Self::UntilMalformed { .. } => "until",
             Self::NeitherDurationNorUntil | Self::DurationZero | Self::DurationTooLong => "duration",
@@ -144,18 +180,29 @@ impl Window {
         let WindowSpec {
             name,
             start,
+            at,
+            calendars,
             duration,
             until,
             time_zone,
             min_replicas,
             max_replicas,
             lead_time,
+            ramp_down,
             suspend,
         } = spec;
         if name.is_empty() {
             return Err(WindowError::NameEmpty);
         }
-        let start = Cron::parse(start).map_err(WindowError::Start)?;
+        let starts = match at {
+            Some(_) if !start.is_empty() => return Err(WindowError::StartAndAt),
+            Some(_) if !calendars.is_empty() => return Err(WindowError::CalendarsWithAt),
+            Some(at) => Starts::parse_once(at).ok_or_else(|| WindowError::AtMalformed { at: at.clone() })?,
+            None => Starts::Recurring {
+                cron: Cron::parse(start).map_err(WindowError::Start)?,
+                dates: calendars.clone(),
+            },
+        };
         let end = match (duration, until) {
             (Some(_), Some(_)) => return Err(WindowError::DurationAndUntil),
             (None, None) => return Err(WindowError::NeitherDurationNorUntil),
@@ -181,6 +228,12 @@ impl Window {
         if *lead_time > MAX_LEAD_TIME {
             return Err(WindowError::LeadTimeTooLong);
         }
+        if *ramp_down > MAX_RAMP_DOWN {
+            return Err(WindowError::RampDownTooLong);
+        }
+        if !ramp_down.is_zero() && min_replicas.is_none() {
+            return Err(WindowError::RampDownWithoutMin);
+        }
         let lead_time = if min_replicas.is_some() {
             *lead_time
         } else {
@@ -188,13 +241,14 @@ impl Window {
         };
         Ok(Self {
             name: name.clone(),
-            longest_pause: TimeDelta::minutes(start.longest_pause_minutes().into()),
-            start,
+            longest_pause: TimeDelta::minutes(starts.longest_pause_minutes().into()),
+            starts,
             end,
             time_zone,
             min_replicas: *min_replicas,
             max_replicas: *max_replicas,
             lead_time: TimeDelta::from_std(lead_time).map_err(|_| WindowError::LeadTimeTooLong)?,
+            ramp_down: TimeDelta::from_std(*ramp_down).map_err(|_| WindowError::RampDownTooLong)?,
             suspend: *suspend,
         })
     }

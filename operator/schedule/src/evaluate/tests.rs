@@ -330,3 +330,101 @@ fn the_ends_of_representable_time_do_not_panic() {
             < 100
     );
 }
+
+#[test]
+fn a_minimum_ramps_down_node_by_node_after_the_end() {
+    let mut draft = window("peak", "0 8 * * *", "18:00").min(4);
+    draft.0.ramp_down = MINUTE * 60;
+    let windows = [draft.done()];
+    for (time, floor) in [
+        ("17:59:59", Some(4)),
+        ("18:14:59", Some(4)),
+        ("18:15:00", Some(3)),
+        ("18:30:00", Some(2)),
+        ("18:59:59", Some(1)),
+        ("19:00:00", None),
+    ] {
+        check(&windows, time, floor, None);
+    }
+    let evaluation = evaluate(&windows, at("2026-01-05T18:20:00Z"));
+    assert_eq!(evaluation.active[0].phase, Phase::RampingDown);
+    assert_eq!(evaluation.active[0].min_replicas, Some(3));
+    assert_eq!(evaluation.next_edge, Some(at("2026-01-05T18:30:00Z")));
+    let transition = evaluation.next_transition.unwrap();
+    assert_eq!((transition.at, transition.floor), (at("2026-01-05T18:30:00Z"), Some(2)));
+    assert_eq!(
+        transition.edges.len(),
+        1,
+        "the window is named, although its phase stays"
+    );
+    let floors: Vec<Option<u32>> = preview(&windows, at("2026-01-05T17:00:00Z"), at("2026-01-05T20:00:00Z"))
+        .iter()
+        .map(|segment| segment.floor)
+        .collect();
+    assert_eq!(floors, [Some(4), Some(3), Some(2), Some(1), None]);
+}
+
+#[test]
+fn a_ramp_ends_when_the_next_lead_begins() {
+    let mut draft = window("twice", "0 8,9 * * *", "08:30").min(4).lead_minutes(20);
+    draft.0.until = None;
+    draft.0.duration = Some(MINUTE * 30);
+    draft.0.ramp_down = MINUTE * 40;
+    let windows = [draft.done()];
+    check(&windows, "08:39:59", Some(4), None);
+    check(&windows, "08:40:00", Some(4), None);
+    check(&windows, "09:45:00", Some(3), None);
+    assert_eq!(
+        evaluate(&windows, at("2026-01-05T08:45:00Z")).active[0].phase,
+        Phase::Raised
+    );
+}
+
+#[test]
+fn calendars_take_days_away_and_add_some_and_taking_away_wins() {
+    let date = |text: &str| text.parse::<chrono::NaiveDate>().unwrap();
+    let mut draft = window("weekdays", "0 8 * * MON-FRI", "18:00").min(3);
+    draft.0.calendars = vec![
+        crate::Dates {
+            excluded: vec![date("2026-01-06")..=date("2026-01-07")],
+            extra: vec![],
+        },
+        crate::Dates {
+            excluded: vec![],
+            extra: vec![
+                date("2026-01-07")..=date("2026-01-07"),
+                date("2026-01-10")..=date("2026-01-10"),
+            ],
+        },
+    ];
+    let windows = [draft.done()];
+    let opens = |day: u32| {
+        evaluate(&windows, at(&format!("2026-01-{day:02}T12:00:00Z")))
+            .floor
+            .is_some()
+    };
+    let open: Vec<u32> = (5..=12).filter(|day| opens(*day)).collect();
+    assert_eq!(
+        open,
+        [5, 8, 9, 10, 12],
+        "the 6th and 7th are holidays, the 10th is a working Saturday"
+    );
+}
+
+#[test]
+fn a_window_that_opens_once_opens_once() {
+    let once = |zone: &str, at: &str| {
+        let mut draft = window("fair", "", "18:00").min(8);
+        (draft.0.time_zone, draft.0.at) = (zone.to_owned(), Some(at.to_owned()));
+        draft.done()
+    };
+    let windows = [once("Europe/Prague", "2026-03-27T08:00")];
+    let evaluation = evaluate(&windows, at("2026-01-05T00:00:00Z"));
+    assert_eq!(evaluation.next_transition.unwrap().at, at("2026-03-27T07:00:00Z"));
+    let after = evaluate(&windows, at("2026-03-27T17:00:00Z"));
+    assert_eq!((after.floor, after.next_transition), (None, None));
+    // 02:30 is skipped: it opens when clocks resume.
+    let skipped = [once("Europe/Prague", "2026-03-29T02:30")];
+    assert_eq!(evaluate(&skipped, at("2026-03-29T00:59:59Z")).floor, None);
+    assert_eq!(evaluate(&skipped, at("2026-03-29T01:00:00Z")).floor, Some(8));
+}

@@ -57,6 +57,41 @@ fn a_window_that_makes_sense_is_accepted() {
 
 #[test]
 fn every_refusal_names_the_field_and_the_remedy() {
+    let once = |spec: &mut WindowSpec, at: &str| {
+        spec.start.clear();
+        spec.at = Some(at.to_owned());
+    };
+    for at in [
+        "tomorrow",
+        "2026-12-24",
+        "2026-12-24T08:00Z",
+        "2026-12-24 08:00",
+        "2026-02-30T08:00",
+        "2026-12-24T8:00",
+    ] {
+        check_refused(|spec| once(spec, at), "at", &["YYYY-MM-DDTHH:MM", at]);
+    }
+    check_refused(
+        |spec| spec.at = Some("2026-12-24T08:00".into()),
+        "at",
+        &["beside start"],
+    );
+    check_refused(
+        |spec| {
+            once(spec, "2026-12-24T08:00");
+            spec.calendars.push(crate::Dates::default());
+        },
+        "calendars",
+        &["leave calendars out"],
+    );
+    check_refused(|spec| spec.ramp_down = 25 * HOUR, "rampDown", &["24 h"]);
+    check_refused(
+        |spec| {
+            (spec.min_replicas, spec.max_replicas, spec.ramp_down) = (None, Some(3), HOUR);
+        },
+        "rampDown",
+        &["only with minReplicas"],
+    );
     check_refused(|spec| spec.name.clear(), "name", &["is empty"]);
     check_refused(
         |spec| spec.start = "0 8 * *".into(),

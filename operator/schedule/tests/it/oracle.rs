@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Datelike, NaiveDate, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
-use springtide_schedule::{Window, WindowSpec, clamp, evaluate, preview};
+use springtide_schedule::{Dates, Window, WindowSpec, clamp, evaluate, preview};
 
 /// Floor and ceiling.
 type Limits = (Option<u32>, Option<u32>);
@@ -23,9 +23,37 @@ pub(crate) enum End {
 /// A window of the comparison, always with [`MIN`] and [`MAX`].
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
-    pub(crate) cron: String,
+    pub(crate) start: Start,
     pub(crate) end: End,
     pub(crate) lead_minutes: i64,
+    /// How long the minimum falls after the end: a multiple of [`MIN`] minutes, so that it falls on whole ones.
+    pub(crate) ramp_minutes: i64,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Start {
+    /// An expression; days since 1970 that a calendar takes away, and that it adds.
+    Cron {
+        text: String,
+        excluded: Vec<i64>,
+        extra: Vec<i64>,
+    },
+    /// One local minute since 1970-01-01T00:00 local.
+    Once(i64),
+}
+
+impl Start {
+    pub(crate) fn cron(text: &str) -> Self {
+        Self::Cron {
+            text: text.to_owned(),
+            excluded: Vec::new(),
+            extra: Vec::new(),
+        }
+    }
+}
+
+fn date(day: i64) -> NaiveDate {
+    NaiveDate::from_ymd_opt(1970, 1, 1).unwrap() + TimeDelta::days(day)
 }
 
 /// What the clock of a zone shows at each minute of a stretch of time.
@@ -56,6 +84,11 @@ impl Clock {
         (1..self.local.len())
             .filter(|index| self.local[*index] != self.local[*index - 1] + 1)
             .collect()
+    }
+
+    /// Days since 1970 that the clock shows, without those at both ends.
+    pub(crate) fn days(&self) -> std::ops::Range<i64> {
+        self.local[0].div_euclid(1440) + 1..self.local[self.local.len() - 1].div_euclid(1440)
     }
 
     fn instant(&self, index: usize) -> DateTime<Utc> {
@@ -120,7 +153,7 @@ impl Tables {
     }
 
     fn names_day(&self, day: i64) -> bool {
-        let date = NaiveDate::from_ymd_opt(1970, 1, 1).unwrap() + TimeDelta::days(day);
+        let date = date(day);
         let (by_month, by_week) = (
             self.days_of_month[date.day() as usize],
             self.days_of_week[date.weekday().num_days_from_sunday() as usize],
@@ -136,13 +169,17 @@ impl Tables {
 
 /// Runs of `(first minute, end minute)` in which each limit holds, as indices into the clock.
 struct Expected {
-    floor: Vec<bool>,
+    floor: Vec<Option<u32>>,
     ceiling: Vec<bool>,
 }
 
 impl Expected {
     fn of(clock: &Clock, case: &Case) -> Self {
-        let tables = Tables::read(&case.cron);
+        let tables = match &case.start {
+            Start::Cron { text, .. } => Some(Tables::read(text)),
+            Start::Once(_) => None,
+        };
+        let follows_clock = tables.as_ref().is_some_and(|tables| tables.follows_clock);
         let length = clock.local.len();
         let (mut floor, mut ceiling) = (vec![0_i32; length + 1], vec![0_i32; length + 1]);
         // Ends that wait for the clock to show a local minute: (start index, local minute).
@@ -157,10 +194,17 @@ impl Expected {
         let (mut named_day, mut day_is_named) = (i64::MIN, false);
         let mut names = |local: i64| {
             let (day, minute) = (local.div_euclid(1440), local.rem_euclid(1440) as usize);
-            if day != named_day {
-                (named_day, day_is_named) = (day, tables.names_day(day));
+            match (&case.start, &tables) {
+                (Start::Cron { excluded, extra, .. }, Some(tables)) => {
+                    if day != named_day {
+                        let is_named = tables.names_day(day) || extra.contains(&day);
+                        (named_day, day_is_named) = (day, is_named && !excluded.contains(&day));
+                    }
+                    day_is_named && tables.hours[minute / 60] && tables.minutes[minute % 60]
+                }
+                (Start::Once(only), _) => *only == local,
+                (Start::Cron { .. }, None) => false,
             }
-            day_is_named && tables.hours[minute / 60] && tables.minutes[minute % 60]
         };
         let mut highest = clock.local[0] - 1;
         for (index, &local) in clock.local.iter().enumerate() {
@@ -179,10 +223,10 @@ impl Expected {
             });
             let repeated = local <= highest;
             let mut starts: Vec<i64> = Vec::new();
-            if !tables.follows_clock {
+            if !follows_clock {
                 starts.extend(jumped.clone().filter(|skipped| names(*skipped)));
             }
-            if (tables.follows_clock || !repeated) && names(local) {
+            if (follows_clock || !repeated) && names(local) {
                 starts.push(local);
             }
             for start in starts {
@@ -212,14 +256,29 @@ impl Expected {
                 })
                 .collect()
         };
+        let held_floor: Vec<bool> = held(floor);
+        let mut since_end = i64::MAX;
+        let floor = held_floor.iter().enumerate().map(|(index, held)| {
+            if *held {
+                since_end = i64::MAX;
+                return Some(MIN);
+            }
+            since_end = match index > 0 && held_floor[index - 1] {
+                true => 0,
+                false => since_end.saturating_add(1),
+            };
+            let left = case.ramp_minutes - since_end;
+            // What is left of the minimum, as a share of the time that is left, rounded up.
+            (left > 0).then(|| ((i64::from(MIN) * left + case.ramp_minutes - 1) / case.ramp_minutes) as u32)
+        });
         Self {
-            floor: held(floor),
+            floor: floor.collect(),
             ceiling: held(ceiling),
         }
     }
 
     fn at(&self, index: usize) -> Limits {
-        (self.floor[index].then_some(MIN), self.ceiling[index].then_some(MAX))
+        (self.floor[index], self.ceiling[index].then_some(MAX))
     }
 }
 
@@ -229,15 +288,40 @@ impl Case {
             End::Minutes(minutes) => (Some(Duration::from_secs(60 * minutes as u64)), None),
             End::Until(minute) => (None, Some(format!("{:02}:{:02}", minute / 60, minute % 60))),
         };
+        let dates = |days: &[i64]| days.iter().map(|day| date(*day)..=date(*day)).collect();
+        let (start, at, calendars) = match &self.start {
+            Start::Cron { text, excluded, extra } => {
+                // As two calendars, of which one alone would be as good.
+                let calendars = vec![
+                    Dates {
+                        excluded: dates(excluded),
+                        extra: Vec::new(),
+                    },
+                    Dates {
+                        excluded: Vec::new(),
+                        extra: dates(extra),
+                    },
+                ];
+                (text.clone(), None, calendars)
+            }
+            Start::Once(local) => {
+                let (day, minute) = (local.div_euclid(1440), local.rem_euclid(1440));
+                let at = format!("{}T{:02}:{:02}", date(day), minute / 60, minute % 60);
+                (String::new(), Some(at), Vec::new())
+            }
+        };
         let spec = WindowSpec {
             name: "compared".into(),
-            start: self.cron.clone(),
+            start,
+            at,
+            calendars,
             duration,
             until,
             time_zone: zone.name().into(),
             min_replicas: Some(MIN),
             max_replicas: Some(MAX),
             lead_time: Duration::from_secs(60 * self.lead_minutes as u64),
+            ramp_down: Duration::from_secs(60 * self.ramp_minutes as u64),
             suspend: false,
         };
         Window::parse(&spec).unwrap_or_else(|error| panic!("{self:?}: {error}"))

@@ -5,7 +5,7 @@ use chrono_tz::TZ_VARIANTS;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
-use crate::oracle::{Case, Clock, End};
+use crate::oracle::{Case, Clock, End, Start};
 
 const SEED: [u8; 32] = *b"springtide: a tide by the clock.";
 const CASES: u32 = 160;
@@ -47,10 +47,12 @@ fn case() -> impl Strategy<Value = Case> {
         (0..1_440_i64).prop_map(End::Until),
     ];
     let lead_minutes = prop_oneof![Just(0_i64), 1..120_i64, 1..=1_440_i64];
-    (cron, end, lead_minutes).prop_map(|(cron, end, lead_minutes)| Case {
-        cron,
+    let ramp_minutes = prop_oneof![2 => Just(0_i64), 1 => (1..480_i64).prop_map(|steps| 3 * steps)];
+    (cron, end, lead_minutes, ramp_minutes).prop_map(|(cron, end, lead_minutes, ramp_minutes)| Case {
+        start: Start::cron(&cron),
         end,
         lead_minutes,
+        ramp_minutes,
     })
 }
 
@@ -89,12 +91,19 @@ fn random_expressions_equal_a_minute_by_minute_watch() {
         2000..2037_i32,
         0..8_usize,
         proptest::collection::vec(0..14 * 1440_usize, 6),
+        proptest::collection::vec(0..COMPARED_DAYS + 2 * MARGIN_DAYS, 0..3),
+        proptest::collection::vec(0..COMPARED_DAYS + 2 * MARGIN_DAYS, 0..3),
     );
-    let outcome = runner.run(&input, |(case, zone, year, which, instants)| {
+    let outcome = runner.run(&input, |(mut case, zone, year, which, instants, away, more)| {
         let zone = TZ_VARIANTS[zone];
         let around = days_of_change(zone, year, which);
         let first = around - chrono::TimeDelta::days(MARGIN_DAYS + COMPARED_DAYS / 2);
         let clock = Clock::watch(zone, first, COMPARED_DAYS + 2 * MARGIN_DAYS);
+        if let Start::Cron { excluded, extra, .. } = &mut case.start {
+            let first = clock.days().start - 1;
+            excluded.extend(away.iter().map(|day| first + day));
+            extra.extend(more.iter().map(|day| first + day));
+        }
         case.check(&clock, MARGIN_DAYS as usize, &instants)
             .map_err(|difference| TestCaseError::fail(format!("{first}: {difference}")))
     });

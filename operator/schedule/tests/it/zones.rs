@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-use crate::oracle::{Case, Clock, End};
+use crate::oracle::{Case, Clock, End, Start};
 
 const SEED: u64 = 20_260_329;
 /// Zones and years in which clocks do something that a program might not expect.
@@ -84,6 +84,7 @@ fn check_year(zone: Tz, year: i32, random: &mut StdRng) {
     let clock = Clock::watch(zone, from, 365 + 2 * MARGIN.num_days());
     let instants: Vec<usize> = (0..6).map(|_| random.random_range(0..365 * 1440)).collect();
     check_cases(&clock, &fixed_cases(), &instants, random);
+    check_single_starts(&clock, &instants, random);
     check_changes(zone, year, random);
 }
 
@@ -98,16 +99,46 @@ fn check_changes(zone: Tz, year: i32, random: &mut StdRng) {
             .map(|_| margin_minutes + random.random_range(1440..3 * 1440))
             .collect();
         check_cases(&clock, &[fixed_cases(), dense_cases()].concat(), &instants, random);
+        check_single_starts(&clock, &instants, random);
+    }
+}
+
+/// Windows that open once, mostly in the hours in which clocks change.
+fn check_single_starts(clock: &Clock, instants: &[usize], random: &mut StdRng) {
+    for end in [End::Minutes(90), hours(30), until(2, 30), until(18, 0)] {
+        let minute = if random.random_bool(0.7) {
+            random.random_range(0..240)
+        } else {
+            random.random_range(0..1440)
+        };
+        let case = Case {
+            start: Start::Once(random.random_range(clock.days()) * 1440 + minute),
+            end,
+            lead_minutes: random.random_range(0..120),
+            ramp_minutes: 3 * random.random_range(0..60),
+        };
+        if let Err(difference) = case.check(clock, MARGIN.num_days() as usize, instants) {
+            panic!("seed {SEED}: {difference}");
+        }
     }
 }
 
 fn check_cases(clock: &Clock, cases: &[(&str, End)], instants: &[usize], random: &mut StdRng) {
     for &(cron, end) in cases {
         let lead_minutes = *[0, 10, 45, 90, 1_440].choose(random).expect("the list is not empty");
+        let ramp_minutes = *[0, 0, 3, 60, 1_440].choose(random).expect("the list is not empty");
+        let mut some_days =
+            |count: usize| -> Vec<i64> { (0..count).map(|_| random.random_range(clock.days())).collect() };
+        let start = Start::Cron {
+            text: cron.to_owned(),
+            excluded: some_days(6),
+            extra: some_days(6),
+        };
         let case = Case {
-            cron: cron.to_owned(),
+            start,
             end,
             lead_minutes,
+            ramp_minutes,
         };
         if let Err(difference) = case.check(clock, MARGIN.num_days() as usize, instants) {
             panic!("seed {SEED}: {difference}");
