@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::autoscaling::Autoscaling;
 use crate::pod::{PodResources, Toleration};
-use crate::quantity::{Duration, Quantity};
+use crate::quantity::{Duration, LeadTime, Quantity};
 
 /// How much compute is wanted, and when. Written by the department.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
@@ -103,6 +103,10 @@ pub struct ComputeGroupSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub schedules: Vec<Schedule>,
+    /// What a lead time of `auto` adds to the time that nodes take to start, for example for caches to fill, at most `24h`.
+    #[serde(default = "default_warm_up")]
+    #[x_kube(validation = crate::rule::span("24h", "warmUp is what nodes need beyond their start: write between 1s and 24h, for example 30s"))]
+    pub warm_up: Duration,
     /// How many nodes load may ask for: a HorizontalPodAutoscaler then writes `replicas`. Unset: load changes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
@@ -126,6 +130,10 @@ fn default_replicas() -> i32 {
     1
 }
 
+fn default_warm_up() -> Duration {
+    Duration::new("30s")
+}
+
 fn default_cache_size() -> Quantity {
     Quantity::new("10Gi")
 }
@@ -136,16 +144,30 @@ fn default_cache_size() -> Quantity {
 #[x_kube(validation = ("has(self.duration) != has(self.until)", "a window ends in one way: write either duration (8h, elapsed time) or until (18:00, local time), not both and not neither"))]
 #[x_kube(validation = ("has(self.minReplicas) || has(self.maxReplicas)", "a window is a floor, a ceiling or both: write minReplicas, maxReplicas or both"))]
 #[x_kube(validation = ("!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas", "minReplicas is above maxReplicas: lower minReplicas or raise maxReplicas"))]
+#[x_kube(validation = ("has(self.start) != has(self.at)", "a window begins in one way: write either start (cron, it recurs) or at (2026-12-24T08:00, it opens once), not both and not neither"))]
+#[x_kube(validation = ("!has(self.calendars) || has(self.start)", "calendars change the dates of a window that recurs: write them only with start"))]
+#[x_kube(validation = ("!has(self.rampDown) || has(self.minReplicas)", "rampDown is how long a floor takes to fall: write it only with minReplicas"))]
 #[x_kube(validation = ("!has(self.leadTime) || has(self.minReplicas)", "leadTime is how long before its start a floor is raised: write it only with minReplicas"))]
 pub struct Schedule {
     /// Name of the window. Required: it is the key of the list.
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = crate::rule::window_name())]
     pub name: String,
-    /// When the window opens, as five fields of cron (minute, hour, day of month, month, day of week), `0 8 * * MON-FRI`, or as `@daily` and its kin. Required: a window without a start never opens.
+    /// When the window opens, as five fields of cron (minute, hour, day of month, month, day of week), `0 8 * * MON-FRI`, or as `@daily` and its kin. Unset: `at` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(validation = crate::rule::cron())]
-    pub start: String,
+    pub start: Option<String>,
+    /// The one time at which the window opens, in local time: `2026-12-24T08:00`. Unset: `start` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = crate::rule::local_minute())]
+    pub at: Option<String>,
+    /// Names of Calendars of the namespace: on their excluded dates the window does not open, on their extra dates it does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = crate::rule::calendars())]
+    pub calendars: Vec<String>,
     /// How long the window stays open, in elapsed time, at most 366 days: `8h`. Unset: `until` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Duration")]
@@ -169,11 +191,15 @@ pub struct Schedule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub max_replicas: Option<i32>,
-    /// How long before the start the floor is raised, so that nodes serve when the window opens, at most a day: `5m`. Unset: no lead.
+    /// How long before the start the floor is raised, so that nodes serve when the window opens, at most a day: `5m`; or `auto`: as long as 19 of 20 starts of a node were seen to take, and `warmUp`. Unset: no lead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "LeadTime")]
+    pub lead_time: Option<LeadTime>,
+    /// How long after its end the floor falls evenly to nothing, node by node, at most a day: `30m`. Unset: at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Duration")]
-    #[x_kube(validation = crate::rule::span("24h", "leadTime is how long before its start a floor is raised: write between 1s and 24h, for example 5m, or leave it out"))]
-    pub lead_time: Option<Duration>,
+    #[x_kube(validation = crate::rule::span("24h", "rampDown is how long after its end a floor falls: write between 1s and 24h, for example 30m, or leave it out"))]
+    pub ramp_down: Option<Duration>,
     /// Whether the window is left out for now.
     #[serde(default)]
     pub suspend: bool,
@@ -291,6 +317,9 @@ pub struct ComputeGroupStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub active_windows: Vec<ActiveWindow>,
+    /// How long nodes take to start, and what a lead time of `auto` is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_up: Option<StartUp>,
     /// The next change of floor or ceiling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_transition: Option<NextTransition>,
@@ -327,7 +356,17 @@ pub struct ActiveWindow {
     /// When it closes.
     #[schemars(length(max = 64), extend("format" = "date-time"))]
     pub closes_at: String,
-    /// Its minimum.
+    /// What it does: its minimum is raised ahead of its start (`Raised`), it is open (`Open`), or its minimum falls after its end (`RampingDown`).
+    #[serde(default)]
+    pub phase: WindowPhase,
+    /// When as many nodes served as its minimum asks for. Unset: not yet, or it has no minimum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), extend("format" = "date-time"))]
+    pub ready_at: Option<String>,
+    /// Whether fewer nodes served when it opened.
+    #[serde(default)]
+    pub late: bool,
+    /// Its minimum; what is left of it while it falls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub min_replicas: Option<i32>,
@@ -335,6 +374,44 @@ pub struct ActiveWindow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub max_replicas: Option<i32>,
+}
+
+/// What a window does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WindowPhase {
+    Raised,
+    #[default]
+    Open,
+    RampingDown,
+}
+
+/// How long nodes take from the creation of their pod until they serve.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StartUp {
+    /// What a lead time of `auto` is now: `p95` and `warmUp`, and `5m` as long as no start was seen.
+    #[schemars(length(max = 16))]
+    pub auto_lead_time: String,
+    /// The time that 19 of 20 of the recent starts took. Unset: none was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub p95: Option<String>,
+    /// Recent starts, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["pod"]))]
+    pub recent: Vec<ObservedStart>,
+}
+
+/// A start that was seen.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservedStart {
+    /// Uid of the pod.
+    #[schemars(length(min = 1, max = 64))]
+    pub pod: String,
+    /// Seconds from its creation until it served.
+    #[schemars(range(min = 0))]
+    pub seconds: i64,
 }
 
 /// The next change of floor or ceiling.

@@ -101,6 +101,10 @@ reasons! {
     ComputeStarting,
     /// Compute nodes are leaving.
     ComputeLeaving,
+    /// A window opened, and fewer nodes served than its minimum asks for.
+    WindowLate,
+    /// A Calendar that a window names does not exist, or has a date that does not.
+    CalendarInvalid,
     /// A node was stopped before it had finished, because `drain.timeout` was over.
     DrainForced,
     /// No compute node is alive.

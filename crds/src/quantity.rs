@@ -87,6 +87,40 @@ impl fmt::Display for Duration {
     }
 }
 
+/// A span of time, or `auto`: as long as starts of nodes were seen to take.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LeadTime(pub String);
+
+impl LeadTime {
+    /// The span of time; `None` for `auto`.
+    #[must_use]
+    pub fn fixed(&self) -> Option<Duration> {
+        (self.0 != AUTO).then(|| Duration(self.0.clone()))
+    }
+}
+
+const AUTO: &str = "auto";
+
+impl JsonSchema for LeadTime {
+    fn schema_name() -> Cow<'static, str> {
+        "LeadTime".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let message = "leadTime is how long before its start a floor is raised: write between 1s and 24h, for example 5m, or auto, or leave it out";
+        json_schema!({
+            "type": "string",
+            "minLength": 2,
+            "maxLength": DURATION_MAX_LENGTH,
+            "x-kubernetes-validations": [{
+                "rule": format!("self == '{AUTO}' || (self.matches('{DURATION_PATTERN}') && duration(self) > duration('0s') && duration(self) <= duration('24h'))"),
+                "message": message,
+            }],
+        })
+    }
+}
+
 impl JsonSchema for Duration {
     fn schema_name() -> Cow<'static, str> {
         "Duration".into()

@@ -72,6 +72,25 @@ pub(crate) fn cron() -> Rule {
     )
 }
 
+pub(crate) fn date() -> Rule {
+    text(
+        "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$",
+        "write a date as YYYY-MM-DD and in quotation marks, for example \"2026-12-24\"",
+    )
+}
+
+pub(crate) fn local_minute() -> Rule {
+    text(
+        "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]$",
+        "write a local time as YYYY-MM-DDTHH:MM without a zone, for example 2026-12-24T08:00; the zone belongs into timeZone",
+    )
+}
+
+pub(crate) fn calendars() -> Rule {
+    Rule::new(format!("self.all(name, name.matches('{OBJECT_NAME}'))"))
+        .message("write the names of Calendars of the same namespace: lower-case letters, digits, dashes and dots")
+}
+
 pub(crate) fn time_of_day() -> Rule {
     text(
         "^([01][0-9]|2[0-3]):[0-5][0-9]$",

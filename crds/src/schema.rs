@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::core::CustomResourceExt;
 use serde_json::Value;
 
-use crate::{ComputeGroup, Department, LakeCluster};
+use crate::{Calendar, ComputeGroup, Department, LakeCluster};
 
 /// All definitions, in the order in which a person meets them.
 ///
@@ -13,10 +13,15 @@ use crate::{ComputeGroup, Department, LakeCluster};
 /// Never for the types of this crate: the tests generate every definition.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    [Department::crd(), LakeCluster::crd(), ComputeGroup::crd()]
-        .into_iter()
-        .map(without_nulls)
-        .collect()
+    [
+        Department::crd(),
+        LakeCluster::crd(),
+        ComputeGroup::crd(),
+        Calendar::crd(),
+    ]
+    .into_iter()
+    .map(without_nulls)
+    .collect()
 }
 
 /// Removes `nullable`, which the derivation adds to every optional field. A field is left out or has a value; a third state would

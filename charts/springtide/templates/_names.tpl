@@ -30,6 +30,9 @@ them with what was used. Secrets are never listed and never changed; pods are ne
 - apiGroups: [springtide.dev]
   resources: [lakeclusters/status, computegroups/status]
   verbs: [patch]
+- apiGroups: [springtide.dev]
+  resources: [calendars]
+  verbs: [list, watch]
 # A statement that waits wakes a group from 0.
 - apiGroups: [springtide.dev]
   resources: [computegroups/scale]

@@ -1,15 +1,20 @@
 //! Reads what the commands show.
 
-use std::{fmt::Debug, future::Future, time::Duration};
+use std::{collections::BTreeMap, fmt::Debug, future::Future, time::Duration};
 
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::ResourceQuota};
 use kube::{
     Api, Client, Config, ResourceExt,
     api::{ListParams, ObjectList},
     config::KubeConfigOptions,
 };
-use springtide_crds::{ComputeGroup, Department, LakeCluster};
+use springtide_crds::{Calendar, ComputeGroup, Department, LakeCluster};
+use springtide_plan::{names, units::amount_milli};
 
-use crate::{CommandError, Place};
+use crate::{
+    CommandError, Place,
+    preview::{Room, Surroundings},
+};
 
 /// Longest time for one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -101,16 +106,72 @@ pub(crate) async fn everything(place: &Place) -> Result<Found, CommandError> {
     })
 }
 
-/// One group.
-pub(crate) async fn group(place: &Place, name: &str) -> Result<ComputeGroup, CommandError> {
+/// One group, with what its windows refer to.
+pub(crate) async fn group(place: &Place, name: &str) -> Result<(ComputeGroup, Surroundings), CommandError> {
     let (client, default_namespace) = connect(place).await?;
     let namespace = place.namespace.clone().unwrap_or(default_namespace);
-    let groups: Api<ComputeGroup> = Api::namespaced(client, &namespace);
+    let groups: Api<ComputeGroup> = Api::namespaced(client.clone(), &namespace);
     let found = limited("the computegroup", groups.get_opt(name)).await?;
-    found.ok_or_else(|| CommandError::NoSuchGroup {
-        namespace,
+    let group = found.ok_or_else(|| CommandError::NoSuchGroup {
+        namespace: namespace.clone(),
         name: name.to_owned(),
-    })
+    })?;
+    let calendars: Api<Calendar> = Api::namespaced(client.clone(), &namespace);
+    let calendars = list("calendars", calendars.list(&ListParams::default().limit(MOST_OBJECTS))).await?;
+    let room = room(&client, &namespace, name).await;
+    Ok((group, Surroundings { calendars, room }))
+}
+
+/// How many nodes of a group the quotas have room for, by what its pods request; nothing where that may not be read.
+async fn room(client: &Client, namespace: &str, group: &str) -> Option<Room> {
+    let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
+    let set = limited("the statefulset", sets.get_opt(&names::compute(group)))
+        .await
+        .ok()??;
+    let quotas: Api<ResourceQuota> = Api::namespaced(client.clone(), namespace);
+    let quotas = list("resourcequotas", quotas.list(&ListParams::default())).await.ok()?;
+    least_room(&set, &quotas)
+}
+
+fn least_room(set: &StatefulSet, quotas: &[ResourceQuota]) -> Option<Room> {
+    let pod = set.spec.as_ref()?.template.spec.as_ref()?;
+    let containers = pod.containers.iter().chain(pod.init_containers.iter().flatten());
+    let mut requests: BTreeMap<String, u64> = BTreeMap::from([("pods".to_owned(), 1000)]);
+    for container in containers {
+        let requested = container
+            .resources
+            .as_ref()
+            .and_then(|resources| resources.requests.as_ref());
+        for (resource, amount) in requested.into_iter().flatten() {
+            let milli = amount_milli(&amount.0).ok()?;
+            *requests.entry(format!("requests.{resource}")).or_default() += milli;
+        }
+    }
+    let own = u64::try_from(set.status.as_ref().map_or(0, |status| status.replicas)).unwrap_or_default();
+    let mut rooms = Vec::new();
+    for quota in quotas {
+        let hard = quota.spec.as_ref().and_then(|spec| spec.hard.as_ref());
+        let used = quota.status.as_ref().and_then(|status| status.used.as_ref());
+        for (resource, amount) in hard.into_iter().flatten() {
+            // `cpu` in a quota means requests, too.
+            let requested = requests
+                .get(resource)
+                .or_else(|| requests.get(&format!("requests.{resource}")));
+            let Some(each) = requested.filter(|each| **each > 0) else {
+                continue;
+            };
+            let used = used
+                .and_then(|used| amount_milli(&used.get(resource)?.0).ok())
+                .unwrap_or_default();
+            let of_others = used.saturating_sub(own * each);
+            let left = amount_milli(&amount.0).ok()?.saturating_sub(of_others);
+            rooms.push(Room {
+                nodes: u32::try_from(left / each).unwrap_or(u32::MAX),
+                by: format!("quota {} ({resource})", quota.name_any()),
+            });
+        }
+    }
+    rooms.into_iter().min_by_key(|room| room.nodes)
 }
 
 async fn connect(place: &Place) -> Result<(Client, String), CommandError> {

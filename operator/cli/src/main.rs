@@ -113,9 +113,15 @@ async fn run(arguments: Arguments) -> Result<(), CommandError> {
             time_zone,
             place,
         } => {
-            let group = fetch::group(&place, &group).await?;
+            let (group, surroundings) = fetch::group(&place, &group).await?;
             let now = Utc::now();
-            preview::render(&group, now, now + TimeDelta::days(days.into()), time_zone)?
+            preview::render(
+                &group,
+                &surroundings,
+                now,
+                now + TimeDelta::days(days.into()),
+                time_zone,
+            )?
         }
     };
     std::io::stdout()

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, TimeZone, Utc};
 use chrono_tz::Tz;
 use kube::ResourceExt;
-use springtide_crds::ComputeGroup;
+use springtide_crds::{Calendar, ComputeGroup};
 use springtide_schedule::{Segment, Window};
 
 /// Widest bar, in characters.
@@ -23,14 +23,32 @@ pub(crate) enum PreviewError {
     },
 }
 
+/// What a group's windows refer to, and what they must fit into.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Surroundings {
+    /// The Calendars of the namespace.
+    pub(crate) calendars: Vec<Calendar>,
+    /// How many nodes the quotas of the namespace leave to the group, as far as that can be told.
+    pub(crate) room: Option<Room>,
+}
+
+/// How many nodes of a group a quota has room for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) nodes: u32,
+    /// The quota, and the resource that is short.
+    pub(crate) by: String,
+}
+
 /// The timeline from `from` to `to`, in `time_zone` or that of the first window.
 pub(crate) fn render(
     group: &ComputeGroup,
+    surroundings: &Surroundings,
     from: DateTime<Utc>,
     to: DateTime<Utc>,
     time_zone: Option<Tz>,
 ) -> Result<String, PreviewError> {
-    let windows = windows(group)?;
+    let windows = windows(group, surroundings)?;
     let first_zone = || {
         group
             .spec
@@ -63,7 +81,11 @@ pub(crate) fn render(
         let (begins, ends) = (segment.from.with_timezone(&zone), segment.to.with_timezone(&zone));
         if day != Some(begins.date_naive()) {
             day = Some(begins.date_naive());
-            let _infallible = writeln!(text, "\n{}", begins.format("%A %d %B %Y"));
+            let _infallible = write!(text, "\n{}", begins.format("%A %d %B %Y"));
+            if let Some(note) = clock_change(zone, begins.date_naive()) {
+                let _infallible = write!(text, "   {note}");
+            }
+            text.push('\n');
         }
         let nodes = wanted(replicas, segment);
         // A share of the widest bar; a group that has nodes has at least one character.
@@ -80,7 +102,7 @@ pub(crate) fn render(
             "  {} - {until:<16} {nodes:>4} {:<width_of_bar$}{}",
             begins.format("%H:%M"),
             "#".repeat(width),
-            reason(segment),
+            reason(segment, nodes, surroundings.room.as_ref()),
             width_of_bar = BAR_WIDTH as usize + 1,
         );
     }
@@ -94,8 +116,34 @@ fn wanted(replicas: u32, segment: &Segment) -> u32 {
     segment.floor.map_or(capped, |floor| capped.max(floor))
 }
 
-fn reason(segment: &Segment) -> String {
+/// What is unusual about a day on which clocks change.
+fn clock_change(zone: Tz, date: NaiveDate) -> Option<String> {
+    let midnight = |date: NaiveDate| {
+        let local = date.and_time(chrono::NaiveTime::MIN);
+        // A midnight that is skipped begins with the next hour.
+        zone.from_local_datetime(&local).earliest().or_else(|| {
+            zone.from_local_datetime(&(local + chrono::TimeDelta::hours(1)))
+                .earliest()
+        })
+    };
+    let minutes = (midnight(date.succ_opt()?)? - midnight(date)?).num_minutes();
+    if minutes == 24 * 60 {
+        return None;
+    }
+    let direction = if minutes < 24 * 60 { "forward" } else { "back" };
+    let length = match (minutes / 60, minutes % 60) {
+        (hours, 0) => format!("{hours} h"),
+        (hours, rest) => format!("{hours} h {rest} min"),
+    };
+    Some(format!("! clocks go {direction}: this day has {length}"))
+}
+
+fn reason(segment: &Segment, nodes: u32, room: Option<&Room>) -> String {
     let mut parts = Vec::new();
+    parts.extend(
+        room.filter(|room| nodes > room.nodes)
+            .map(|room| format!("! {} has room for {}", room.by, room.nodes)),
+    );
     parts.extend(segment.floor.map(|floor| format!("at least {floor}")));
     parts.extend(segment.ceiling.map(|ceiling| format!("at most {ceiling}")));
     if !segment.active.is_empty() {
@@ -104,11 +152,19 @@ fn reason(segment: &Segment) -> String {
     parts.join("; ")
 }
 
-fn windows(group: &ComputeGroup) -> Result<Vec<Window>, PreviewError> {
+fn windows(group: &ComputeGroup, surroundings: &Surroundings) -> Result<Vec<Window>, PreviewError> {
     let windows = group.spec.schedules.iter().enumerate();
+    // What the operator found; a group that it has not seen yet has the first guess.
+    let start_up = group.status.as_ref().and_then(|status| status.start_up.as_ref());
+    let auto = start_up.and_then(|start_up| start_up.auto_lead_time.strip_suffix('s')?.parse().ok());
+    let surroundings = springtide_plan::Surroundings {
+        calendars: &surroundings.calendars,
+        auto_lead_time: std::time::Duration::from_secs(auto.unwrap_or(300)),
+        forgives_calendars: false,
+    };
     windows
         .map(|(index, schedule)| {
-            springtide_plan::window(schedule).map_err(|source| PreviewError::Window { index, source })
+            springtide_plan::window(schedule, surroundings).map_err(|source| PreviewError::Window { index, source })
         })
         .collect()
 }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{ResourceExt, api::DynamicObject};
-use springtide_crds::{ComputeGroup, Department, GROUP, LakeCluster};
+use springtide_crds::{Calendar, ComputeGroup, Department, GROUP, LakeCluster};
 use springtide_plan::{ObjectKind, names};
 
 use crate::context::Caches;
@@ -58,6 +58,17 @@ pub(crate) fn by_group(caches: &Caches, group: &ComputeGroup) -> Vec<Target> {
     ];
     targets.extend(department_of(caches, group.namespace().as_deref()));
     targets
+}
+
+/// A calendar's dates count for the windows that name it.
+pub(crate) fn by_calendar(caches: &Caches, calendar: &Calendar) -> Vec<Target> {
+    let name = calendar.name_any();
+    let names_it = |group: &ComputeGroup| {
+        let mut schedules = group.spec.schedules.iter();
+        group.namespace() == calendar.namespace() && schedules.any(|schedule| schedule.calendars.contains(&name))
+    };
+    let groups = caches.groups.select(names_it);
+    groups.iter().map(|group| group_target(group)).collect()
 }
 
 /// A pod belongs to a group or to a cluster's frontends.

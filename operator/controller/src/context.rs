@@ -8,7 +8,7 @@ use std::{
 
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::Resource;
-use springtide_crds::{ComputeGroup, Department, LakeCluster};
+use springtide_crds::{Calendar, ComputeGroup, Department, LakeCluster};
 
 use crate::{
     backoff::Backoff,
@@ -29,6 +29,7 @@ pub(crate) struct Caches {
     pub(crate) departments: TypedCache<Department>,
     pub(crate) clusters: TypedCache<LakeCluster>,
     pub(crate) groups: TypedCache<ComputeGroup>,
+    pub(crate) calendars: TypedCache<Calendar>,
     pub(crate) pods: TypedCache<Pod>,
     pub(crate) objects: ObjectCache,
 }

@@ -16,7 +16,7 @@ use k8s_openapi::{
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use springtide_crds::{ComputeGroup, Department, LakeCluster};
+use springtide_crds::{Calendar, ComputeGroup, Department, LakeCluster};
 use springtide_plan::{
     Live, ObjectKey, ObjectKind, ObservedComputeGroup, ObservedDepartment, ObservedLakeCluster, ObservedNamespace,
     names,
@@ -200,7 +200,11 @@ pub(crate) async fn compute_group(
     let siblings = caches
         .groups
         .select(|other| other.namespace().as_deref() == Some(&namespace) && other.name_any() != name);
+    let calendars = caches
+        .calendars
+        .select(|calendar| calendar.namespace().as_deref() == Some(&namespace));
     Ok(ObservedComputeGroup {
+        calendars: calendars.iter().map(|calendar| Calendar::clone(calendar)).collect(),
         siblings: siblings.iter().map(|other| ComputeGroup::clone(other)).collect(),
         department: caches.department_of(&namespace).map(Arc::unwrap_or_clone),
         quotas: caches

@@ -75,11 +75,13 @@ impl Watches {
         let (departments, department_writers) = typed_cache(&department_places);
         let (clusters, cluster_writers) = typed_cache(&scope.places());
         let (groups, group_writers) = typed_cache(&scope.places());
+        let (calendars, calendar_writers) = typed_cache(&scope.places());
         let (pods, pod_writers) = typed_cache(&scope.places());
         let caches = Arc::new(Caches {
             departments,
             clusters,
             groups,
+            calendars,
             pods,
             objects: ObjectCache::default(),
         });
@@ -107,6 +109,7 @@ impl Watches {
         );
         start.typed(cluster_writers, api_at, None, concerned::by_cluster);
         start.typed(group_writers, api_at, None, concerned::by_group);
+        start.typed(calendar_writers, api_at, None, concerned::by_calendar);
         start.typed(pod_writers, api_at, Some(names::OWNER_LABEL), concerned::by_pod);
         for (kind, selector) in watched_kinds(scope) {
             start.objects(kind, selector, scope);

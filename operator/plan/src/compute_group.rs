@@ -24,8 +24,10 @@ pub mod members;
 pub mod schedule;
 mod service;
 mod shape;
+mod start_up;
 mod stateful_set;
 mod status;
+mod window_watch;
 
 use demand::Demand;
 use drain::Departure;
@@ -373,11 +375,22 @@ fn report(
     let (conditions, mut events) = condition::update(&before.conditions, group.metadata.generation, now, findings);
     events.extend(departure.events);
     // Statements that wait are seen by looking only.
-    let waits_for_statements = in_force.group.as_ref().is_some_and(|group| {
-        !scale.suspended
-            && (group.autoscaling.is_some() && group.replicas > 0 || group.wake_on_query && group.replicas == 0)
-    });
-    let status = status::build(observed, in_force, scale, departure.draining, conditions);
+    let waits_for_statements = in_force
+        .group
+        .as_ref()
+        .is_some_and(|group| scale.asleep || !scale.suspended && group.autoscaling.is_some() && group.replicas > 0);
+    let windows = window_watch::look(observed, &scale.evaluation, now);
+    events.extend(windows.events);
+    let recent = start_up::observe(observed, now);
+    let found = status::Found {
+        draining: departure.draining,
+        windows: windows.active,
+        start_up: in_force
+            .group
+            .as_ref()
+            .map(|group| start_up::status(recent, group.warm_up)),
+    };
+    let status = status::build(observed, in_force, scale, found, conditions);
     let ready = health.ready.holds == Some(true);
     Plan {
         wait: (!ready && actions.is_empty()).then(|| waiting(&health.ready.message)),

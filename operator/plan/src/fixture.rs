@@ -202,6 +202,7 @@ pub(crate) fn group_of(name: &str, cluster: ClusterFixture) -> GroupFixture {
     GroupFixture(ObservedComputeGroup {
         group,
         siblings: Vec::new(),
+        calendars: Vec::new(),
         cluster: Some(cluster.cluster),
         department: None,
         live: Live::default(),
@@ -229,13 +230,16 @@ impl GroupFixture {
     pub(crate) fn window(self, name: &str, start: &str, min: Option<i32>, max: Option<i32>) -> Self {
         let schedule = Schedule {
             name: name.to_owned(),
-            start: start.to_owned(),
+            start: Some(start.to_owned()),
+            at: None,
+            calendars: Vec::new(),
             duration: Some(springtide_crds::Duration::new("2h")),
             until: None,
             time_zone: "Etc/UTC".to_owned(),
             min_replicas: min,
             max_replicas: max,
             lead_time: None,
+            ramp_down: None,
             suspend: false,
         };
         self.with(|observed| observed.group.spec.schedules.push(schedule))

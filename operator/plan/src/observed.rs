@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, ResourceQuot
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use springtide_crds::{ComputeGroup, Department, LakeCluster};
+use springtide_crds::{Calendar, ComputeGroup, Department, LakeCluster};
 
 use crate::names;
 use crate::object::{ObjectKey, ObjectKind};
@@ -71,6 +71,8 @@ pub struct ObservedComputeGroup {
     pub group: ComputeGroup,
     /// The other groups of the namespace.
     pub siblings: Vec<ComputeGroup>,
+    /// The Calendars of the namespace.
+    pub calendars: Vec<Calendar>,
     /// The cluster that it names, if it exists.
     pub cluster: Option<LakeCluster>,
     /// The department of its namespace, if it has one.

@@ -50,3 +50,30 @@ fn a_name_shows_what_belongs_to_it() {
     assert_eq!(names(&found().named("bi").unwrap()), lists(&["lake"], &["bi"]));
     assert!(found().named("nobody").is_none());
 }
+
+#[test]
+fn the_quota_that_is_short_says_how_many_nodes_it_has_room_for() {
+    let set: StatefulSet = serde_json::from_value(json!({
+        "metadata": {},
+        "spec": {"selector": {}, "serviceName": "a", "template": {"spec": {
+            "containers": [{"name": "engine", "resources": {"requests": {"cpu": "990m", "memory": "2Gi"}}}],
+            "initContainers": [{"name": "drain", "resources": {"requests": {"cpu": "10m"}}}],
+        }}},
+        "status": {"replicas": 2},
+    }))
+    .unwrap();
+    let quota = |hard: serde_json::Value, used: serde_json::Value| -> ResourceQuota {
+        let body = json!({"metadata": {"name": "department"}, "spec": {"hard": hard}, "status": {"used": used}});
+        serde_json::from_value(body).unwrap()
+    };
+    // Two of the three cores in use are the group's own.
+    let cpu = quota(
+        json!({"requests.cpu": "8", "pods": "50"}),
+        json!({"requests.cpu": "3", "pods": "4"}),
+    );
+    let room = least_room(&set, &[cpu]).unwrap();
+    assert_eq!((room.nodes, room.by.as_str()), (7, "quota department (requests.cpu)"));
+    let memory = quota(json!({"memory": "5Gi"}), json!({}));
+    assert_eq!(least_room(&set, &[memory]).unwrap().nodes, 2);
+    assert_eq!(least_room(&set, &[quota(json!({"secrets": "1"}), json!({}))]), None);
+}

@@ -14,7 +14,13 @@ fn group(schedules: serde_json::Value) -> ComputeGroup {
 
 fn two_days(group: &ComputeGroup) -> Result<String, PreviewError> {
     let from = "2026-11-22T23:00:00Z".parse().unwrap();
-    render(group, from, from + chrono::TimeDelta::days(2), None)
+    render(
+        group,
+        &Surroundings::default(),
+        from,
+        from + chrono::TimeDelta::days(2),
+        None,
+    )
 }
 
 #[test]
@@ -46,4 +52,56 @@ fn a_window_that_makes_no_sense_is_named() {
     );
     let message = two_days(&group).unwrap_err().to_string();
     assert!(message.starts_with("spec.schedules[0].timeZone"), "{message}");
+}
+
+#[test]
+fn calendars_single_windows_and_ramps_are_drawn() {
+    let group = group(json!([
+        {"name": "weekdays", "start": "0 8 * * *", "until": "18:00", "timeZone": "UTC", "minReplicas": 4, "calendars": ["bank"]},
+        {"name": "fair", "at": "2026-11-24T10:00", "duration": "2h", "timeZone": "UTC", "minReplicas": 8, "rampDown": "1h"},
+    ]));
+    let calendar = json!({"metadata": {"name": "bank"}, "spec": {"excludedDates": [{"from": "2026-11-23"}]}});
+    let surroundings = Surroundings {
+        calendars: vec![serde_json::from_value(calendar).unwrap()],
+        room: Some(Room {
+            nodes: 7,
+            by: "quota department (cpu)".to_owned(),
+        }),
+    };
+    let from = "2026-11-23T00:00:00Z".parse().unwrap();
+    let text = render(&group, &surroundings, from, from + chrono::TimeDelta::days(2), None).unwrap();
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_day_on_which_clocks_change_says_so() {
+    let group = group(
+        json!([{"name": "night", "start": "30 2 * * *", "duration": "1h", "timeZone": "Europe/Prague", "minReplicas": 3}]),
+    );
+    let from = "2026-03-28T23:00:00Z".parse().unwrap();
+    let text = render(
+        &group,
+        &Surroundings::default(),
+        from,
+        from + chrono::TimeDelta::days(2),
+        None,
+    )
+    .unwrap();
+    assert!(
+        text.contains("Sunday 29 March 2026   ! clocks go forward: this day has 23 h\n"),
+        "{text}"
+    );
+    assert!(text.contains("Monday 30 March 2026\n"), "{text}");
+}
+
+#[test]
+fn a_calendar_that_is_not_there_is_named() {
+    let group = group(json!([
+        {"name": "w", "start": "0 8 * * *", "until": "18:00", "timeZone": "UTC", "minReplicas": 4, "calendars": ["bank"]},
+    ]));
+    let message = two_days(&group).unwrap_err().to_string();
+    assert!(
+        message.starts_with("spec.schedules[0].calendars: there is no Calendar bank"),
+        "{message}"
+    );
 }

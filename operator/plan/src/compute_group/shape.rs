@@ -10,7 +10,7 @@ use springtide_crds::pod::PodResources;
 use springtide_crds::{ComputeGroupSpec, Quantity, Reason};
 use springtide_schedule::Window;
 
-use super::schedule;
+use super::schedule::{self, Surroundings};
 use crate::department;
 use crate::finish::Rejection;
 use crate::flavour::{DEFAULT_WAREHOUSE, Flavour, flavour};
@@ -36,6 +36,8 @@ pub struct GroupShape {
     pub resources: PodResources,
     pub cache_size: Quantity,
     pub windows: Vec<Window>,
+    /// What a lead time of `auto` adds to the start of nodes.
+    pub warm_up: StdDuration,
     /// What load may ask for.
     pub autoscaling: Option<Autoscaling>,
     /// A statement wakes the group from 0.
@@ -59,6 +61,7 @@ impl GroupShape {
             resources,
             cache_size,
             schedules,
+            warm_up,
             autoscaling,
             wake_on_query,
             drain,
@@ -80,6 +83,19 @@ impl GroupShape {
         if let Some(autoscaling) = autoscaling {
             check_autoscaling(autoscaling)?;
         }
+        let warm_up = units::duration(warm_up).map_err(|error| Rejection::field("warmUp", error))?;
+        let written = observed.group.spec == *spec;
+        let accepted = observed
+            .group
+            .status
+            .as_ref()
+            .and_then(|status| status.accepted_spec.as_deref());
+        let surroundings = Surroundings {
+            calendars: &observed.calendars,
+            auto_lead_time: super::start_up::auto_lead_time(observed, warm_up),
+            // What was accepted stays in force when a Calendar is taken away or spoilt.
+            forgives_calendars: !written || accepted == Some(spec),
+        };
         check_keys("labels", labels.keys())?;
         check_keys("placement.nodeSelector", placement.node_selector.keys())?;
         let highest_floor = schedules
@@ -96,7 +112,8 @@ impl GroupShape {
             max_replicas: max_replicas(observed),
             resources,
             cache_size: cache_size.clone(),
-            windows: schedule::windows(schedules)?,
+            windows: schedule::windows(schedules, surroundings)?,
+            warm_up,
             autoscaling: autoscaling.clone(),
             wake_on_query: *wake_on_query && flavour_of(observed).capabilities().queue,
             highest_floor: highest_floor.unwrap_or_default(),

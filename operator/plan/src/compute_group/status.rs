@@ -3,8 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use springtide_contract::ports;
 use springtide_crds::ComputeGroupStatus;
-use springtide_crds::compute_group::{ActiveWindow, DrainingNode, NextTransition, NodeStatus};
-use springtide_schedule::Evaluation;
+use springtide_crds::compute_group::{ActiveWindow, DrainingNode, NextTransition, NodeStatus, StartUp};
 
 use super::{GroupShape, InForce, Scale, health, members, stateful_set, wanted};
 use crate::condition::instant_text;
@@ -12,11 +11,18 @@ use crate::names;
 use crate::observed::ObservedComputeGroup;
 use crate::trouble;
 
+/// What other parts of the plan found.
+pub(super) struct Found {
+    pub(super) draining: Vec<DrainingNode>,
+    pub(super) windows: Vec<ActiveWindow>,
+    pub(super) start_up: Option<StartUp>,
+}
+
 pub(super) fn build(
     observed: &ObservedComputeGroup,
     in_force: InForce,
     scale: &Scale,
-    draining: Vec<DrainingNode>,
+    found: Found,
     conditions: Vec<Condition>,
 ) -> ComputeGroupStatus {
     let (namespace, name) = super::identity(observed);
@@ -43,28 +49,14 @@ pub(super) fn build(
         ceiling: scale.evaluation.ceiling.map(replicas),
         endpoint,
         warehouse: in_force.group.as_ref().map(|group| group.warehouse.clone()),
-        active_windows: active_windows(&scale.evaluation),
+        active_windows: found.windows,
+        start_up: found.start_up,
         next_transition: next_transition(scale, in_force.group.as_ref()),
         nodes: nodes(observed),
-        draining,
+        draining: found.draining,
         demand: scale.demand.status.clone(),
         accepted_spec: in_force.spec,
     }
-}
-
-fn active_windows(evaluation: &Evaluation) -> Vec<ActiveWindow> {
-    evaluation
-        .active
-        .iter()
-        .map(|window| ActiveWindow {
-            name: window.name.clone(),
-            opens_at: instant_text(window.opens_at),
-            raised_at: instant_text(window.raised_at),
-            closes_at: instant_text(window.closes_at),
-            min_replicas: window.min_replicas.map(replicas),
-            max_replicas: window.max_replicas.map(replicas),
-        })
-        .collect()
 }
 
 fn next_transition(scale: &Scale, group: Option<&GroupShape>) -> Option<NextTransition> {
@@ -108,6 +100,6 @@ fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
-fn replicas(count: u32) -> i32 {
+pub(super) fn replicas(count: u32) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }

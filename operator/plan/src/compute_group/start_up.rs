@@ -1,0 +1,151 @@
+//! How long nodes take to start, by what was seen: what a lead time of `auto` is made of.
+//!
+//! A start is seen when a node serves that did not at the look before. The last [`KEPT`] are in the status, so that a new leader
+//! knows them; one pod counts once, however often its engine starts again.
+
+use std::time::Duration as StdDuration;
+
+use chrono::{DateTime, Utc};
+use springtide_crds::compute_group::{ObservedStart, StartUp};
+
+use super::members;
+use crate::observed::ObservedComputeGroup;
+
+/// Starts that are kept.
+const KEPT: usize = 20;
+/// The lead time as long as none was seen.
+const UNKNOWN: StdDuration = StdDuration::from_secs(300);
+/// A node that took longer was kept from starting by something that a lead time cannot help.
+const LONGEST_S: i64 = 1800;
+
+/// What was seen before this look, and in it.
+pub(super) fn observe(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Vec<ObservedStart> {
+    let Some(before) = observed.group.status.as_ref() else {
+        return Vec::new();
+    };
+    let mut recent = before
+        .start_up
+        .as_ref()
+        .map(|start_up| start_up.recent.clone())
+        .unwrap_or_default();
+    for member in members::members(observed) {
+        let served = before.nodes.iter().any(|node| node.name == member.pod && node.alive);
+        if served || !member.row.alive || member.row.draining {
+            continue;
+        }
+        let pod = observed
+            .pods
+            .iter()
+            .find(|pod| pod.metadata.name.as_deref() == Some(&member.pod));
+        let Some((uid, created)) = pod.and_then(|pod| {
+            Some((
+                pod.metadata.uid.clone()?,
+                pod.metadata.creation_timestamp.as_ref()?.0.as_second(),
+            ))
+        }) else {
+            continue;
+        };
+        let seconds = now.timestamp() - created;
+        if (0..=LONGEST_S).contains(&seconds) && recent.iter().all(|start| start.pod != uid) {
+            recent.push(ObservedStart { pod: uid, seconds });
+        }
+    }
+    let surplus = recent.len().saturating_sub(KEPT);
+    recent.split_off(surplus)
+}
+
+/// The time that 19 of 20 starts took.
+fn p95(recent: &[ObservedStart]) -> Option<StdDuration> {
+    let mut seconds: Vec<i64> = recent.iter().map(|start| start.seconds).collect();
+    seconds.sort_unstable();
+    let rank = (seconds.len() * 95).div_ceil(100);
+    let seconds = seconds.get(rank.checked_sub(1)?)?;
+    // A look each second sees a start up to a second late, never early.
+    u64::try_from(*seconds).ok().map(StdDuration::from_secs)
+}
+
+/// What a lead time of `auto` is by the starts that the status knows.
+pub(super) fn auto_lead_time(observed: &ObservedComputeGroup, warm_up: StdDuration) -> StdDuration {
+    let start_up = observed
+        .group
+        .status
+        .as_ref()
+        .and_then(|status| status.start_up.as_ref());
+    lead_time(start_up.map_or(&[], |start_up| &start_up.recent), warm_up)
+}
+
+fn lead_time(recent: &[ObservedStart], warm_up: StdDuration) -> StdDuration {
+    p95(recent)
+        .map_or(UNKNOWN, |p95| p95 + warm_up)
+        .min(springtide_schedule::MAX_LEAD_TIME)
+}
+
+/// For the status.
+pub(super) fn status(recent: Vec<ObservedStart>, warm_up: StdDuration) -> StartUp {
+    let text = |span: StdDuration| format!("{}s", span.as_secs());
+    StartUp {
+        auto_lead_time: text(lead_time(&recent, warm_up)),
+        p95: p95(&recent).map(text),
+        recent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixture::{GroupFixture, group, noon};
+
+    fn start(pod: usize, seconds: i64) -> ObservedStart {
+        ObservedStart {
+            pod: format!("uid-{pod}"),
+            seconds,
+        }
+    }
+
+    #[test]
+    fn nineteen_of_twenty_starts_are_quicker() {
+        let seconds = |recent: &[ObservedStart]| p95(recent).map(|span| span.as_secs());
+        assert_eq!(seconds(&[]), None);
+        assert_eq!(seconds(&[start(0, 7)]), Some(7));
+        let twenty: Vec<ObservedStart> = (0..20).map(|number| start(number, 1 + number as i64)).collect();
+        assert_eq!(seconds(&twenty), Some(19));
+        assert_eq!(
+            lead_time(&twenty, StdDuration::from_secs(30)),
+            StdDuration::from_secs(49)
+        );
+        assert_eq!(lead_time(&[], StdDuration::from_secs(30)), UNKNOWN);
+    }
+
+    /// One node serves, whose pod was made so many seconds ago.
+    fn starting(age_s: i64) -> GroupFixture {
+        let created = noon() - chrono::TimeDelta::seconds(age_s);
+        let fixture = group("etl").settled().pods(0..1).nodes(0..1);
+        fixture.with(|observed| {
+            let metadata = &mut observed.pods[0].metadata;
+            metadata.uid = Some("uid-0".to_owned());
+            metadata.creation_timestamp = serde_json::from_value(json!(created.to_rfc3339())).unwrap();
+        })
+    }
+
+    #[test]
+    fn a_start_is_seen_once() {
+        let first = starting(12);
+        let seen = first.plan().status.unwrap().start_up.unwrap();
+        assert_eq!(seen.recent, [start(0, 12)]);
+        assert_eq!(
+            (seen.p95.as_deref(), seen.auto_lead_time.as_str()),
+            (Some("12s"), "42s")
+        );
+        let settled = first.settled();
+        let later = settled.plan_at(noon() + chrono::TimeDelta::seconds(60));
+        assert_eq!(later.status, None, "it serves on, and nothing is new");
+    }
+
+    #[test]
+    fn a_node_that_was_stuck_for_an_hour_says_nothing_about_starts() {
+        let status = starting(3600).plan().status.unwrap();
+        assert_eq!(status.start_up.unwrap().recent, []);
+    }
+}

@@ -1,0 +1,133 @@
+//! Whether compute is there when a window opens, and since when: told in the status, and as an Event when it is not.
+
+use chrono::{DateTime, Utc};
+use springtide_crds::Reason;
+use springtide_crds::compute_group::{ActiveWindow, WindowPhase};
+use springtide_schedule::{Evaluation, Phase};
+
+use super::health;
+use super::status::replicas;
+use crate::action::{EventNote, Severity};
+use crate::condition::instant_text;
+use crate::observed::ObservedComputeGroup;
+
+/// The windows that count now.
+pub(super) struct Windows {
+    pub(super) active: Vec<ActiveWindow>,
+    pub(super) events: Vec<EventNote>,
+}
+
+pub(super) fn look(observed: &ObservedComputeGroup, evaluation: &Evaluation, now: DateTime<Utc>) -> Windows {
+    let before = observed
+        .group
+        .status
+        .as_ref()
+        .map_or(&[][..], |status| &status.active_windows);
+    let serving = health::serving(observed);
+    let mut windows = Windows {
+        active: Vec::new(),
+        events: Vec::new(),
+    };
+    for window in &evaluation.active {
+        let opens_at = instant_text(window.opens_at);
+        let before = before
+            .iter()
+            .find(|before| before.name == window.name && before.opens_at == opens_at);
+        let has_enough = window.min_replicas.is_some_and(|min| serving >= min);
+        let ready_at = before
+            .and_then(|before| before.ready_at.clone())
+            .or_else(|| has_enough.then(|| instant_text(now)));
+        let was_late = before.is_some_and(|before| before.late);
+        // A window that is open when it is first seen, as after it was written, has no opening that could be missed.
+        let is_missed = window.phase == Phase::Open && window.min_replicas.is_some() && ready_at.is_none();
+        let is_late = was_late || is_missed && before.is_some();
+        if is_late
+            && !was_late
+            && let Some(min) = window.min_replicas
+        {
+            windows.events.push(EventNote {
+                severity: Severity::Warning,
+                reason: Reason::WindowLate,
+                action: "Schedule".to_owned(),
+                note: format!(
+                    "window {} opened with {serving} of {min} nodes; see condition Ready for why, and raise its leadTime or write leadTime: auto",
+                    window.name
+                ),
+            });
+        }
+        windows.active.push(ActiveWindow {
+            name: window.name.clone(),
+            opens_at,
+            raised_at: instant_text(window.raised_at),
+            closes_at: instant_text(window.closes_at),
+            phase: match window.phase {
+                Phase::Raised => WindowPhase::Raised,
+                Phase::RampingDown => WindowPhase::RampingDown,
+                Phase::Open | Phase::Closed => WindowPhase::Open,
+            },
+            ready_at,
+            late: is_late,
+            min_replicas: window.min_replicas.map(replicas),
+            max_replicas: window.max_replicas.map(replicas),
+        });
+    }
+    windows
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{GroupFixture, at, group};
+
+    /// A window from eight to ten with a lead of five minutes.
+    fn morning() -> GroupFixture {
+        let fixture = group("etl")
+            .window("morning", "0 8 * * *", Some(2), None)
+            .pods(0..1)
+            .nodes(0..1);
+        fixture.with(|observed| {
+            observed.group.spec.schedules[0].lead_time = Some(springtide_crds::LeadTime("5m".to_owned()));
+        })
+    }
+
+    fn then(fixture: GroupFixture, time: &str) -> (GroupFixture, usize) {
+        let plan = fixture.plan_at(at(&format!("2026-11-23T{time}Z")));
+        let is_late = |event: &&crate::EventNote| event.reason == springtide_crds::Reason::WindowLate;
+        let late = plan.events.iter().filter(is_late).count();
+        let fixture = fixture.with(|observed| {
+            if let Some(status) = plan.status {
+                observed.group.status = Some(status);
+            }
+        });
+        (fixture, late)
+    }
+
+    #[test]
+    fn a_window_that_opens_without_its_compute_is_told_once() {
+        let (raised, early) = then(morning(), "07:56:00");
+        let (open, late) = then(raised, "08:00:01");
+        let window = open.0.group.status.as_ref().unwrap().active_windows[0].clone();
+        assert_eq!((early, late, window.late, window.ready_at), (0, 1, true, None));
+        let (served, again) = then(open.pods(0..2).nodes(0..2), "08:00:20");
+        let window = served.0.group.status.unwrap().active_windows[0].clone();
+        assert_eq!(
+            (again, window.late, window.ready_at.as_deref()),
+            (0, true, Some("2026-11-23T08:00:20Z"))
+        );
+    }
+
+    #[test]
+    fn compute_that_is_there_before_the_window_is_in_the_status_with_its_time() {
+        let (raised, _) = then(morning(), "07:55:00");
+        let (ready, _) = then(raised.pods(0..2).nodes(0..2), "07:55:09");
+        let (open, late) = then(ready, "08:00:01");
+        let window = open.0.group.status.unwrap().active_windows[0].clone();
+        assert_eq!((late, window.late), (0, false));
+        assert_eq!(window.ready_at.as_deref(), Some("2026-11-23T07:55:09Z"));
+    }
+
+    #[test]
+    fn a_window_that_is_written_while_it_is_open_is_not_late() {
+        let (_, late) = then(morning(), "09:00:00");
+        assert_eq!(late, 0);
+    }
+}
