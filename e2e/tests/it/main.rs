@@ -18,6 +18,7 @@ mod drain;
 mod frontend_killed;
 mod harness;
 mod internal_ports;
+mod load;
 mod loads_from_s3;
 mod long_query;
 mod operator_crash;

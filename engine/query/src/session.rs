@@ -412,6 +412,14 @@ impl QuerySession {
         Ok(display_plan_ascii(physical.as_ref(), false))
     }
 
+    /// Whether a plan can be run with the workers of this session: one that scans nothing needs none.
+    ///
+    /// # Errors
+    /// [`QueryError::NoWorkers`] when it needs some and there are none; others as in [`Self::execute_stream`].
+    pub async fn check(&self, plan: &QueryPlan) -> Result<(), QueryError> {
+        self.physical(&self.state, plan).await.map(drop)
+    }
+
     /// Runs a plan.
     ///
     /// # Errors

@@ -143,18 +143,7 @@ impl Core {
         mut waits: impl FnMut(Wait),
     ) -> Admission {
         let deadline = Instant::now() + patience;
-        let number = {
-            let mut lines = self.inner.queue.lock();
-            let line = lines.entry(warehouse.to_owned()).or_default();
-            line.next_ticket += 1;
-            line.waiting.insert(line.next_ticket);
-            line.next_ticket
-        };
-        let ticket = Ticket {
-            core: self,
-            warehouse,
-            number,
-        };
+        let ticket = self.ticket(warehouse);
         let mut told = None;
         loop {
             // Registered before the look, so that no change between the two is missed.
@@ -174,6 +163,25 @@ impl Core {
             if tokio::time::timeout_at(deadline, changed).await.is_err() {
                 return Admission::TimedOut(wait);
             }
+        }
+    }
+
+    /// The same for a statement that does not wait.
+    #[must_use]
+    pub fn admit_now(&self, warehouse: &str, what: &str) -> Option<Route> {
+        self.try_admit(&self.ticket(warehouse), what).ok()
+    }
+
+    /// The last place in the line.
+    fn ticket<'a>(&'a self, warehouse: &'a str) -> Ticket<'a> {
+        let mut lines = self.inner.queue.lock();
+        let line = lines.entry(warehouse.to_owned()).or_default();
+        line.next_ticket += 1;
+        line.waiting.insert(line.next_ticket);
+        Ticket {
+            core: self,
+            warehouse,
+            number: line.next_ticket,
         }
     }
 

@@ -65,7 +65,12 @@ pub(super) async fn run(shared: &Shared, session: &Session, insert: &Insert) -> 
         .clone()
         .unwrap_or_else(|| format!("insert_{}", uuid::Uuid::now_v7()));
 
-    let mut workers = Workers::admitted(shared, session, &prepared).await?;
+    // The rows of a small one go to a node when they are known to be right.
+    let mut workers = if is_small {
+        Workers::of(&shared.core, session)
+    } else {
+        Workers::admitted(shared, session, &prepared, true).await?
+    };
     let mut settings = SessionSettings::default();
     let session_here =
         query::open(shared, session, &prepared, &workers, settings.clone()).map_err(|error| from_query(&error))?;

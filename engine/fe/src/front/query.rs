@@ -72,6 +72,33 @@ impl Workers {
         Self::along(core.route(&session.warehouse, &statement_of(session)))
     }
 
+    /// Those that a query may use as soon as it may: it waits for a slot, and for a node where none takes work. A query that
+    /// makes no sense, or that no node is needed for, waits for nothing.
+    pub(super) async fn admitted(
+        shared: &Shared,
+        session: &Session,
+        prepared: &PreparedQuery,
+        writes: bool,
+    ) -> Result<Self, MysqlError> {
+        if !prepared.needs_compute && !writes {
+            return Ok(Self::of(&shared.core, session));
+        }
+        let core = &shared.core;
+        if let Some(route) = core.admit_now(&session.warehouse, &statement_of(session)) {
+            return Ok(Self::along(route));
+        }
+        let alone = Self::default();
+        let possible = async {
+            let query = open(shared, session, prepared, &alone, SessionSettings::default())?;
+            query.check(&plan(&query, prepared).await?).await
+        };
+        match possible.await {
+            Ok(()) if !writes => Ok(alone),
+            Ok(()) | Err(QueryError::NoWorkers(_)) => admit(shared, session).await.map(Self::along),
+            Err(error) => Err(describe_error(shared, session, &error)),
+        }
+    }
+
     fn along(route: Route) -> Self {
         let nodes = route
             .nodes()
@@ -85,20 +112,6 @@ impl Workers {
             nodes,
             _route: Some(route),
         }
-    }
-
-    /// Those that a query may use as soon as it may: it waits for a slot, and for a node where none takes work. A query that
-    /// no node is needed for waits for nothing.
-    pub(super) async fn admitted(
-        shared: &Shared,
-        session: &Session,
-        prepared: &PreparedQuery,
-    ) -> Result<Self, MysqlError> {
-        if !prepared.needs_compute {
-            return Ok(Self::of(&shared.core, session));
-        }
-        let route = admit(shared, session).await?;
-        Ok(Self::along(route))
     }
 
     /// Takes out a node that was lost, and tells the core.
@@ -237,7 +250,7 @@ pub(super) async fn run(
     };
     let hold = shared.core.config().frontend.result_hold_bytes;
     out.hold(usize::try_from(hold).unwrap_or(usize::MAX));
-    let mut workers = Workers::admitted(shared, session, &prepared).await?;
+    let mut workers = Workers::admitted(shared, session, &prepared, false).await?;
     let mut is_retry = false;
     let mut settings = SessionSettings::default();
     loop {

@@ -360,7 +360,18 @@ async fn nodes_are_added_shown_and_dropped_as_in_starrocks() {
     connection.query_drop("SET warehouse = 'etl'").await.unwrap();
     connection.query_drop("CREATE DATABASE d").await.unwrap();
     connection.query_drop("CREATE TABLE d.t (a INT)").await.unwrap();
+    connection
+        .query_drop("SET query_queue_pending_timeout_second = 1")
+        .await
+        .unwrap();
     assert_eq!(fails(&mut connection, "INSERT INTO d.t VALUES (1)").await.0, 5904);
+    let unknown_column = fails(&mut connection, "SELECT nosuch FROM d.t").await;
+    assert_eq!(unknown_column.0, 1064, "what makes no sense does not wait");
+    let constant = "SELECT a FROM d.t WHERE 1 = 0";
+    assert!(
+        rows(&mut connection, constant).await.1.is_empty(),
+        "and neither does what needs no node"
+    );
     connection
         .query_drop(format!("ALTER SYSTEM DROP COMPUTE NODE {}", nodes[0][0]))
         .await

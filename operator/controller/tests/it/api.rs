@@ -416,7 +416,7 @@ async fn what_is_left_out_is_filled_in() {
     assert_eq!(
         group,
         json!({
-            "cluster": "lake", "replicas": 1, "cacheSize": "10Gi", "drain": {"timeout": "10m"}, "placement": {},
+            "cluster": "lake", "replicas": 1, "cacheSize": "10Gi", "warmUp": "30s", "wakeOnQuery": false, "drain": {"enabled": true, "onTimeout": "Force", "timeout": "10m"}, "placement": {},
             "schedules": [{
                 "name": "w", "start": "@daily", "until": "06:00", "maxReplicas": 0, "timeZone": "Etc/UTC", "suspend": false,
             }],

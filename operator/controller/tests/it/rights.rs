@@ -248,7 +248,7 @@ async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
         (
             "autoscaling/v2",
             "HorizontalPodAutoscaler",
-            json!({"spec": {"maxReplicas": 1, "scaleTargetRef": {"kind": "A", "name": "a"}}}),
+            json!({"spec": {"maxReplicas": 1, "scaleTargetRef": {"apiVersion": "a/v1", "kind": "A", "name": "a"}}}),
         ),
         (
             "apps/v1",
@@ -401,7 +401,9 @@ async fn an_admin_reads_everything_but_secrets_and_changes_compute_groups_alone(
         for verb in READ.into_iter().chain(WRITE).chain(["bind", "escalate", "impersonate"]) {
             let is_read = READ.contains(&verb) && !leads_to_secrets;
             let is_write_of_theirs = match resource.as_str() {
-                "springtide.dev/computegroups" => ["create", "update", "patch", "delete"].contains(&verb),
+                "springtide.dev/computegroups" | "springtide.dev/calendars" => {
+                    ["create", "update", "patch", "delete"].contains(&verb)
+                }
                 "springtide.dev/computegroups/scale" => ["update", "patch"].contains(&verb),
                 _ => false,
             };
@@ -442,6 +444,7 @@ async fn an_admin_reads_everything_but_secrets_and_changes_compute_groups_alone(
         "rbac.authorization.k8s.io/rolebindings",
         "springtide.dev/lakeclusters",
         "springtide.dev/computegroups",
+        "springtide.dev/calendars",
         "discovery.k8s.io/endpointslices",
     ] {
         if !may(resource.to_owned(), "get").await {
