@@ -126,10 +126,11 @@ async fn without_workers_tables_cannot_be_read_but_constants_can() {
     assert!(matches!(error, QueryError::NoWorkers(_)), "{error}");
 }
 
-/// A join whose smaller side has some 240 MB.
+/// A join of which each side has some 240 MB.
 const LARGE_JOIN: &str = "select count(*), max(length(a.text)) from
     (select l_orderkey as id, l_linenumber as line, repeat(l_comment, 150) as text from lineitem) a
-    join lineitem b on a.id = b.l_orderkey and a.line = b.l_linenumber and length(a.text) > b.l_tax";
+    join (select l_orderkey as id, l_linenumber as line, repeat(l_comment, 150) as text from lineitem) b
+    on a.id = b.id and a.line = b.line and length(a.text) + length(b.text) > 1";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_join_that_does_not_fit_into_memory_goes_to_disk_when_it_is_planned_frugally() {
