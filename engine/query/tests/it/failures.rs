@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
-use springtide_query::{QueryError, QueryErrorKind, SpillSpace};
+use springtide_query::{QueryError, QueryErrorKind};
 
 use crate::{
     cluster::{Cluster, parse, rows, run},
-    tpch::{filled, loaded},
+    tpch::loaded,
 };
 
 /// Takes minutes, on every worker.
@@ -124,31 +124,4 @@ async fn without_workers_tables_cannot_be_read_but_constants_can() {
     assert_eq!(rows(&run(&session, "select 1 + 1").await.unwrap()), ["2"]);
     let error = run(&session, "select max(l_tax) from lineitem").await.unwrap_err();
     assert!(matches!(error, QueryError::NoWorkers(_)), "{error}");
-}
-
-/// A join of which each side has some 240 MB.
-const LARGE_JOIN: &str = "select count(*), max(length(a.text)) from
-    (select l_orderkey as id, l_linenumber as line, repeat(l_comment, 150) as text from lineitem) a
-    join (select l_orderkey as id, l_linenumber as line, repeat(l_comment, 150) as text from lineitem) b
-    on a.id = b.id and a.line = b.line and length(a.text) + length(b.text) > 1";
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_join_that_does_not_fit_into_memory_goes_to_disk_when_it_is_planned_frugally() {
-    let folder = tempfile::tempdir().unwrap();
-    let cluster = Cluster::start_with(1, |options| {
-        options.memory_limit_bytes = 128 << 20;
-        options.spill = Some(SpillSpace {
-            folder: folder.path().to_owned(),
-            limit_bytes: 4 << 30,
-        });
-    });
-    let (cluster, _) = filled(cluster).await;
-    let hungry = run(&cluster.session(), LARGE_JOIN).await.unwrap_err();
-    assert!(hungry.is_out_of_memory(), "{hungry}");
-    let mut request = cluster.request();
-    request.settings.frugal = true;
-    let session = cluster.coordinator.session(request).unwrap();
-    let answer = run(&session, LARGE_JOIN).await.unwrap();
-    assert_eq!(rows(&answer).len(), 1);
-    assert!(rows(&answer)[0].starts_with("60175|"), "{:?}", rows(&answer));
 }
