@@ -24,13 +24,21 @@ async fn a_query_wakes_a_group_that_sleeps_and_nothing_else_does() {
     department
         .with_own(&[], &[SLEEPER], async || {
             department
-                .group(SLEEPER, LAKE, json!({"replicas": 1, "wakeOnQuery": true}))
+                .group(
+                    SLEEPER,
+                    LAKE,
+                    json!({"replicas": 1, "wakeOnQuery": true, "drain": {"timeout": "10m"}}),
+                )
                 .await;
             department.serves(SLEEPER, 1).await;
             let mut session = department.session(LAKE).await;
             table(&mut session, "it_wake", SLEEPER).await;
             department
-                .group(SLEEPER, LAKE, json!({"replicas": 0, "wakeOnQuery": true}))
+                .group(
+                    SLEEPER,
+                    LAKE,
+                    json!({"replicas": 0, "wakeOnQuery": true, "drain": {"timeout": "10m"}}),
+                )
                 .await;
             eventually("it sleeps", EFFECT_LIMIT, async || {
                 let status = department
@@ -75,20 +83,28 @@ async fn a_burst_of_queries_brings_nodes_sooner_than_their_use_of_cpu_does() {
         .with_own(&[], &[BURST], async || {
             let autoscaling = json!({"minReplicas": 1, "maxReplicas": MOST, "cpu": 80});
             department
-                .group(BURST, LAKE, json!({"replicas": 1, "autoscaling": autoscaling}))
+                .group(
+                    BURST,
+                    LAKE,
+                    json!({"replicas": 1, "autoscaling": autoscaling, "drain": {"timeout": "10m"}}),
+                )
                 .await;
             department.serves(BURST, 1).await;
             let mut session = department.session(LAKE).await;
             table(&mut session, "it_burst", BURST).await;
             let query = "SELECT count(*) FROM it_burst.numbers WHERE md5(repeat(concat('x', id), 300)) < '8'";
             let expected = value(&mut session, query).await;
-            let began = Instant::now();
-            let mut clients = Vec::new();
+            let mut sessions = Vec::new();
             for _ in 0..AT_ONCE {
                 let mut session = department.session(LAKE).await;
                 execute(&mut session, &[format!("SET warehouse = '{BURST}'").as_str()]).await;
-                clients.push(tokio::spawn(async move { value(&mut session, query).await }));
+                sessions.push(session);
             }
+            let began = Instant::now();
+            let clients: Vec<_> = sessions
+                .into_iter()
+                .map(|mut session| tokio::spawn(async move { value(&mut session, query).await }))
+                .collect();
             let by_queue = reached(&department, began, "the operator wants all nodes", async |department| {
                 let status = department
                     .groups()
