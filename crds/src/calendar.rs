@@ -2,7 +2,8 @@
 
 #![allow(
     unreachable_pub,
-    reason = "the KubeSchema derive puts a second, public struct into a function"
+    clippy::duplicated_attributes,
+    reason = "the KubeSchema derive puts a second, public struct into a function, and two columns are strings"
 )]
 
 use kube::{CustomResource, KubeSchema};

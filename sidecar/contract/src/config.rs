@@ -89,7 +89,7 @@ impl Default for FrontendConfig {
 }
 
 /// Settings of compute nodes; each has a default.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ComputeConfig {
     /// Bytes that queries and loads may use together; 0 takes 75 % of the container's limit.
@@ -98,16 +98,6 @@ pub struct ComputeConfig {
     pub local_limit_bytes: u64,
     /// Seconds that a draining node waits for what runs on it. No statement and no load may take longer; 0 bounds nothing.
     pub drain_timeout_s: u64,
-}
-
-impl Default for ComputeConfig {
-    fn default() -> Self {
-        Self {
-            memory_limit_bytes: 0,
-            local_limit_bytes: 0,
-            drain_timeout_s: 0,
-        }
-    }
 }
 
 /// Why an engine process refused to start: one JSON line in [`crate::paths::TERMINATION_LOG`], which the operator turns into

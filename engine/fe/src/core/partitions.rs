@@ -47,19 +47,20 @@ impl Entries {
         if before.is_some_and(|before| before.metadata.version > metadata.version) {
             return;
         }
+        let partition = metadata.partition;
         let segments = metadata.tablets.iter().map(|tablet| tablet.segments.len()).sum();
         let entry = Entry {
             name,
             segments,
             used: self.uses,
-            metadata: Arc::clone(&metadata),
+            metadata,
         };
-        if let Some(before) = self.by_partition.insert(metadata.partition, entry) {
+        if let Some(before) = self.by_partition.insert(partition, entry) {
             self.segments -= before.segments;
         }
         self.segments += segments;
         if self.by_partition.len() > MOST_PARTITIONS || self.segments > MOST_SEGMENTS {
-            self.forget(metadata.partition);
+            self.forget(partition);
         }
     }
 

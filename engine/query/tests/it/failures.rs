@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
-use springtide_query::{QueryError, QueryErrorKind};
+use springtide_query::{QueryError, QueryErrorKind, SpillSpace};
 
 use crate::{
     cluster::{Cluster, parse, rows, run},
-    tpch::loaded,
+    tpch::{filled, loaded},
 };
 
 /// Takes minutes, on every worker.
@@ -124,4 +124,30 @@ async fn without_workers_tables_cannot_be_read_but_constants_can() {
     assert_eq!(rows(&run(&session, "select 1 + 1").await.unwrap()), ["2"]);
     let error = run(&session, "select max(l_tax) from lineitem").await.unwrap_err();
     assert!(matches!(error, QueryError::NoWorkers(_)), "{error}");
+}
+
+/// A join of two sides of 3 million rows, some 170 MB each.
+const LARGE_JOIN: &str = "with a as (select l_orderkey * 50 + n_nationkey * 2 + half as id, l_linenumber as line,
+    l_comment as text from lineitem cross join nation cross join (values (0), (1)) as halves(half))
+    select count(*), max(length(x.text)) from a as x join a as y
+    on x.id = y.id and x.line = y.line and length(x.text) + length(y.text) > 1";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_that_does_not_fit_into_memory_goes_to_disk_when_it_is_planned_frugally() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start_with(1, |options| {
+        options.memory_limit_bytes = 96 << 20;
+        options.spill = Some(SpillSpace {
+            folder: folder.path().to_owned(),
+            limit_bytes: 4 << 30,
+        });
+    });
+    let (cluster, _) = filled(cluster).await;
+    let hungry = run(&cluster.session(), LARGE_JOIN).await.unwrap_err();
+    assert!(hungry.is_out_of_memory(), "{hungry}");
+    let mut request = cluster.request();
+    request.settings.frugal = true;
+    let session = cluster.coordinator.session(request).unwrap();
+    let answer = run(&session, LARGE_JOIN).await.unwrap();
+    assert_eq!(rows(&answer), ["3008750|43"]);
 }

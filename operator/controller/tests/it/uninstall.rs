@@ -93,7 +93,9 @@ async fn a_drain_that_runs_when_the_operator_is_uninstalled_ends_by_the_pods_own
         "a busy node keeps its pod, and those below it"
     );
     operator.crash().await;
-    uninstall(&world.client, &[world.namespace.clone()]).await.unwrap();
+    uninstall(&world.client, std::slice::from_ref(&world.namespace))
+        .await
+        .unwrap();
     assert_eq!(size(&world).await, Some(1));
     nothing_hangs(&world).await;
 }

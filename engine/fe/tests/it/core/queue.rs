@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use springtide_fe::core::{Admission, Core, Demand, Route, Wait};
+use springtide_fe::core::{Admission, Core, Demand, NodeView, Route, Wait};
 
 use super::{
     fixture::Cluster,
@@ -63,7 +63,7 @@ async fn a_drain_that_is_taken_back_lets_waiting_statements_go_on() {
     let cluster = Cluster::new();
     let core = cluster.open().await;
     add_node(&core, start_node(Arc::new(Mutex::new(Some(reply(1))))).await, "w").await;
-    until(&core, "alive", |node| node.is_available()).await;
+    until(&core, "alive", NodeView::is_available).await;
     let id = core.nodes()[0].node.id;
     core.order_drain(&[id], true).unwrap();
     let task = waiting(&core, Wait::AllAway).await;
@@ -78,7 +78,7 @@ async fn more_statements_than_slots_wait_in_line_and_say_how_many_nodes_they_wou
     let core = cluster.open().await;
     // Four cores have 32 slots.
     add_node(&core, start_node(Arc::new(Mutex::new(Some(reply(1))))).await, "w").await;
-    until(&core, "alive", |node| node.is_available()).await;
+    until(&core, "alive", NodeView::is_available).await;
     let mut running = Vec::new();
     for _ in 0..32 {
         running.push(admitted(&core).await);
