@@ -136,7 +136,7 @@ const LARGE_JOIN: &str = "with a as (select l_orderkey * 50 + n_nationkey * 2 + 
 async fn a_join_that_does_not_fit_into_memory_goes_to_disk_when_it_is_planned_frugally() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = Cluster::start_with(1, |options| {
-        options.memory_limit_bytes = 96 << 20;
+        options.memory_limit_bytes = 160 << 20;
         options.spill = Some(SpillSpace {
             folder: folder.path().to_owned(),
             limit_bytes: 4 << 30,
