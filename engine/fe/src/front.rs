@@ -21,6 +21,7 @@ mod session;
 mod set;
 mod show;
 mod source;
+mod statement_clock;
 mod statements;
 mod variables;
 

@@ -19,7 +19,7 @@ use tokio::{
 use super::{Core, Route};
 
 /// Statements that run at once on one core of a node.
-const SLOTS_PER_CORE: u32 = 8;
+const SLOTS_PER_CORE: u32 = 4;
 
 /// The lines of all warehouses.
 #[derive(Debug, Default)]

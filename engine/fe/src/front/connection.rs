@@ -20,6 +20,7 @@ use super::{
     query,
     rows::Rows,
     session::Session,
+    statement_clock::StatementClock,
     statements,
     variables::Variables,
 };
@@ -98,10 +99,13 @@ impl Connection {
         let longest = shared.core.longest_statement(&login.session.warehouse);
         let limit = longest.map_or(asked, |longest| longest.min(asked));
         let cancelled = out.cancelled().clone();
+        let clock = Arc::new(StatementClock::start());
+        login.session.clock = Arc::clone(&clock);
         let result = tokio::select! {
             biased;
             () = cancelled.cancelled() => Err(MysqlError::interrupted()),
-            result = tokio::time::timeout(limit, execute(&shared, login, parsed, out)) => result.unwrap_or_else(|_| {
+            result = execute(&shared, login, parsed, out) => result,
+            () = clock.reaches(limit) => {
                 shared.core.metrics().query_timeout.inc();
                 let advice = if limit < asked {
                     ", after which a drain of its compute nodes would cut it off; have drain.timeout of the ComputeGroup raised"
@@ -109,7 +113,7 @@ impl Connection {
                     ""
                 };
                 Err(Kind::Timeout.error(format!("Query exceeded its time limit of {} seconds{advice}", limit.as_secs())))
-            }),
+            }
         };
         if let Err(error) = &result {
             let metrics = shared.core.metrics();

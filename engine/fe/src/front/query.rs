@@ -142,13 +142,15 @@ pub(super) async fn admit(shared: &Shared, session: &Session) -> Result<Route, M
     let (warehouse, id) = (&session.warehouse, session.connection_id);
     let patience = Duration::from_secs(session.variables.number("query_queue_pending_timeout_second"));
     let waits = |wait: Wait| core.sessions().set_state(id, wait.as_str());
+    let pause = session.clock.pause();
     let admission = core.admit(warehouse, &statement_of(session), patience, waits).await;
+    drop(pause);
     core.sessions().set_state(id, "");
     match admission {
         Admission::Admitted(route) => Ok(route),
         Admission::NoNodes | Admission::TimedOut(Wait::AllAway) => Err(no_workers(core, warehouse)),
         Admission::TimedOut(Wait::AllBusy) => Err(Kind::Retryable.error(format!(
-            "all slots of warehouse {warehouse} were taken for {} s (query_queue_pending_timeout_second); repeat the              statement later, or let the ComputeGroup have more nodes",
+            "all slots of warehouse {warehouse} were taken for {} s (query_queue_pending_timeout_second); repeat the statement later, or let the ComputeGroup have more nodes",
             patience.as_secs()
         ))),
     }

@@ -1,6 +1,6 @@
 //! What one connection has set, and what its queries may ask about it.
 
-use std::{collections::HashMap, net::SocketAddr};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use springtide_model::DEFAULT_WAREHOUSE;
 use springtide_mysql::MysqlError;
@@ -8,6 +8,7 @@ use springtide_sql::{Parameter, SessionValues, SqlError};
 
 use super::{
     errors::{self, Kind},
+    statement_clock::StatementClock,
     variables::Variables,
 };
 use crate::core::Account;
@@ -24,6 +25,8 @@ pub(crate) struct Session {
     pub(crate) database: Option<String>,
     pub(crate) warehouse: String,
     pub(crate) variables: Variables,
+    /// Of the statement that runs.
+    pub(crate) clock: Arc<StatementClock>,
     user_variables: HashMap<String, Parameter>,
 }
 
@@ -36,6 +39,7 @@ impl Session {
             database: None,
             warehouse: variables.get("warehouse").unwrap_or(DEFAULT_WAREHOUSE).to_owned(),
             variables,
+            clock: Arc::new(StatementClock::start()),
             user_variables: HashMap::new(),
         }
     }

@@ -1,4 +1,7 @@
 //! What lies between the network and the worker: the token, the compute threads, the count of fragments.
+//!
+//! Only the work of a fragment is done on the compute threads. Plans are taken on the network's: a fragment waits for its plan for
+//! ten seconds only, which on a busy node is less than a turn on the compute threads may take.
 
 use std::{
     future::Future,
@@ -77,7 +80,7 @@ where
     }
 }
 
-/// Runs calls on the compute threads, and counts fragments from their call until their answer is fetched or given up.
+/// Runs fragments on the compute threads, and counts them from their call until their answer is fetched or given up.
 #[derive(Clone, Debug)]
 pub(super) struct ComputeLayer {
     compute: Handle,
@@ -127,7 +130,11 @@ where
             .path()
             .ends_with(EXECUTE_TASK)
             .then(|| Fragment::begin(&self.layer.fragments));
-        let mut running = AbortOnDrop(self.layer.compute.spawn(self.inner.call(request)));
+        let threads = match &fragment {
+            Some(_) => self.layer.compute.clone(),
+            None => Handle::current(),
+        };
+        let mut running = AbortOnDrop(threads.spawn(self.inner.call(request)));
         Box::pin(async move {
             match (&mut running.0).await {
                 Ok(answer) => {
@@ -139,7 +146,7 @@ where
                     Ok(Response::from_parts(head, body))
                 }
                 Err(error) => {
-                    tracing::error!(%error, "a call failed on the compute threads");
+                    tracing::error!(%error, "a call failed");
                     Ok(Status::internal("the worker failed while it handled the call").into_http())
                 }
             }

@@ -76,17 +76,17 @@ async fn a_drain_that_is_taken_back_lets_waiting_statements_go_on() {
 async fn more_statements_than_slots_wait_in_line_and_say_how_many_nodes_they_would_need() {
     let cluster = Cluster::new();
     let core = cluster.open().await;
-    // Four cores have 32 slots.
+    // Four cores have 16 slots.
     add_node(&core, start_node(Arc::new(Mutex::new(Some(reply(1))))).await, "w").await;
     until(&core, "alive", NodeView::is_available).await;
     let mut running = Vec::new();
-    for _ in 0..32 {
+    for _ in 0..16 {
         running.push(admitted(&core).await);
     }
     let first = waiting(&core, Wait::AllBusy).await;
     let second = waiting(&core, Wait::AllBusy).await;
     let demand = core.demand("w");
-    assert_eq!((demand.running, demand.waiting, demand.required_nodes), (32, 2, 2));
+    assert_eq!((demand.running, demand.waiting, demand.required_nodes), (16, 2, 2));
     drop(running.pop());
     running.push(match first.await.unwrap() {
         Admission::Admitted(route) => route,
