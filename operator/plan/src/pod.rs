@@ -76,6 +76,9 @@ pub(crate) fn template(shape: PodShape, options: PodOptions<'_>) -> PodTemplateS
             priority_class_name: priority_class,
             security_context: Some(pod_security(user)),
             service_account_name: Some(service_account),
+            // The kernel drops a SIGTERM that the first process of a namespace does not yet listen for, and the kubelet then waits for
+            // the whole grace period. So a pod that is deleted while its containers start has another first process.
+            share_process_namespace: Some(true),
             termination_grace_period_seconds: Some(grace_s),
             tolerations: non_empty(tolerations),
             topology_spread_constraints: Some(spread(&selector)),

@@ -38,6 +38,8 @@ use springtide_crds::ComputeGroup;
 mod api_server;
 #[path = "../../tests/it/harness/charts.rs"]
 mod charts;
+#[path = "../../tests/it/harness/faults.rs"]
+mod faults;
 #[path = "../../tests/it/harness/frontend.rs"]
 mod frontend;
 #[path = "../../tests/it/harness/kubelet.rs"]

@@ -2,7 +2,9 @@
 
 pub(crate) mod api_server;
 pub(crate) mod charts;
+pub(crate) mod faults;
 pub(crate) mod frontend;
 pub(crate) mod kubelet;
 pub(crate) mod rights;
+pub(crate) mod state;
 pub(crate) mod world;

@@ -13,6 +13,7 @@ mod bad_input;
 mod crash;
 mod departments;
 mod drains;
+mod faults;
 mod finalizers;
 mod idle;
 mod leadership;

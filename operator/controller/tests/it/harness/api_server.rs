@@ -8,7 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kube::{Client, Config};
+use kube::{Client, Config, client::ClientBuilder};
+
+use super::faults::Faults;
 
 /// The one server of this test binary. It ends when the process ends, because its standard input does.
 pub(crate) struct ApiServer {
@@ -114,12 +116,22 @@ impl ApiServer {
 
     /// A client of somebody; the server may not answer yet.
     pub(crate) fn client_of(&self, identity: Identity) -> Client {
+        Client::try_from(self.config_of(identity)).unwrap()
+    }
+
+    /// The same through what loses requests and answers.
+    pub(crate) fn client_through(&self, identity: Identity, faults: &Faults) -> Client {
+        let builder = ClientBuilder::try_from(self.config_of(identity)).unwrap();
+        builder.with_layer(faults).build()
+    }
+
+    fn config_of(&self, identity: Identity) -> Config {
         let _already = rustls::crypto::ring::default_provider().install_default();
         let mut config = Config::new(format!("https://127.0.0.1:{}", self.port).parse().unwrap());
         config.accept_invalid_certs = true;
         config.auth_info.token = Some(identity.token().to_owned().into());
         config.connect_timeout = Some(Duration::from_secs(2));
-        Client::try_from(config).unwrap()
+        config
     }
 
     /// A kubeconfig of somebody, for another process.

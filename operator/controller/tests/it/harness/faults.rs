@@ -229,12 +229,12 @@ where
             let (parts, mut body) = answer.into_parts();
             let late = faults.state.lock().unwrap().late;
             if is_watch && !late.is_zero() {
-                let body = Late {
+                let body: Box<DynBody> = Box::new(Late {
                     inner: body,
                     late,
                     held: None,
-                };
-                return Ok(Response::from_parts(parts, Box::new(body)));
+                });
+                return Ok(Response::from_parts(parts, body));
             }
             if is_list && faults.state.lock().unwrap().keeps_lists {
                 let mut bytes = Vec::new();
@@ -290,10 +290,7 @@ impl HttpBody for Late {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
             if let Some((sleep, _)) = &mut self.held {
                 ready!(sleep.as_mut().poll(context));

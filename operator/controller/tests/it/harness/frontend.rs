@@ -16,6 +16,8 @@ use springtide_mysql::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::faults::Faults;
+
 /// What the frontend of one cluster knows and was asked.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
@@ -42,6 +44,8 @@ pub(crate) struct Catalog {
     pub(crate) queued: BTreeMap<String, (u32, u32)>,
     /// Every statement that changed something, in order.
     pub(crate) changes: Vec<String>,
+    /// Who hears of what took effect.
+    pub(crate) faults: Option<Faults>,
     /// The operator's password, as mounted from its Secret.
     pub(crate) password: String,
 }
@@ -109,7 +113,13 @@ impl Handler for Session {
         while self.catalog.lock().unwrap().hangs {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let answer = self.catalog.lock().unwrap().answer(sql)?;
+        let (answer, faults) = {
+            let mut catalog = self.catalog.lock().unwrap();
+            (catalog.answer(sql)?, catalog.faults.clone())
+        };
+        if answer.is_none() && faults.is_some_and(|faults| !faults.executed(sql)) {
+            return std::future::pending().await;
+        }
         let written = match answer {
             None => out.ok(OkResult::default()).await,
             Some((columns, rows)) => write(out, &columns, &rows).await,

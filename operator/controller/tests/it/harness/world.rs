@@ -39,6 +39,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     api_server::{Identity, api_server, status_writes, writes},
+    faults::Faults,
     frontend::Frontend,
     kubelet::{Breaks, Script, play},
     rights::grant,
@@ -189,6 +190,14 @@ impl World {
             stop: stop.drop_guard(),
             losses,
         }
+    }
+
+    /// One whose requests may be lost, with a Lease that nobody else has had: `number` is unique in this world.
+    pub(crate) async fn operator_through(&self, faults: &Faults, number: usize) -> Running {
+        self.frontend.catalog.lock().unwrap().faults = Some(faults.clone());
+        let namespace = self.another_operator_namespace(number).await;
+        let client = api_server().client_through(Identity::Operator, faults);
+        self.operator_as(client, |settings| settings.pod_namespace = namespace)
     }
 
     /// The namespace with the Lease.

@@ -1,0 +1,281 @@
+//! One day in the life of a cluster, again and again: undisturbed, with an operator that dies after each of its writes, over a server
+//! that refuses and loses requests, and over one that lags behind. It ends in the same state each time, and nothing is deleted that
+//! the undisturbed one keeps.
+//!
+//! `SPRINGTIDE_VERIFY=all` has the operator die after every write; otherwise after some, by `SPRINGTIDE_SEED`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use kube::api::ListParams;
+use rand::{SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use serde_json::json;
+use springtide_crds::{ComputeGroup, LakeCluster};
+
+use crate::{
+    harness::{faults::Faults, state::State, world::World},
+    lifecycle::scale,
+};
+
+/// Deaths that are tried when not all are.
+const SOME: usize = 2;
+/// How late a server that lags tells what happened.
+const LAG: Duration = Duration::from_secs(2);
+/// Share of requests that go wrong on a bad network.
+const TROUBLE: f64 = 0.2;
+/// A window is open from eight to ten.
+const OPENS: &str = "2030-06-03T08:00:00Z";
+
+/// What people and clocks do, in this order; each step begins where the one before it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Create,
+    ScaleUp,
+    Roll,
+    WindowOpens,
+    WindowCloses,
+    ScaleIn,
+    Delete,
+}
+
+const DAY: [Step; 7] = [
+    Step::Create,
+    Step::ScaleUp,
+    Step::Roll,
+    Step::WindowOpens,
+    Step::WindowCloses,
+    Step::ScaleIn,
+    Step::Delete,
+];
+
+impl Step {
+    /// Does what begins it.
+    async fn act(self, world: &World) {
+        match self {
+            Self::Create => {
+                set_clock(world, TimeDelta::hours(-2));
+                let window = json!({"name": "morning", "start": "0 8 * * *", "duration": "2h", "timeZone": "Etc/UTC",
+                    "minReplicas": 4, "leadTime": "5m"});
+                world.make_cluster("lake").await;
+                world
+                    .make_group("etl", "lake", json!({"replicas": 1, "schedules": [window]}))
+                    .await;
+            }
+            Self::ScaleUp => scale(world, "etl", 3).await,
+            Self::Roll => {
+                world
+                    .merge::<ComputeGroup>("etl", json!({"spec": {"labels": {"team": "blue"}}}))
+                    .await;
+            }
+            Self::WindowOpens => set_clock(world, TimeDelta::minutes(30)),
+            Self::WindowCloses => set_clock(world, TimeDelta::hours(3)),
+            Self::ScaleIn => scale(world, "etl", 1).await,
+            Self::Delete => {
+                world.delete::<ComputeGroup>("etl").await;
+                world.delete::<LakeCluster>("lake").await;
+            }
+        }
+    }
+
+    /// Waits until it has come to its end.
+    async fn arrives(self, world: &World) {
+        match self {
+            Self::Create => {
+                world.cluster_is_available("lake").await;
+                world.group_serves("etl", 1).await;
+            }
+            Self::ScaleUp | Self::WindowCloses => world.group_serves("etl", 3).await,
+            Self::Roll => {
+                world
+                    .eventually("all pods are of the new template", || async {
+                        let group = ListParams::default().labels("springtide.dev/compute-group=etl,team=blue");
+                        let pods = world.api::<Pod>().list(&group).await.unwrap();
+                        (pods.items.len() == 3).then_some(())
+                    })
+                    .await;
+                world.group_serves("etl", 3).await;
+            }
+            Self::WindowOpens => world.group_serves("etl", 4).await,
+            Self::ScaleIn => world.group_serves("etl", 1).await,
+            Self::Delete => {
+                world
+                    .eventually("all of it is gone", || async {
+                        let group = world.get::<ComputeGroup>("etl").await;
+                        let cluster = world.get::<LakeCluster>("lake").await;
+                        let sets = world.api::<StatefulSet>().list(&ListParams::default()).await.unwrap();
+                        let pods = world.api::<Pod>().list(&ListParams::default()).await.unwrap();
+                        let none =
+                            group.is_none() && cluster.is_none() && sets.items.is_empty() && pods.items.is_empty();
+                        none.then_some(())
+                    })
+                    .await;
+            }
+        }
+    }
+}
+
+fn set_clock(world: &World, after_opening: TimeDelta) {
+    let opens: DateTime<Utc> = OPENS.parse().unwrap();
+    world.clock.set(opens + after_opening);
+}
+
+/// What disturbs a day.
+#[derive(Clone, Copy, Debug)]
+enum Disturbance {
+    Nothing,
+    /// In every step the operator dies after so many writes, and another one takes over.
+    DeathAfter(usize),
+    /// Requests go wrong, by this seed.
+    Trouble(u64),
+    /// In every step the operator is replaced by one that is told how things were before it.
+    Lag,
+}
+
+/// How a step ended.
+#[derive(Debug)]
+struct Ended {
+    state: State,
+    /// Writes of all its operators.
+    writes: Vec<String>,
+    /// Whether one died in it.
+    died: bool,
+}
+
+/// Lives through a day.
+async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
+    let world = World::new().await;
+    let mut ended = BTreeMap::new();
+    for (number, step) in DAY.into_iter().enumerate() {
+        println!("{disturbance:?}: {step:?}");
+        let mut writes = Vec::new();
+        let mut died = false;
+        match disturbance {
+            Disturbance::DeathAfter(write) => {
+                let faults = Faults::dying_after(write);
+                let operator = world.operator_through(&faults, number * 2).await;
+                step.act(&world).await;
+                tokio::select! {
+                    () = faults.died() => died = true,
+                    () = step.arrives(&world) => {}
+                }
+                operator.crash().await;
+                writes.extend(faults.writes());
+            }
+            Disturbance::Lag => {
+                let faults = Faults::default();
+                faults.keep_lists();
+                let operator = world.operator_through(&faults, number * 2).await;
+                if number > 0 {
+                    world.settle().await;
+                }
+                operator.crash().await;
+                writes.extend(faults.writes());
+                step.act(&world).await;
+                faults.lag(LAG);
+                let operator = world.operator_through(&faults, number * 2 + 1).await;
+                step.arrives(&world).await;
+                operator.stop().await;
+            }
+            Disturbance::Nothing | Disturbance::Trouble(_) => step.act(&world).await,
+        }
+        let faults = Faults::default();
+        if let Disturbance::Trouble(seed) = disturbance {
+            faults.trouble(seed.wrapping_add(number as u64), TROUBLE);
+        }
+        let operator = world.operator_through(&faults, 100 + number).await;
+        step.arrives(&world).await;
+        if matches!(disturbance, Disturbance::Trouble(_)) {
+            println!("met: {:?}", faults.calm());
+        }
+        world.settle().await;
+        step.arrives(&world).await;
+        operator.stop().await;
+        writes.extend(faults.writes());
+        let state = State::of(&world).await;
+        ended.insert(step, Ended { state, writes, died });
+    }
+    ended
+}
+
+/// Deletions and orders to leave, each as often as it took effect.
+fn removals(ended: &Ended) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    for write in &ended.writes {
+        if write.starts_with("DELETE ") || write.starts_with("SQL ALTER SYSTEM DROP") {
+            *counts.entry(write.rsplit('/').next().unwrap_or(write)).or_default() += 1;
+        }
+    }
+    counts
+}
+
+/// Asserts that a disturbed day went like the undisturbed one.
+fn assert_alike(disturbed: &BTreeMap<Step, Ended>, reference: &BTreeMap<Step, Ended>, what: &str) {
+    for (step, ended) in disturbed {
+        let expected = &reference[step];
+        let difference = expected.state.difference(&ended.state);
+        assert!(difference.is_empty(), "{what}, {step:?} ended otherwise:\n{difference}");
+        let removed: BTreeSet<_> = removals(ended).into_iter().collect();
+        let expected: BTreeSet<_> = removals(expected).into_iter().collect();
+        let too_many: Vec<_> = removed.difference(&expected).collect();
+        assert!(
+            too_many.is_empty(),
+            "{what}, {step:?} removed too much: {too_many:?}\n{:#?}",
+            ended.writes
+        );
+    }
+}
+
+fn seed() -> u64 {
+    let seed = std::env::var("SPRINGTIDE_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(rand::random);
+    println!("SPRINGTIDE_SEED={seed}");
+    seed
+}
+
+#[tokio::test]
+async fn an_operator_that_dies_after_any_write_leaves_what_the_next_one_finishes() {
+    let seed = seed();
+    let reference = day(Disturbance::Nothing).await;
+    let most = reference.values().map(|ended| ended.writes.len()).max().unwrap();
+    for (step, ended) in &reference {
+        println!("{step:?}: {} writes", ended.writes.len());
+    }
+    let all: Vec<usize> = (1..=most).collect();
+    let chosen = if std::env::var("SPRINGTIDE_VERIFY").is_ok_and(|what| what == "all") {
+        all
+    } else {
+        // Half of them where every step still writes.
+        let few = reference.values().map(|ended| ended.writes.len()).min().unwrap().max(1);
+        let mut rng = StdRng::seed_from_u64(seed);
+        let early = all[..few].choose_multiple(&mut rng, SOME / 2).copied();
+        let any = all.choose_multiple(&mut rng, SOME - SOME / 2).copied();
+        early.chain(any).collect()
+    };
+    let mut deaths = 0;
+    for write in chosen {
+        let disturbed = day(Disturbance::DeathAfter(write)).await;
+        deaths += disturbed.values().filter(|ended| ended.died).count();
+        assert_alike(&disturbed, &reference, &format!("dead after write {write}"));
+    }
+    println!("{deaths} deaths");
+    assert!(deaths > 0, "no operator died");
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_and_loses_a_fifth_of_the_requests_changes_nothing_about_the_end() {
+    let seed = seed();
+    let reference = day(Disturbance::Nothing).await;
+    let disturbed = day(Disturbance::Trouble(seed)).await;
+    assert_alike(&disturbed, &reference, "in trouble");
+}
+
+#[tokio::test]
+async fn an_operator_that_is_told_how_things_were_undoes_nothing() {
+    let reference = day(Disturbance::Nothing).await;
+    let disturbed = day(Disturbance::Lag).await;
+    assert_alike(&disturbed, &reference, "late");
+}

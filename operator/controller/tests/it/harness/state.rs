@@ -1,0 +1,162 @@
+//! Everything that there is in a namespace, in a form in which two worlds can be compared.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    autoscaling::v2::HorizontalPodAutoscaler,
+    core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
+};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{ApiResource, DynamicObject, ListParams},
+};
+use serde_json::Value;
+use springtide_crds::{Calendar, ComputeGroup, LakeCluster};
+
+use super::world::World;
+
+/// Fields that differ from world to world, or from moment to moment, wherever they stand.
+const PASSING: &[&str] = &[
+    "uid",
+    "resourceVersion",
+    "generation",
+    "observedGeneration",
+    "creationTimestamp",
+    "managedFields",
+    "lastTransitionTime",
+    "startUp",
+    "startedAt",
+    "since",
+    "readyAt",
+    "late",
+    "springtide.dev/config-hash",
+    "springtide.dev/credentials-hash",
+    // Names of pods' templates by a hash, and how often there was one.
+    "controller-revision-hash",
+    "clusterIP",
+    "clusterIPs",
+    "look",
+];
+
+/// By `Kind/name`: the object without what passes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct State {
+    objects: BTreeMap<String, Value>,
+    /// Of the objects so far: a cluster's is its identity, which others name.
+    uids: Vec<String>,
+}
+
+impl State {
+    pub(crate) async fn of(world: &World) -> Self {
+        let mut state = Self::default();
+        // Of a cluster's or a group's status, all of it matters.
+        state.add::<LakeCluster>(world, true).await;
+        state.add::<ComputeGroup>(world, true).await;
+        state.add::<Calendar>(world, true).await;
+        state.add::<StatefulSet>(world, false).await;
+        state.add::<Service>(world, false).await;
+        state.add::<ConfigMap>(world, false).await;
+        state.add::<PodDisruptionBudget>(world, false).await;
+        state.add::<HorizontalPodAutoscaler>(world, false).await;
+        state.add::<NetworkPolicy>(world, false).await;
+        state.add::<ServiceAccount>(world, false).await;
+        state.add::<Pod>(world, false).await;
+        state.add::<PersistentVolumeClaim>(world, false).await;
+        state.add::<Secret>(world, false).await;
+        state
+    }
+
+    async fn add<K>(&mut self, world: &World, with_status: bool)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let resource = ApiResource::erase::<K>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(world.client.clone(), &world.namespace, &resource);
+        for object in api.list(&ListParams::default()).await.unwrap() {
+            let name = object.name_any();
+            if name == "kube-root-ca.crt" {
+                continue;
+            }
+            let mut value = serde_json::to_value(&object).unwrap();
+            self.uids.extend(object.uid());
+            if let Some(fields) = value.as_object_mut() {
+                if !with_status {
+                    fields.remove("status");
+                }
+                // Passwords are made anew in each world.
+                if resource.kind == "Secret" {
+                    for field in fields.get_mut("data").and_then(Value::as_object_mut).into_iter() {
+                        field.values_mut().for_each(|value| *value = Value::Null);
+                    }
+                }
+            }
+            clear(&mut value);
+            let mut text = value.to_string().replace(&world.namespace, "<namespace>");
+            for uid in &self.uids {
+                text = text.replace(uid, "<uid>");
+            }
+            let mut value = serde_json::from_str(&text).unwrap();
+            hide_keys(&mut value);
+            self.objects.insert(format!("{}/{name}", resource.kind), value);
+        }
+    }
+
+    /// What is in one and not in the other, and the fields in which they differ.
+    pub(crate) fn difference(&self, other: &Self) -> String {
+        let mut text = String::new();
+        let names: std::collections::BTreeSet<&String> = self.objects.keys().chain(other.objects.keys()).collect();
+        for name in names {
+            match (self.objects.get(name), other.objects.get(name)) {
+                (Some(one), Some(other)) => differ(name, one, other, &mut text),
+                (Some(_), None) => writeln!(text, "{name}: missing").unwrap(),
+                (None, Some(_)) => writeln!(text, "{name}: too much").unwrap(),
+                (None, None) => {}
+            }
+        }
+        text
+    }
+}
+
+fn clear(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, _| !PASSING.contains(&name.as_str()));
+            fields.values_mut().for_each(clear);
+        }
+        Value::Array(values) => values.iter_mut().for_each(clear),
+        _ => {}
+    }
+}
+
+/// The key of a drain's hook is made from a secret of its own world.
+fn hide_keys(value: &mut Value) {
+    match value {
+        Value::String(text) if text.starts_with("/drain/") => *text = "/drain/<key>".to_owned(),
+        Value::Object(fields) => fields.values_mut().for_each(hide_keys),
+        Value::Array(values) => values.iter_mut().for_each(hide_keys),
+        _ => {}
+    }
+}
+
+fn differ(path: &str, one: &Value, other: &Value, text: &mut String) {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            let names: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+            for name in names {
+                let nothing = Value::Null;
+                let (one, other) = (one.get(name).unwrap_or(&nothing), other.get(name).unwrap_or(&nothing));
+                differ(&format!("{path}.{name}"), one, other, text);
+            }
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            for (index, (one, other)) in one.iter().zip(other).enumerate() {
+                differ(&format!("{path}[{index}]"), one, other, text);
+            }
+        }
+        (one, other) if one != other => writeln!(text, "{path}: {other} instead of {one}").unwrap(),
+        _ => {}
+    }
+}
