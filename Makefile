@@ -16,7 +16,7 @@ E2E = $(CARGO_TARGET_DIR)/debug/springtide-e2e
 # One selection of packages for every build: another one would build the dependencies again with other features.
 PROGRAMS = cargo build --locked --workspace --bins
 
-.PHONY: help demo demo-down standalone test lint fmt generate images storage cluster-up cluster-down bench-query bench-start bench-operator soak-scalein programs packages
+.PHONY: help demo demo-down standalone test lint fmt generate images storage cluster-up cluster-down bench-query bench-start bench-operator soak-scalein soak-windows verify programs packages
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,9 @@ test: ## All tests, from pure to whole cluster, and a summary
 
 lint: ## Formatting, clippy, dependencies' licences, spelling, charts, scripts
 	@e2e/lint
+
+verify: ## The longest way: a death after every write, long random walks, all time zones for ten years
+	@e2e/verify
 
 fmt: ## Format the Rust code
 	@cargo fmt --all
@@ -69,10 +72,13 @@ bench-start: programs ## From a pod's creation to a node that serves, on the dem
 soak-scalein: programs ## No statement fails in 1,000 scale-ins under load on two nodes (SCALE_INS=, HOURS=, SEED=)
 	@$(E2E) soak scale-in
 
-bench-operator: programs ## Memory of the operator with 2 and with 200 ComputeGroups, on a real API server
+soak-windows: programs ## Compute is there before each of 20 windows in a row (WINDOWS=, NODES=)
+	@$(E2E) soak windows
+
+bench-operator: programs ## What the operator costs at 10, 100 and 1,000 ComputeGroups, on a real API server (GROUPS=)
 	@e2e/kubernetes/build
-	@cargo build --locked --workspace --example operator-memory
-	@$(CARGO_TARGET_DIR)/debug/examples/operator-memory
+	@cargo build --locked --workspace --example bench-operator
+	@$(CARGO_TARGET_DIR)/debug/examples/bench-operator $(GROUPS)
 
 programs: packages
 	@$(PROGRAMS)

@@ -90,6 +90,15 @@ enum Soak {
         #[arg(long, env = "NODES", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=9))]
         nodes: u8,
     },
+    /// Compute is there before each of many windows, one after the other, two minutes apart.
+    Windows {
+        /// Windows that open.
+        #[arg(long, env = "WINDOWS", default_value = "20")]
+        windows: u32,
+        /// Nodes of the local Kubernetes.
+        #[arg(long, env = "NODES", default_value = "1", value_parser = clap::value_parser!(u8).range(1..=9))]
+        nodes: u8,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -243,6 +252,9 @@ async fn perform(command: Command, timeline: &Timeline) -> Result<()> {
             };
             soak::soak(&places, timeline, nodes, &options).await
         }
+        Command::Soak {
+            what: Soak::Windows { windows, nodes },
+        } => soak::windows(&places, timeline, nodes, windows).await,
         Command::Bench {
             what: Bench::Query { sf },
         } => bench::query(&places, timeline, sf).await,

@@ -33,9 +33,11 @@ use crate::{
 mod churn;
 mod clients;
 mod stage;
+mod windows;
 mod witness;
 
 pub use stage::soak;
+pub use windows::windows;
 
 /// From the last change until the group is as wanted.
 const SETTLE_LIMIT: Duration = Duration::from_secs(300);

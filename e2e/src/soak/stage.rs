@@ -18,12 +18,13 @@ use crate::{
     places::Places,
     platform::{self, Platform},
     storage::{self, ENDPOINT, REGION, Storage},
+    target::Target,
     timeline::Timeline,
 };
 
 /// Name of the department, of its namespace, of its bucket and of its group.
-const NAME: &str = "soak";
-const LAKE: &str = "lake";
+pub(super) const NAME: &str = "soak";
+pub(super) const LAKE: &str = "lake";
 /// Who writes the objects.
 const FIELD_MANAGER: &str = "springtide-soak";
 /// From a Department to its namespace.
@@ -36,20 +37,10 @@ const WITHOUT_DRAIN: u64 = 20;
 /// # Errors
 /// A statement failed with the drain, or none without it.
 pub async fn soak(places: &Places, timeline: &Timeline, nodes: u8, options: &Options) -> Result<()> {
-    let local = platform::Options {
-        nodes,
-        context: None,
-        dry_run: false,
-    };
-    let Some(Platform { target, storage }) = platform::start(places, timeline, &local).await? else {
+    let Some(Stage { target, client, lake }) = set(places, timeline, nodes, "Scale-in").await? else {
         return Ok(());
     };
-    let client = target.client().await?;
-    timeline.heading("Scale-in");
     timeline.note(&format!("seed {}", options.seed));
-    let lake = timeline
-        .step("department", async |_| department(&client, &storage).await)
-        .await?;
     let mut outcomes = Vec::new();
     for (name, drains, scale_ins) in [
         ("with the drain", true, options.scale_ins),
@@ -61,7 +52,10 @@ pub async fn soak(places: &Places, timeline: &Timeline, nodes: u8, options: &Opt
         };
         let outcome = timeline
             .step(name, async |p| {
-                let group = group(&client, drains).await?;
+                let spec = json!({
+                    "cluster": LAKE, "replicas": 2, "cacheSize": "1Gi", "drain": {"enabled": drains, "timeout": "60s"},
+                });
+                let group = group(&client, spec).await?;
                 let lake = departments::wait_ready(&client, &lake, &[&group], &p).await?;
                 scale_in(&target, &client, &lake, NAME, &options, &p).await
             })
@@ -71,14 +65,44 @@ pub async fn soak(places: &Places, timeline: &Timeline, nodes: u8, options: &Opt
         }
         outcomes.push(outcome);
     }
-    let departments: Api<Department> = Api::all(client.clone());
-    let deleted = departments.delete(NAME, &DeleteParams::default()).await;
-    deleted.map_err(Error::kubernetes("delete the department"))?;
+    strike(&client).await?;
     let [with, without] = outcomes.as_slice() else {
         return Ok(());
     };
     Figures::print(timeline, places, "scalein", metrics(with, without)).await?;
     judge(with, without, options.scale_ins)
+}
+
+/// A department on the local Kubernetes with a cluster that has no group yet.
+pub(super) struct Stage {
+    pub(super) target: Target,
+    pub(super) client: Client,
+    pub(super) lake: LakeCluster,
+}
+
+/// Sets it; `heading` is what follows in the timeline.
+pub(super) async fn set(places: &Places, timeline: &Timeline, nodes: u8, heading: &str) -> Result<Option<Stage>> {
+    let local = platform::Options {
+        nodes,
+        context: None,
+        dry_run: false,
+    };
+    let Some(Platform { target, storage }) = platform::start(places, timeline, &local).await? else {
+        return Ok(None);
+    };
+    let client = target.client().await?;
+    timeline.heading(heading);
+    let lake = timeline
+        .step("department", async |_| department(&client, &storage).await)
+        .await?;
+    Ok(Some(Stage { target, client, lake }))
+}
+
+/// Takes the department away again.
+pub(super) async fn strike(client: &Client) -> Result<()> {
+    let departments: Api<Department> = Api::all(client.clone());
+    let deleted = departments.delete(NAME, &DeleteParams::default()).await;
+    deleted.map_err(Error::kubernetes("delete the department")).map(drop)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts far below the limits of a double")]
@@ -156,10 +180,8 @@ async fn department(client: &Client, storage: &Storage) -> Result<LakeCluster> {
     apply(&lakes, "LakeCluster", LAKE, spec).await
 }
 
-async fn group(client: &Client, drains: bool) -> Result<ComputeGroup> {
-    let spec = json!({
-        "cluster": LAKE, "replicas": 2, "cacheSize": "1Gi", "drain": {"enabled": drains, "timeout": "60s"},
-    });
+/// Writes the group of the department.
+pub(super) async fn group(client: &Client, spec: Value) -> Result<ComputeGroup> {
     apply(&Api::namespaced(client.clone(), NAME), "ComputeGroup", NAME, spec).await
 }
 

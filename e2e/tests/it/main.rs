@@ -28,3 +28,4 @@ mod scale;
 mod scale_in;
 mod shared_prefix;
 mod taken_up_again;
+mod uninstall;

@@ -235,6 +235,11 @@ pub enum AlterTableAction {
         /// `IF EXISTS`.
         if_exists: bool,
     },
+    /// `RENAME new_name`, in the same database.
+    Rename {
+        /// The new name.
+        name: String,
+    },
 }
 
 /// `ALTER SYSTEM`.

@@ -122,6 +122,24 @@ pub(crate) async fn group(place: &Place, name: &str) -> Result<(ComputeGroup, Su
     Ok((group, Surroundings { calendars, room }))
 }
 
+/// One group and its cluster.
+pub(crate) async fn group_and_cluster(
+    place: &Place,
+    name: &str,
+) -> Result<(Client, ComputeGroup, LakeCluster), CommandError> {
+    let (client, default_namespace) = connect(place).await?;
+    let namespace = place.namespace.clone().unwrap_or(default_namespace);
+    let groups: Api<ComputeGroup> = Api::namespaced(client.clone(), &namespace);
+    let group = limited("the computegroup", groups.get_opt(name)).await?;
+    let group = group.ok_or_else(|| CommandError::NoSuchGroup {
+        namespace: namespace.clone(),
+        name: name.to_owned(),
+    })?;
+    let clusters: Api<LakeCluster> = Api::namespaced(client.clone(), &namespace);
+    let cluster = limited("the lakecluster", clusters.get(&group.spec.cluster)).await?;
+    Ok((client, group, cluster))
+}
+
 /// How many nodes of a group the quotas have room for, by what its pods request; nothing where that may not be read.
 async fn room(client: &Client, namespace: &str, group: &str) -> Option<Room> {
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);

@@ -1,7 +1,9 @@
 //! `kubectl springtide`: what runs, why, and what happens next. It reads, and writes nothing.
 
+mod drain;
 mod fetch;
 mod preview;
+mod sql;
 mod status;
 
 use std::{io::Write, process::ExitCode};
@@ -39,6 +41,22 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// What a group's nodes would wait for if they were let go now. Needs the right to forward ports to the frontend's pod.
+    Drain {
+        /// Name of the ComputeGroup.
+        group: String,
+        /// Nodes that stay; one fewer than are wanted now by default.
+        #[arg(long)]
+        replicas: Option<u32>,
+        /// Only look: nodes are let go by `kubectl scale`.
+        #[arg(long, required = true)]
+        dry_run: bool,
+        /// SQL account, with its password in SPRINGTIDE_PASSWORD; by default the administrator, by the cluster's Secret.
+        #[arg(long)]
+        user: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
 }
 
 /// Which cluster and namespace are meant, as in kubectl.
@@ -71,6 +89,24 @@ enum CommandError {
     NoSuchGroup { namespace: String, name: String },
     #[error("there is no cluster, group or department {name:?} here; try -n, or leave the name out")]
     NoSuchName { name: String },
+    #[error(
+        "LakeCluster {name:?} in namespace {namespace:?} has no frontend that answers; `kubectl springtide status {name} -n {namespace}` says why"
+    )]
+    NotServing { namespace: String, name: String },
+    #[error("there is no password: set {}, beside --user", sql::PASSWORD_VARIABLE)]
+    NoPassword,
+    #[error("cannot read Secret {name:?}; give an account with --user and its password in {}", sql::PASSWORD_VARIABLE)]
+    Secret {
+        name: String,
+        #[source]
+        source: kube::Error,
+    },
+    #[error("cannot forward a port to the frontend's pod; do you have the right to (pods/portforward)?")]
+    Forward(#[source] kube::Error),
+    #[error("the frontend refuses")]
+    Sql(#[source] mysql_async::Error),
+    #[error("the frontend's answer cannot be read")]
+    Answer(#[source] springtide_plan::sql::AnswerError),
     #[error(transparent)]
     Preview(#[from] preview::PreviewError),
     #[error("cannot write the output")]
@@ -122,6 +158,20 @@ async fn run(arguments: Arguments) -> Result<(), CommandError> {
                 now + TimeDelta::days(days.into()),
                 time_zone,
             )?
+        }
+        Command::Drain {
+            group,
+            replicas,
+            dry_run: _,
+            user,
+            place,
+        } => {
+            let (client, group, cluster) = fetch::group_and_cluster(&place, &group).await?;
+            let account = sql::Account::find(&client, &cluster, user).await?;
+            let (rows, knows_drains) = sql::compute_nodes(&client, &cluster, account).await?;
+            let wanted = group.status.as_ref().and_then(|status| status.wanted_replicas);
+            let wanted = u32::try_from(wanted.unwrap_or(group.spec.replicas)).unwrap_or_default();
+            drain::render(&group, replicas.unwrap_or(wanted.saturating_sub(1)), &rows, knows_drains)
         }
     };
     std::io::stdout()

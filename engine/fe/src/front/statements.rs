@@ -112,6 +112,10 @@ async fn define(shared: &Shared, login: &mut Login, statement: &Statement) -> Re
                     core.edit(move |catalog| catalog.drop_partition(&database, &table, &name, if_exists))
                         .await
                 }
+                AlterTableAction::Rename { name } => {
+                    core.edit(move |catalog| catalog.rename_table(&database, &table, &name))
+                        .await
+                }
                 AlterTableAction::AddPartition(definition) => {
                     let definition = fitted_partition(shared, &database, &table, definition)?;
                     let if_not_exists = definition.if_not_exists;

@@ -287,16 +287,25 @@ pub(super) fn alter_table(cursor: &mut Cursor) -> Result<Statement, SqlError> {
         let name = cursor.identifier()?;
         cursor.take("FORCE");
         AlterTableAction::DropPartition { name, if_exists }
+    } else if cursor.is_word("RENAME") && !["COLUMN", "PARTITION", "ROLLUP"].iter().any(|part| cursor.is_word_at(1, part)) {
+        cursor.take("RENAME");
+        // MySQL's spelling has a word between the two.
+        if !cursor.take("TO") {
+            cursor.take("AS");
+        }
+        AlterTableAction::Rename {
+            name: cursor.identifier()?,
+        }
     } else {
         for word in ["ADD", "DROP", "MODIFY", "RENAME", "SET", "COMPACT", "SWAP", "COMMENT"] {
             if cursor.is_word(word) {
                 return Err(SqlError::unsupported(
                     format!("ALTER TABLE … {word}"),
-                    "only ADD PARTITION and DROP PARTITION are",
+                    "only ADD PARTITION, DROP PARTITION and RENAME are",
                 ));
             }
         }
-        return cursor.expected("'ADD PARTITION', 'DROP PARTITION'");
+        return cursor.expected("'ADD PARTITION', 'DROP PARTITION', 'RENAME'");
     };
     Ok(Statement::AlterTable { table, action })
 }

@@ -460,6 +460,13 @@ fn accounts_and_the_rest() {
             ..
         }
     ));
+    for renamed in ["ALTER TABLE t RENAME u", "ALTER TABLE t RENAME TO `u`"] {
+        let Statement::AlterTable { action, .. } = one(renamed) else {
+            panic!("{renamed}")
+        };
+        assert_eq!(action, AlterTableAction::Rename { name: "u".into() });
+    }
+    assert!(fails("ALTER TABLE t RENAME COLUMN a TO b").contains("not supported yet"));
     assert!(fails("ALTER TABLE t ADD COLUMN x INT").contains("not supported yet"));
     assert!(fails("DELETE FROM t").contains("DELETE is not supported yet"));
 }

@@ -22,4 +22,5 @@ mod manifests;
 mod process;
 mod rights;
 mod uninstall;
+mod walks;
 mod windows;

@@ -89,7 +89,7 @@ pub struct ComputeNodeRow {
     pub draining: bool,
     /// Column `DrainState`, where the engine has it.
     pub drain: DrainState,
-    /// Column `DrainWaitingFor`, where the engine has it: what a drain waits for, for people.
+    /// Column `DrainWaitingFor`, where the engine has it: what a drain waits for, or would if it began now, for people.
     pub waiting_for: String,
     /// Column `WarehouseName`; `default_warehouse` where the engine has no such column.
     pub warehouse: String,

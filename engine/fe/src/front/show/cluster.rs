@@ -175,9 +175,9 @@ fn status(node: &NodeView) -> (bool, &'static str) {
     }
 }
 
-/// What a drain waits for, for people: `2 fragments, 1 load, query of connection 17`. Empty for a node that takes work.
+/// What a drain waits for, or would wait for if it began now, for people: `2 fragments, 1 load, query of connection 17`.
 fn waiting_for(node: &NodeView) -> String {
-    if matches!(node.drain, DrainState::None | DrainState::Drained) {
+    if node.drain == DrainState::Drained {
         return String::new();
     }
     let counted = |count: u64, one: &str| match count {
@@ -197,7 +197,7 @@ fn waiting_for(node: &NodeView) -> String {
     if let Some(more) = node.routes.len().checked_sub(WAITED_FOR).filter(|more| *more > 0) {
         parts.push(format!("{more} more statements"));
     }
-    if parts.is_empty() {
+    if parts.is_empty() && node.drain != DrainState::None {
         parts.push("clients that may be on their way".to_owned());
     }
     parts.join(", ")

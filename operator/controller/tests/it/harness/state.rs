@@ -38,6 +38,8 @@ const PASSING: &[&str] = &[
     "controller-revision-hash",
     "clusterIP",
     "clusterIPs",
+    // A number that the engine gives.
+    "nodeId",
     "look",
 ];
 

@@ -1,0 +1,407 @@
+//! What the operator costs: a real `springtide-operator` process on a real API server, with few and with many ComputeGroups, four to
+//! a LakeCluster. There are no kubelets: a stand-in says that pods run. Frontends are those of the tests.
+//!
+//! ```text
+//! cargo build --workspace --bins --example bench-operator && target/debug/examples/bench-operator [GROUPS...]
+//! ```
+//!
+//! For each number of groups the operator starts anew and finds the groups that were added meanwhile. Prints tables and, as its last
+//! line, one JSON object. Requests are counted by the API server's audit log.
+
+#![allow(clippy::print_stdout, reason = "what it measures is what it prints")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a measurement that cannot be made ends with what is in the way"
+)]
+#![allow(dead_code, reason = "the tests use more of their parts than this")]
+
+use std::{
+    collections::BTreeMap,
+    process::Command,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::{
+    api::{
+        apps::v1::StatefulSet,
+        coordination::v1::Lease,
+        core::v1::{ConfigMap, Secret, Service, ServiceAccount},
+        networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    runtime::{
+        WatchStreamExt,
+        wait::{await_condition, conditions::is_crd_established},
+        watcher,
+    },
+};
+use serde_json::{Value, json};
+use springtide_crds::ComputeGroup;
+
+#[path = "../../tests/it/harness/api_server.rs"]
+mod api_server;
+mod audit;
+#[path = "../../tests/it/harness/charts.rs"]
+mod charts;
+#[path = "../../tests/it/harness/faults.rs"]
+mod faults;
+#[path = "../../tests/it/harness/frontend.rs"]
+mod frontend;
+mod pods;
+mod process;
+#[path = "../../tests/it/harness/rights.rs"]
+mod rights;
+
+use api_server::{Identity, api_server};
+use audit::{Mark, Requests};
+use frontend::Frontend;
+use pods::Frontends;
+use process::{Memory, Operator};
+
+/// Groups of one cluster; each cluster has a namespace of its own.
+const GROUPS_PER_CLUSTER: usize = 4;
+/// Longest wait until all groups serve.
+const PATIENCE: Duration = Duration::from_secs(1200);
+/// After that everything that is made at the start has been given back.
+const SETTLING: Duration = Duration::from_secs(15);
+/// How long nothing happens while idleness is measured: each object is looked at once in this time.
+const REST: Duration = Duration::from_secs(60);
+/// Requests of the bench itself at once.
+const AT_ONCE: usize = 32;
+const OPERATOR_NAMESPACE: &str = "springtide-bench";
+
+/// What one number of groups cost.
+#[derive(Debug)]
+struct Figures {
+    groups: usize,
+    added: usize,
+    converged_after: Duration,
+    /// While the added groups converged.
+    requests: Requests,
+    /// Objects that were made for them.
+    objects: u64,
+    memory: Memory,
+    /// Share of one core that is used when nothing happens.
+    idle_cpu: f64,
+    idle: Requests,
+}
+
+#[tokio::main]
+async fn main() {
+    let counts: Vec<usize> = std::env::args()
+        .skip(1)
+        .map(|count| count.parse().expect("GROUPS is a number of groups"))
+        .collect();
+    let counts = if counts.is_empty() { vec![10, 100, 1000] } else { counts };
+    let mut stage = Stage::set().await;
+    let mut measured = BTreeMap::new();
+    println!(
+        "{:>7} {:>7} {:>9} {:>9} {:>8} {:>7} {:>9} {:>9} {:>11} {:>11} {:>9} {:>11}",
+        "groups", "added", "converge", "objects", "writes", "ratio", "status", "reads", "resident", "peak", "idle CPU", "idle writes"
+    );
+    for count in &counts {
+        let (figures, operator) = stage.measure(*count).await;
+        report(&figures, &mut measured);
+        if Some(count) == counts.last() {
+            let lags = stage.window(operator).await;
+            report_window(*count, &lags, &mut measured);
+        }
+    }
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    println!(
+        "{}",
+        json!({"bench": "operator", "commit": commit(), "cores": cores, "metrics": measured})
+    );
+}
+
+fn report(figures: &Figures, measured: &mut BTreeMap<String, Value>) {
+    let Figures {
+        groups,
+        added,
+        converged_after,
+        requests,
+        objects,
+        memory,
+        idle_cpu,
+        idle,
+    } = figures;
+    let ratio = requests.writes as f64 / *objects as f64;
+    let idle_writes = idle.writes + idle.status_writes + idle.event_writes;
+    println!(
+        "{groups:>7} {added:>7} {:>7.1} s {objects:>9} {:>8} {ratio:>7.2} {:>9} {:>9} {:>7.1} MiB {:>7.1} MiB {:>7.1} % {idle_writes:>11}",
+        converged_after.as_secs_f64(),
+        requests.writes,
+        requests.status_writes,
+        requests.reads,
+        memory.resident,
+        memory.peak,
+        idle_cpu * 100.0,
+    );
+    println!(
+        "        status writes a group {:.2}, reads an object {:.2}, events {}, leases {}; idle reads {} in {} s",
+        requests.status_writes as f64 / (*added as f64),
+        requests.reads as f64 / *objects as f64,
+        requests.event_writes,
+        requests.lease_writes,
+        idle.reads,
+        REST.as_secs(),
+    );
+    let rounded = |value: f64| json!((value * 100.0).round() / 100.0);
+    for (name, value) in [
+        ("converge_s", rounded(converged_after.as_secs_f64())),
+        ("writes_per_object", rounded(ratio)),
+        ("status_writes_per_group", rounded(requests.status_writes as f64 / (*added as f64))),
+        ("rss_mb", rounded(memory.resident)),
+        ("peak_mb", rounded(memory.peak)),
+        ("idle_cpu_percent", rounded(idle_cpu * 100.0)),
+        ("idle_writes", json!(idle_writes)),
+    ] {
+        measured.insert(format!("{name}_{groups}"), value);
+    }
+}
+
+fn report_window(groups: usize, lags: &[f64], measured: &mut BTreeMap<String, Value>) {
+    let at = |share: f64| lags[((lags.len() - 1) as f64 * share).round() as usize];
+    let [p50, p99, last] = [at(0.5), at(0.99), at(1.0)];
+    println!("{groups} windows open at once: StatefulSets changed after p50 {p50:.2} s, p99 {p99:.2} s, the last {last:.2} s");
+    for (name, value) in [("window_p50_s", p50), ("window_p99_s", p99), ("window_max_s", last)] {
+        measured.insert(format!("{name}_{groups}"), json!((value * 100.0).round() / 100.0));
+    }
+}
+
+/// The API server with everything but the operator.
+struct Stage {
+    client: Client,
+    frontends: Frontends,
+    groups: usize,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let client = api_server().client().await;
+        let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+        for definition in springtide_crds::schema::definitions() {
+            let name = definition.name_any();
+            let object = typed(&definition, "apiextensions.k8s.io/v1", "CustomResourceDefinition");
+            rights::apply(&client, &object).await;
+            await_condition(definitions.clone(), &name, is_crd_established())
+                .await
+                .expect("the kind is served");
+        }
+        make_namespace(&client, OPERATOR_NAMESPACE).await;
+        let operator = api_server().client_of(Identity::Operator);
+        rights::grant(&client, &operator, OPERATOR_NAMESPACE).await;
+        let frontends = Frontends::default();
+        tokio::spawn(pods::stand_in(client.clone(), Arc::clone(&frontends)));
+        Self {
+            client,
+            frontends,
+            groups: 0,
+        }
+    }
+
+    /// Adds groups until there are `count`, starts an operator, and reads what it takes.
+    async fn measure(&mut self, count: usize) -> (Figures, Operator) {
+        let added = count - self.groups;
+        let objects_before = self.objects().await;
+        let clusters = (self.groups..count).filter(|group| group.is_multiple_of(GROUPS_PER_CLUSTER));
+        futures::stream::iter(clusters)
+            .for_each_concurrent(AT_ONCE, |group| self.add_cluster(group / GROUPS_PER_CLUSTER))
+            .await;
+        futures::stream::iter(self.groups..count)
+            .for_each_concurrent(AT_ONCE, |group| self.add_group(group))
+            .await;
+        self.groups = count;
+        // The operator before was killed, and would keep the Lease for its whole duration.
+        let leases: Api<Lease> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
+        let _absent = leases.delete("springtide-operator", &DeleteParams::default()).await;
+        let (begun, mark) = (Instant::now(), Mark::now());
+        let mut operator = Operator::start(OPERATOR_NAMESPACE);
+        while self.serving().await < count {
+            operator.is_there();
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{} of {count} groups serve:\n{}",
+                self.serving().await,
+                operator.last_log()
+            );
+            self.share_passwords().await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        let converged_after = begun.elapsed();
+        tokio::time::sleep(SETTLING).await;
+        operator.is_there();
+        let requests = mark.since();
+        let objects = self.objects().await - objects_before;
+        let (idle, cpu) = (Mark::now(), operator.cpu());
+        tokio::time::sleep(REST).await;
+        let figures = Figures {
+            groups: count,
+            added,
+            converged_after,
+            requests,
+            objects,
+            memory: operator.memory(),
+            idle_cpu: (operator.cpu() - cpu).as_secs_f64() / REST.as_secs_f64(),
+            idle: idle.since(),
+        };
+        (figures, operator)
+    }
+
+    /// Lets a window open in all groups at the same moment; seconds until each group's StatefulSet had changed, in order.
+    async fn window(&self, operator: Operator) -> Vec<f64> {
+        let opens = (Utc::now() + TimeDelta::seconds(150))
+            .duration_trunc(TimeDelta::minutes(1))
+            .unwrap();
+        let window = json!({"name": "peak", "at": opens.format("%Y-%m-%dT%H:%M").to_string(), "timeZone": "Etc/UTC",
+            "duration": "1h", "minReplicas": 2});
+        let everywhere: Api<ComputeGroup> = Api::all(self.client.clone());
+        let groups = everywhere.list(&ListParams::default()).await.unwrap();
+        futures::stream::iter(groups)
+            .for_each_concurrent(AT_ONCE, async |group| {
+                let api: Api<ComputeGroup> = Api::namespaced(self.client.clone(), &group.namespace().unwrap());
+                let patch = Patch::Merge(json!({"spec": {"schedules": [window.clone()]}}));
+                api.patch(&group.name_any(), &PatchParams::default(), &patch).await.unwrap();
+            })
+            .await;
+        assert!(Utc::now() < opens, "the groups were not written before the window opened");
+        let sets: Api<StatefulSet> = Api::all(self.client.clone());
+        let changes = watcher(sets, watcher::Config::default().labels(springtide_plan::names::GROUP_LABEL));
+        let mut changes = std::pin::pin!(changes.default_backoff().applied_objects());
+        let mut changed: BTreeMap<String, DateTime<Utc>> = BTreeMap::new();
+        while changed.len() < self.groups {
+            let next = tokio::time::timeout(PATIENCE, changes.try_next()).await;
+            let set = next.expect("StatefulSets change").unwrap().expect("a watch does not end");
+            if set.spec.as_ref().and_then(|spec| spec.replicas) == Some(2) {
+                let key = format!("{}/{}", set.namespace().unwrap_or_default(), set.name_any());
+                changed.entry(key).or_insert_with(Utc::now);
+            }
+        }
+        drop(operator);
+        let mut lags: Vec<f64> = changed
+            .values()
+            .map(|at| (*at - opens).num_milliseconds() as f64 / 1000.0)
+            .collect();
+        lags.sort_by(f64::total_cmp);
+        lags
+    }
+
+    async fn add_cluster(&self, number: usize) {
+        let namespace = namespace(number);
+        make_namespace(&self.client, &namespace).await;
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "storage", "namespace": namespace},
+            "stringData": {"access-key-id": "key", "secret-access-key": "secret"},
+        });
+        rights::apply(&self.client, &secret).await;
+        let frontend = Frontend::start().await;
+        self.frontends.lock().unwrap().insert(namespace.clone(), frontend);
+        let cluster = json!({
+            "apiVersion": "springtide.dev/v1alpha1", "kind": "LakeCluster",
+            "metadata": {"name": "lake", "namespace": namespace},
+            "spec": {
+                "engine": {"version": "0.1.0"},
+                "storage": {"bucket": "bench", "prefix": namespace, "credentials": {"secretRef": {"name": "storage"}}},
+            },
+        });
+        rights::apply(&self.client, &cluster).await;
+    }
+
+    async fn add_group(&self, number: usize) {
+        let namespace = namespace(number / GROUPS_PER_CLUSTER);
+        let group = json!({
+            "apiVersion": "springtide.dev/v1alpha1", "kind": "ComputeGroup",
+            "metadata": {"name": format!("group-{number}"), "namespace": namespace},
+            "spec": {
+                "cluster": "lake",
+                "schedules": [{
+                    "name": "opening-hours", "start": "30 7 * * MON-SAT", "until": "18:00", "timeZone": "Europe/Berlin",
+                    "minReplicas": 1, "leadTime": "5m",
+                }],
+            },
+        });
+        rights::apply(&self.client, &group).await;
+    }
+
+    async fn serving(&self) -> usize {
+        let groups: Api<ComputeGroup> = Api::all(self.client.clone());
+        let groups = groups.list(&ListParams::default()).await.unwrap();
+        groups
+            .iter()
+            .filter(|group| group.status.as_ref().is_some_and(|status| status.serving_replicas == 1))
+            .count()
+    }
+
+    /// Objects that the operator has made.
+    async fn objects(&self) -> u64 {
+        self.count::<StatefulSet>().await
+            + self.count::<Service>().await
+            + self.count::<ConfigMap>().await
+            + self.count::<Secret>().await
+            + self.count::<ServiceAccount>().await
+            + self.count::<PodDisruptionBudget>().await
+            + self.count::<NetworkPolicy>().await
+    }
+
+    async fn count<K: Resource<DynamicType = ()>>(&self) -> u64 {
+        let resource = ApiResource::erase::<K>(&());
+        let everywhere: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        let ours = ListParams::default().labels(springtide_plan::names::OWNER_LABEL);
+        everywhere.list(&ours).await.unwrap().items.len() as u64
+    }
+
+    /// What the kubelet would mount into the frontends: the operator's passwords.
+    async fn share_passwords(&self) {
+        let secrets: Api<Secret> = Api::all(self.client.clone());
+        let secrets = secrets
+            .list(&ListParams::default().labels(springtide_plan::names::OWNER_LABEL))
+            .await
+            .unwrap();
+        let frontends = self.frontends.lock().unwrap();
+        for secret in secrets {
+            let frontend = frontends.get(&secret.namespace().unwrap_or_default());
+            let (Some(frontend), true) = (frontend, secret.name_any() == "lake-operator") else {
+                continue;
+            };
+            if let Some(password) = secret.data.and_then(|mut data| data.remove("password")) {
+                frontend.catalog.lock().unwrap().password = String::from_utf8(password.0).unwrap();
+            }
+        }
+    }
+}
+
+fn namespace(cluster: usize) -> String {
+    format!("bench-{cluster}")
+}
+
+async fn make_namespace(client: &Client, name: &str) {
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    rights::apply(client, &namespace).await;
+}
+
+/// An object with the two fields that its type leaves out.
+fn typed(object: &impl serde::Serialize, api_version: &str, kind: &str) -> Value {
+    let mut object = serde_json::to_value(object).unwrap();
+    object["apiVersion"] = json!(api_version);
+    object["kind"] = json!(kind);
+    object
+}
+
+/// The commit that was measured, where the sources are a checkout.
+fn commit() -> String {
+    let output = Command::new("git")
+        .args(["-C", env!("CARGO_MANIFEST_DIR"), "rev-parse", "--short", "HEAD"])
+        .output();
+    match output {
+        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+        _ => "unknown".to_owned(),
+    }
+}
