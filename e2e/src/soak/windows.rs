@@ -110,7 +110,11 @@ async fn learn(target: &Target, client: &Client, lake: &LakeCluster, progress: &
         stage::group(client, spec).await?;
         wait_until("the group has another size", SETTLE_LIMIT, progress, async || {
             let alive = alive(&mut session).await?;
-            Ok(if alive == replicas { Look::Done(()) } else { Look::NotYet(format!("{alive} serve")) })
+            Ok(if alive == replicas {
+                Look::Done(())
+            } else {
+                Look::NotYet(format!("{alive} serve"))
+            })
         })
         .await?;
     }
@@ -165,7 +169,9 @@ async fn watch(session: &mut Session, progress: &Progress) -> Result<Window> {
 
 /// The first opening whose compute cannot have been wanted yet.
 fn next_opening(now: DateTime<Utc>) -> DateTime<Utc> {
-    let minute = (now + TimeDelta::seconds(45)).duration_trunc(TimeDelta::minutes(1)).unwrap_or(now);
+    let minute = (now + TimeDelta::seconds(45))
+        .duration_trunc(TimeDelta::minutes(1))
+        .unwrap_or(now);
     let missing = (EVERY - i64::from(minute.minute()) % EVERY) % EVERY;
     let opens = minute + TimeDelta::minutes(missing);
     if opens <= now + TimeDelta::seconds(45) {
@@ -178,7 +184,9 @@ fn next_opening(now: DateTime<Utc>) -> DateTime<Utc> {
 /// Nodes that take work, by `SHOW COMPUTE NODES`.
 async fn alive(session: &mut Session) -> Result<usize> {
     let rows = session.named_rows("SHOW COMPUTE NODES", STATEMENT_LIMIT).await?;
-    let alive = rows.iter().filter(|row| row.get("Alive").is_some_and(|alive| alive == "true"));
+    let alive = rows
+        .iter()
+        .filter(|row| row.get("Alive").is_some_and(|alive| alive == "true"));
     Ok(alive.count())
 }
 
@@ -191,7 +199,11 @@ fn told(window: &Window) -> String {
         0 => String::new(),
         looks => format!(", {looks} looks found too few nodes"),
     };
-    format!("{}: ready {:.1} s before it{short}, {gone}", window.opens.format("%H:%M"), seconds(window.ahead))
+    format!(
+        "{}: ready {:.1} s before it{short}, {gone}",
+        window.opens.format("%H:%M"),
+        seconds(window.ahead)
+    )
 }
 
 #[allow(clippy::cast_precision_loss, reason = "milliseconds of a few minutes")]

@@ -32,8 +32,11 @@ const RELEASE: &str = "springtide";
 const UNINSTALL_LIMIT: Duration = Duration::from_secs(240);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_that_is_uninstalled_in_a_window_or_a_drain_leaves_the_size_that_is_written_and_nothing_that_hangs() {
-    let outcome = AssertUnwindSafe(with_department("uninstall", scenario)).catch_unwind().await;
+async fn an_operator_that_is_uninstalled_in_a_window_or_a_drain_leaves_the_size_that_is_written_and_nothing_that_hangs()
+{
+    let outcome = AssertUnwindSafe(with_department("uninstall", scenario))
+        .catch_unwind()
+        .await;
     let Cluster { places, target, .. } = cluster().await;
     install(&target, &places).await;
     if let Err(panic) = outcome {
@@ -47,14 +50,20 @@ async fn scenario(department: &Department) {
     in_a_window(department).await;
     in_a_drain_with_the_operator_down(department).await;
     let mut session = department.session(LAKE).await;
-    assert_eq!(value(&mut session, "SELECT sum(id) FROM d.t").await, "3", "the cluster answers without an operator");
+    assert_eq!(
+        value(&mut session, "SELECT sum(id) FROM d.t").await,
+        "3",
+        "the cluster answers without an operator"
+    );
     nothing_hangs(department).await;
     let Cluster { places, target, .. } = &department.cluster;
     install(target, places).await;
 }
 
 async fn in_a_window(department: &Department) {
-    let since = (Utc::now() - TimeDelta::minutes(2)).format("%Y-%m-%dT%H:%M").to_string();
+    let since = (Utc::now() - TimeDelta::minutes(2))
+        .format("%Y-%m-%dT%H:%M")
+        .to_string();
     let window = json!({"name": "now", "at": since, "duration": "2h", "timeZone": "Etc/UTC", "minReplicas": 3});
     let spec = json!({"replicas": 1, "warehouse": "default_warehouse", "schedules": [window], "autoscaling": {"maxReplicas": 4}});
     department.group(GROUP, LAKE, spec).await;
@@ -75,7 +84,9 @@ async fn in_a_window(department: &Department) {
 
 /// Three nodes are there, two of them are to go and cannot, and then the operator dies before anybody uninstalls it.
 async fn in_a_drain_with_the_operator_down(department: &Department) {
-    let Cluster { places, target, client, .. } = &department.cluster;
+    let Cluster {
+        places, target, client, ..
+    } = &department.cluster;
     install(target, places).await;
     let spec = json!({"replicas": 3, "warehouse": "default_warehouse", "drain": {"timeout": "10m"}});
     department.group(GROUP, LAKE, spec.clone()).await;
@@ -136,7 +147,10 @@ async fn is_left_with(department: &Department, replicas: i32) {
     assert_eq!(set.spec.and_then(|spec| spec.replicas), Some(replicas));
     let group = department.groups().get(GROUP).await.expect("the group stays");
     let lake = department.lakes().get(LAKE).await.expect("the cluster stays");
-    assert_eq!((group.finalizers(), lake.finalizers()), (&[] as &[String], &[] as &[String]));
+    assert_eq!(
+        (group.finalizers(), lake.finalizers()),
+        (&[] as &[String], &[] as &[String])
+    );
     let of_group = ListParams::default().labels(&format!("springtide.dev/compute-group={GROUP}"));
     eventually("as many pods as are written", EFFECT_LIMIT, async || {
         let pods = department.pods().list(&of_group).await.expect("list").items;
@@ -152,8 +166,16 @@ async fn is_left_with(department: &Department, replicas: i32) {
 /// Without an operator, what is deleted goes, and takes with it what is its own; volumes with metadata stay.
 async fn nothing_hangs(department: &Department) {
     let delete = DeleteParams::default();
-    department.groups().delete(GROUP, &delete).await.expect("delete the group");
-    department.lakes().delete(LAKE, &delete).await.expect("delete the cluster");
+    department
+        .groups()
+        .delete(GROUP, &delete)
+        .await
+        .expect("delete the group");
+    department
+        .lakes()
+        .delete(LAKE, &delete)
+        .await
+        .expect("delete the cluster");
     let client = &department.cluster.client;
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), &department.name);
     eventually("all of it is gone", EFFECT_LIMIT, async || {
@@ -165,7 +187,10 @@ async fn nothing_hangs(department: &Department) {
         if (groups, lakes, sets, pods) == (0, 0, 0, 0) {
             Ok(())
         } else {
-            Err(format!("groups, clusters, StatefulSets, pods: {:?}", (groups, lakes, sets, pods)))
+            Err(format!(
+                "groups, clusters, StatefulSets, pods: {:?}",
+                (groups, lakes, sets, pods)
+            ))
         }
     })
     .await;

@@ -25,7 +25,10 @@ pub(crate) fn render(group: &ComputeGroup, replicas: u32, rows: &[ComputeNodeRow
         return text;
     }
     let staying = nodes.len() - leavers.len();
-    line(format!("{} of {name} would go, {staying} would stay:", counted(leavers.len())));
+    line(format!(
+        "{} of {name} would go, {staying} would stay:",
+        counted(leavers.len())
+    ));
     let width = leavers.iter().map(|(_, row)| pod(row).len()).max().unwrap_or_default();
     let mut waits = false;
     for (_, row) in &leavers {
@@ -33,7 +36,10 @@ pub(crate) fn render(group: &ComputeGroup, replicas: u32, rows: &[ComputeNodeRow
             (DrainState::Drained, ..) => "is drained already, and goes at once".to_owned(),
             (DrainState::None, false, _) => "does not answer, and goes at once".to_owned(),
             (DrainState::None, true, _) if !knows_drains => "this engine does not say what runs on it".to_owned(),
-            (DrainState::None, true, "") => "runs nothing, and goes as soon as no client can be on its way there".to_owned(),
+            (DrainState::None, true, "") => {
+                "runs nothing, and goes as soon as no client can be on its way there".to_owned()
+            }
+            (DrainState::None, true, what) if !group.spec.drain.enabled => format!("would cut off {what}"),
             (DrainState::None, true, waiting_for) => format!("would wait for {waiting_for}"),
             (DrainState::Draining, _, waiting_for) => format!("drains already, and waits for {waiting_for}"),
             (DrainState::Leaving, _, waiting_for) => format!("leaves already, and waits for {waiting_for}"),
@@ -43,13 +49,16 @@ pub(crate) fn render(group: &ComputeGroup, replicas: u32, rows: &[ComputeNodeRow
     }
     let drain = &group.spec.drain;
     if !drain.enabled {
-        line("drain.enabled is false: nothing is waited for, and what runs there fails.".to_owned());
+        line("drain.enabled is false: nothing is waited for.".to_owned());
     } else if waits {
         let end = match drain.on_timeout {
             DrainTimeoutPolicy::Force => "then what still runs is cut off (drain.onTimeout: Force)",
             DrainTimeoutPolicy::Wait => "and longer if it must (drain.onTimeout: Wait)",
         };
-        line(format!("They are waited for {} (drain.timeout), {end}.", drain.timeout.0));
+        line(format!(
+            "They are waited for {} (drain.timeout), {end}.",
+            drain.timeout.0
+        ));
     }
     let namespace = group.namespace().unwrap_or_default();
     let _written = writeln!(

@@ -95,7 +95,10 @@ enum CommandError {
     NotServing { namespace: String, name: String },
     #[error("there is no password: set {}, beside --user", sql::PASSWORD_VARIABLE)]
     NoPassword,
-    #[error("cannot read Secret {name:?}; give an account with --user and its password in {}", sql::PASSWORD_VARIABLE)]
+    #[error(
+        "cannot read Secret {name:?}; give an account with --user and its password in {}",
+        sql::PASSWORD_VARIABLE
+    )]
     Secret {
         name: String,
         #[source]
@@ -171,7 +174,12 @@ async fn run(arguments: Arguments) -> Result<(), CommandError> {
             let (rows, knows_drains) = sql::compute_nodes(&client, &cluster, account).await?;
             let wanted = group.status.as_ref().and_then(|status| status.wanted_replicas);
             let wanted = u32::try_from(wanted.unwrap_or(group.spec.replicas)).unwrap_or_default();
-            drain::render(&group, replicas.unwrap_or(wanted.saturating_sub(1)), &rows, knows_drains)
+            drain::render(
+                &group,
+                replicas.unwrap_or(wanted.saturating_sub(1)),
+                &rows,
+                knows_drains,
+            )
         }
     };
     std::io::stdout()

@@ -26,7 +26,11 @@ pub(crate) struct Account {
 
 impl Account {
     /// The user that is named, with the password from the environment; or the administrator, by the Secret of the cluster.
-    pub(crate) async fn find(client: &Client, cluster: &LakeCluster, user: Option<String>) -> Result<Self, CommandError> {
+    pub(crate) async fn find(
+        client: &Client,
+        cluster: &LakeCluster,
+        user: Option<String>,
+    ) -> Result<Self, CommandError> {
         if let Some(user) = user {
             let password = std::env::var(PASSWORD_VARIABLE).map_err(|_| CommandError::NoPassword)?;
             return Ok(Self { user, password });
@@ -34,10 +38,10 @@ impl Account {
         let name = cluster.status.as_ref().and_then(|status| status.admin_secret.clone());
         let name = name.ok_or_else(|| not_serving(cluster))?;
         let secrets: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace().unwrap_or_default());
-        let secret = secrets
-            .get(&name)
-            .await
-            .map_err(|source| CommandError::Secret { name: name.clone(), source })?;
+        let secret = secrets.get(&name).await.map_err(|source| CommandError::Secret {
+            name: name.clone(),
+            source,
+        })?;
         let mut data = secret.data.unwrap_or_default();
         let mut field = |key: &str| data.remove(key).and_then(|value| String::from_utf8(value.0).ok());
         match (field("username"), field("password")) {
@@ -54,7 +58,9 @@ pub(crate) async fn compute_nodes(
     account: Account,
 ) -> Result<(Vec<ComputeNodeRow>, bool), CommandError> {
     let leader = cluster.status.as_ref().and_then(|status| status.leader.as_deref());
-    let pod = leader.and_then(|host| host.split('.').next()).ok_or_else(|| not_serving(cluster))?;
+    let pod = leader
+        .and_then(|host| host.split('.').next())
+        .ok_or_else(|| not_serving(cluster))?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), &cluster.namespace().unwrap_or_default());
     let answer = async {
         let address = forward(pods, pod.to_owned()).await.map_err(CommandError::Forward)?;
@@ -66,13 +72,18 @@ pub(crate) async fn compute_nodes(
             .prefer_socket(false);
         let mut connection = Conn::new(options).await.map_err(CommandError::Sql)?;
         let rows: Vec<Row> = connection.query(SHOW_COMPUTE_NODES).await.map_err(CommandError::Sql)?;
-        Ok(rows)
+        Ok::<_, CommandError>(rows)
     };
     let rows = tokio::time::timeout(LIMIT, answer)
         .await
-        .map_err(|_| CommandError::Slow { what: "the compute nodes" })??;
+        .map_err(|_| CommandError::Slow {
+            what: "the compute nodes",
+        })??;
     let columns: Vec<String> = rows.first().map_or_else(Vec::new, |row| {
-        row.columns_ref().iter().map(|column| column.name_str().into_owned()).collect()
+        row.columns_ref()
+            .iter()
+            .map(|column| column.name_str().into_owned())
+            .collect()
     });
     let knows_drains = columns.iter().any(|column| column == "DrainWaitingFor");
     if rows.is_empty() {
@@ -80,7 +91,12 @@ pub(crate) async fn compute_nodes(
     }
     let texts: Vec<Vec<Option<String>>> = rows
         .into_iter()
-        .map(|row| row.unwrap().into_iter().map(|value| mysql_async::from_value(value)).collect())
+        .map(|row| {
+            row.unwrap()
+                .into_iter()
+                .map(|value| mysql_async::from_value(value))
+                .collect()
+        })
         .collect();
     let nodes = ComputeNodeRow::parse(&columns, &texts).map_err(CommandError::Answer)?;
     Ok((nodes, knows_drains))

@@ -287,7 +287,11 @@ pub(super) fn alter_table(cursor: &mut Cursor) -> Result<Statement, SqlError> {
         let name = cursor.identifier()?;
         cursor.take("FORCE");
         AlterTableAction::DropPartition { name, if_exists }
-    } else if cursor.is_word("RENAME") && !["COLUMN", "PARTITION", "ROLLUP"].iter().any(|part| cursor.is_word_at(1, part)) {
+    } else if cursor.is_word("RENAME")
+        && !["COLUMN", "PARTITION", "ROLLUP"]
+            .iter()
+            .any(|part| cursor.is_word_at(1, part))
+    {
         cursor.take("RENAME");
         // MySQL's spelling has a word between the two.
         if !cursor.take("TO") {

@@ -18,7 +18,7 @@
 use std::{
     collections::BTreeMap,
     process::Command,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -105,7 +105,18 @@ async fn main() {
     let mut measured = BTreeMap::new();
     println!(
         "{:>7} {:>7} {:>9} {:>9} {:>8} {:>7} {:>9} {:>9} {:>11} {:>11} {:>9} {:>11}",
-        "groups", "added", "converge", "objects", "writes", "ratio", "status", "reads", "resident", "peak", "idle CPU", "idle writes"
+        "groups",
+        "added",
+        "converge",
+        "objects",
+        "writes",
+        "ratio",
+        "status",
+        "reads",
+        "resident",
+        "peak",
+        "idle CPU",
+        "idle writes"
     );
     for count in &counts {
         let (figures, operator) = stage.measure(*count).await;
@@ -158,7 +169,10 @@ fn report(figures: &Figures, measured: &mut BTreeMap<String, Value>) {
     for (name, value) in [
         ("converge_s", rounded(converged_after.as_secs_f64())),
         ("writes_per_object", rounded(ratio)),
-        ("status_writes_per_group", rounded(requests.status_writes as f64 / (*added as f64))),
+        (
+            "status_writes_per_group",
+            rounded(requests.status_writes as f64 / (*added as f64)),
+        ),
         ("rss_mb", rounded(memory.resident)),
         ("peak_mb", rounded(memory.peak)),
         ("idle_cpu_percent", rounded(idle_cpu * 100.0)),
@@ -171,7 +185,9 @@ fn report(figures: &Figures, measured: &mut BTreeMap<String, Value>) {
 fn report_window(groups: usize, lags: &[f64], measured: &mut BTreeMap<String, Value>) {
     let at = |share: f64| lags[((lags.len() - 1) as f64 * share).round() as usize];
     let [p50, p99, last] = [at(0.5), at(0.99), at(1.0)];
-    println!("{groups} windows open at once: StatefulSets changed after p50 {p50:.2} s, p99 {p99:.2} s, the last {last:.2} s");
+    println!(
+        "{groups} windows open at once: StatefulSets changed after p50 {p50:.2} s, p99 {p99:.2} s, the last {last:.2} s"
+    );
     for (name, value) in [("window_p50_s", p50), ("window_p99_s", p99), ("window_max_s", last)] {
         measured.insert(format!("{name}_{groups}"), json!((value * 100.0).round() / 100.0));
     }
@@ -269,17 +285,28 @@ impl Stage {
             .for_each_concurrent(AT_ONCE, async |group| {
                 let api: Api<ComputeGroup> = Api::namespaced(self.client.clone(), &group.namespace().unwrap());
                 let patch = Patch::Merge(json!({"spec": {"schedules": [window.clone()]}}));
-                api.patch(&group.name_any(), &PatchParams::default(), &patch).await.unwrap();
+                api.patch(&group.name_any(), &PatchParams::default(), &patch)
+                    .await
+                    .unwrap();
             })
             .await;
-        assert!(Utc::now() < opens, "the groups were not written before the window opened");
+        assert!(
+            Utc::now() < opens,
+            "the groups were not written before the window opened"
+        );
         let sets: Api<StatefulSet> = Api::all(self.client.clone());
-        let changes = watcher(sets, watcher::Config::default().labels(springtide_plan::names::GROUP_LABEL));
+        let changes = watcher(
+            sets,
+            watcher::Config::default().labels(springtide_plan::names::GROUP_LABEL),
+        );
         let mut changes = std::pin::pin!(changes.default_backoff().applied_objects());
         let mut changed: BTreeMap<String, DateTime<Utc>> = BTreeMap::new();
         while changed.len() < self.groups {
             let next = tokio::time::timeout(PATIENCE, changes.try_next()).await;
-            let set = next.expect("StatefulSets change").unwrap().expect("a watch does not end");
+            let set = next
+                .expect("StatefulSets change")
+                .unwrap()
+                .expect("a watch does not end");
             if set.spec.as_ref().and_then(|spec| spec.replicas) == Some(2) {
                 let key = format!("{}/{}", set.namespace().unwrap_or_default(), set.name_any());
                 changed.entry(key).or_insert_with(Utc::now);

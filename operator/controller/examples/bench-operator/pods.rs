@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{
     Api, Client, ResourceExt,
@@ -24,35 +24,47 @@ const AT_ONCE: usize = 32;
 /// The frontend behind each namespace's pods.
 pub(crate) type Frontends = Arc<Mutex<BTreeMap<String, Frontend>>>;
 
+/// Names of the pods that run, by namespace.
+type Running = Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>;
+
 /// Runs until it is dropped.
 pub(crate) async fn stand_in(client: Client, frontends: Frontends) {
     let config = watcher::Config::default().labels(springtide_plan::names::CLUSTER_LABEL);
     let pods = watcher(Api::<Pod>::all(client.clone()), config.clone()).default_backoff();
     let claims = watcher(Api::<PersistentVolumeClaim>::all(client.clone()), config).default_backoff();
-    let running: Mutex<BTreeMap<String, BTreeSet<String>>> = Mutex::default();
-    let pods = pods.try_for_each_concurrent(AT_ONCE, async |event| {
-        match event {
-            watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) => serve(&client, &frontends, &running, &pod).await,
-            watcher::Event::Delete(pod) => {
-                let namespace = pod.namespace().unwrap_or_default();
-                let mut running = running.lock().unwrap();
-                let pods = running.entry(namespace.clone()).or_default();
-                pods.remove(&pod.name_any());
-                tell(&frontends, &namespace, pods);
+    let running: Running = Arc::default();
+    let stage = (client, frontends, running);
+    let pods = pods.try_for_each_concurrent(AT_ONCE, |event| {
+        let (client, frontends, running) = stage.clone();
+        async move {
+            match event {
+                watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) => {
+                    serve(&client, &frontends, &running, &pod).await;
+                }
+                watcher::Event::Delete(pod) => {
+                    let namespace = pod.namespace().unwrap_or_default();
+                    let mut running = running.lock().unwrap();
+                    let pods = running.entry(namespace.clone()).or_default();
+                    pods.remove(&pod.name_any());
+                    tell(&frontends, &namespace, pods);
+                }
+                watcher::Event::Init | watcher::Event::InitDone => {}
             }
-            watcher::Event::Init | watcher::Event::InitDone => {}
+            Ok(())
         }
-        Ok(())
     });
-    let claims = claims.applied_objects().try_for_each_concurrent(AT_ONCE, async |claim| {
-        bind(&client, &claim).await;
-        Ok(())
+    let claims = claims.applied_objects().try_for_each_concurrent(AT_ONCE, |claim| {
+        let client = stage.0.clone();
+        async move {
+            bind(&client, &claim).await;
+            Ok(())
+        }
     });
     let (pods, claims) = tokio::join!(pods, claims);
     panic!("the stand-in for kubelets ended: {pods:?} {claims:?}");
 }
 
-async fn serve(client: &Client, frontends: &Frontends, running: &Mutex<BTreeMap<String, BTreeSet<String>>>, pod: &Pod) {
+async fn serve(client: &Client, frontends: &Frontends, running: &Running, pod: &Pod) {
     let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
     let api: Api<Pod> = Api::namespaced(client.clone(), &namespace);
     if pod.metadata.deletion_timestamp.is_some() {
@@ -105,8 +117,7 @@ async fn bind(client: &Client, claim: &PersistentVolumeClaim) {
     if status.phase.as_deref() == Some("Bound") && status.capacity == requested {
         return;
     }
-    let api: Api<PersistentVolumeClaim> =
-        Api::namespaced(client.clone(), &claim.namespace().unwrap_or_default());
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &claim.namespace().unwrap_or_default());
     let status = json!({"status": {"phase": "Bound", "capacity": requested, "accessModes": ["ReadWriteOnce"]}});
     let _gone = api
         .patch_status(&claim.name_any(), &PatchParams::default(), &Patch::Merge(status))

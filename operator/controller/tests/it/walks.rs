@@ -30,7 +30,10 @@ const TEXTS: &[(&str, &[&str])] = &[
     ("at", &["2030-12-24T08:00", "2030-06-03T09:00", "tomorrow"]),
     ("until", &["18:00", "07:15", "25:00"]),
     ("duration", &["2h", "90m", "0s"]),
-    ("timeZone", &["Etc/UTC", "Europe/Berlin", "America/New_York", "Europe/Atlantis"]),
+    (
+        "timeZone",
+        &["Etc/UTC", "Europe/Berlin", "America/New_York", "Europe/Atlantis"],
+    ),
     ("leadTime", &["5m", "auto", "-5m"]),
     ("rampDown", &["10m", "1h"]),
     ("warmUp", &["30s", "2m", "soon"]),
@@ -68,7 +71,10 @@ fn generate(schema: &Value, name: &str, rng: &mut StdRng) -> Value {
         }
         Some("boolean") => json!(rng.random_bool(0.5)),
         _ => {
-            let texts = TEXTS.iter().find(|(field, _)| *field == name).map_or(&["x"] as &[&str], |(_, texts)| texts);
+            let texts = TEXTS
+                .iter()
+                .find(|(field, _)| *field == name)
+                .map_or(&["x"] as &[&str], |(_, texts)| texts);
             json!(texts.choose(rng).unwrap())
         }
     }
@@ -113,7 +119,10 @@ fn spec_schema() -> Value {
 /// Changes one field of a spec.
 fn step(spec: &Value, schema: &Value, rng: &mut StdRng) -> (String, Value) {
     let properties = schema["properties"].as_object().unwrap();
-    let names: Vec<&String> = properties.keys().filter(|name| !FIXED.contains(&name.as_str())).collect();
+    let names: Vec<&String> = properties
+        .keys()
+        .filter(|name| !FIXED.contains(&name.as_str()))
+        .collect();
     let name = names.choose(rng).unwrap().as_str();
     let mut spec = spec.clone();
     if spec.get(name).is_some() && rng.random_ratio(1, 3) {
@@ -172,26 +181,42 @@ async fn a_spec_gives_the_same_by_whatever_way_it_was_reached() {
         let (field, changed) = step(&spec, &schema, &mut rng);
         println!("{field}: {} -> {}", spec[&field], changed[&field]);
         if let Err(message) = write(&world, &changed).await {
-            assert!(message.contains(&field), "the refusal names the field {field}: {message}");
+            assert!(
+                message.contains(&field),
+                "the refusal names the field {field}: {message}"
+            );
             *outcomes.entry("refused by the server").or_default() += 1;
             continue;
         }
         taken += 1;
         let after = comes_to_rest(&world).await;
         let group = world.get::<ComputeGroup>("etl").await.unwrap();
-        let accepted = group.status.unwrap().conditions.iter().any(|condition| {
-            condition.type_ == "Accepted" && condition.status == "True"
-        });
+        let accepted = group
+            .status
+            .unwrap()
+            .conditions
+            .iter()
+            .any(|condition| condition.type_ == "Accepted" && condition.status == "True");
         if accepted && rng.random_bool(0.7) {
             *outcomes.entry("accepted").or_default() += 1;
             (spec, state) = (changed, after);
             continue;
         }
-        *outcomes.entry(if accepted { "taken back" } else { "refused by the operator and taken back" }).or_default() += 1;
+        *outcomes
+            .entry(if accepted {
+                "taken back"
+            } else {
+                "refused by the operator and taken back"
+            })
+            .or_default() += 1;
         write(&world, &spec).await.unwrap();
         let back = comes_to_rest(&world).await;
         let difference = state.difference(&back);
-        assert!(difference.is_empty(), "{field} was {} and was taken back:\n{difference}", changed[&field]);
+        assert!(
+            difference.is_empty(),
+            "{field} was {} and was taken back:\n{difference}",
+            changed[&field]
+        );
     }
     println!("{outcomes:?}");
 
