@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct CalendarSpec {
     /// Dates on which windows do not open, in the window's time zone. They win over `extraDates`, also over those of another calendar of the window.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -47,6 +47,8 @@ pub struct CalendarSpec {
     #[schemars(length(max = 400), extend("x-kubernetes-list-type" = "atomic"))]
     pub extra_dates: Vec<DateRange>,
 }
+
+crate::null::null_is_absent!(CalendarSpec);
 
 /// One date, or all from one to another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]

@@ -76,7 +76,7 @@ use crate::quantity::{Duration, LeadTime, Quantity};
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 #[x_kube(validation = ("has(self.warehouse) == has(oldSelf.warehouse) && (!has(self.warehouse) || self.warehouse == oldSelf.warehouse)", "warehouse cannot change: nodes and running sessions are bound to it. Create a second ComputeGroup with the other warehouse and delete this one"))]
 pub struct ComputeGroupSpec {
     /// Name of the LakeCluster in the same namespace. It never changes. Required: compute without a cluster has nothing to compute.
@@ -125,6 +125,8 @@ pub struct ComputeGroupSpec {
     #[x_kube(validation = crate::pod::reserved_labels())]
     pub labels: BTreeMap<String, String>,
 }
+
+crate::null::null_is_absent!(ComputeGroupSpec);
 
 fn default_replicas() -> i32 {
     1

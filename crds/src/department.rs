@@ -58,7 +58,7 @@ use crate::quantity::Quantity;
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct DepartmentSpec {
     /// Name for people. Unset: the object's name is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,6 +86,8 @@ pub struct DepartmentSpec {
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
+
+crate::null::null_is_absent!(DepartmentSpec);
 
 /// One namespace of a department.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]

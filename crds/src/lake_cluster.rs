@@ -72,7 +72,7 @@ use crate::quantity::Quantity;
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct LakeClusterSpec {
     /// Which engine runs, in which version. Required: it is what a cluster is.
     #[x_kube(validation = ("self.kind == oldSelf.kind", "engine.kind cannot change: the two engines do not read each other's metadata. Create a second LakeCluster with its own prefix and load the data there"))]
@@ -111,6 +111,8 @@ pub struct LakeClusterSpec {
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
+
+crate::null::null_is_absent!(LakeClusterSpec);
 
 /// An engine flavour and its version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]

@@ -14,6 +14,7 @@ pub mod compute_group;
 pub mod condition;
 pub mod department;
 pub mod lake_cluster;
+mod null;
 pub mod pod;
 pub mod quantity;
 pub mod reference;

@@ -91,12 +91,7 @@ pub(crate) async fn compute_nodes(
     }
     let texts: Vec<Vec<Option<String>>> = rows
         .into_iter()
-        .map(|row| {
-            row.unwrap()
-                .into_iter()
-                .map(|value| mysql_async::from_value(value))
-                .collect()
-        })
+        .map(|row| row.unwrap().into_iter().map(mysql_async::from_value).collect())
         .collect();
     let nodes = ComputeNodeRow::parse(&columns, &texts).map_err(CommandError::Answer)?;
     Ok((nodes, knows_drains))

@@ -5,17 +5,20 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use clap::{Parser, Subcommand};
 use springtide_controller::{
     clock::SystemClock,
+    election::Election,
     health::{Health, serve_health, serve_metrics},
     logging,
     metrics::Metrics,
-    operator::{Operator, OperatorError},
+    operator::{Operator, OperatorError, election},
     settings::Settings,
-    uninstall::{UninstallError, uninstall},
+    uninstall::{UninstallError, forget_leader, uninstall},
 };
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Longest time for opening a connection to the API server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// From the end of an operator that nobody heard of until its Lease is had, beside what the Lease itself lasts.
+const HANDOVER: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Parser)]
 #[command(
@@ -86,8 +89,12 @@ async fn run(command: Option<Command>, settings: Settings) -> Result<(), Process
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     let client = kube::Client::try_from(config).map_err(ProcessError::Client)?;
 
+    let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
     if let Some(Command::Uninstall) = command {
+        let election = election(&settings, client.clone(), metrics, health);
+        after_the_last_one(election, settings.lease_duration() * 2 + HANDOVER).await;
         let left = uninstall(&client, &settings.namespaces()).await?;
+        forget_leader(&client, &settings.pod_namespace).await?;
         tracing::info!(
             resized = left.resized,
             autoscalers = left.autoscalers,
@@ -96,7 +103,6 @@ async fn run(command: Option<Command>, settings: Settings) -> Result<(), Process
         );
         return Ok(());
     }
-    let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
     let (health_address, metrics_address) = (settings.health_address, settings.metrics_address);
     let probes = serve_health(health_address, Arc::clone(&health));
     let scrapes = serve_metrics(metrics_address, Arc::clone(&metrics));
@@ -111,6 +117,16 @@ async fn run(command: Option<Command>, settings: Settings) -> Result<(), Process
         ended = operator.run(client, stopped()?) => Ok(ended?),
         served = probes => Err(unserved("probes", health_address, served)),
         served = scrapes => Err(unserved("metrics", metrics_address, served)),
+    }
+}
+
+/// Waits until no operator acts any more: its pod may still be ending, and would undo what is done here.
+async fn after_the_last_one(mut election: Election, limit: Duration) {
+    if tokio::time::timeout(limit, election.win()).await.is_err() {
+        tracing::warn!(
+            waited_s = limit.as_secs(),
+            "somebody still holds the operator's Lease; goes on without it"
+        );
     }
 }
 

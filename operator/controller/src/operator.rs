@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Name of the Lease.
-const LEASE: &str = "springtide-operator";
+pub(crate) const LEASE: &str = "springtide-operator";
 /// Between two signs of life.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
@@ -66,15 +66,9 @@ impl Operator {
                 tokio::time::sleep(HEARTBEAT).await;
             }
         }));
-        let settings = ElectionSettings {
-            namespace: self.settings.pod_namespace.clone(),
-            name: LEASE.to_owned(),
-            identity: format!("{}_{:016x}", self.settings.pod_name, rand::random::<u64>()),
-            duration: self.settings.lease_duration(),
-        };
-        let mut election = Election::new(
+        let mut election = election(
+            &self.settings,
             client.clone(),
-            settings,
             Arc::clone(&self.metrics),
             Arc::clone(&self.health),
         );
@@ -127,6 +121,18 @@ impl Operator {
             tracing::error!(error = %error, "a controller ended");
         }
     }
+}
+
+/// A candidate for the Lease without which nobody acts.
+#[must_use]
+pub fn election(settings: &Settings, client: Client, metrics: Arc<Metrics>, health: Arc<Health>) -> Election {
+    let settings = ElectionSettings {
+        namespace: settings.pod_namespace.clone(),
+        name: LEASE.to_owned(),
+        identity: format!("{}_{:016x}", settings.pod_name, rand::random::<u64>()),
+        duration: settings.lease_duration(),
+    };
+    Election::new(client, settings, metrics, health)
 }
 
 /// One controller per kind and place.

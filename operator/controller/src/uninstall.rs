@@ -6,7 +6,7 @@
 
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::{apps::v1::StatefulSet, autoscaling::v2::HorizontalPodAutoscaler},
+    api::{apps::v1::StatefulSet, autoscaling::v2::HorizontalPodAutoscaler, coordination::v1::Lease},
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -14,11 +14,13 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use springtide_crds::{ComputeGroup, Department, LakeCluster};
+use springtide_crds::{ComputeGroup, Department, LakeCluster, compute_group::ComputeGroupSpec};
 use springtide_plan::{
     compare::FIELD_MANAGER,
     names::{self, FINALIZER},
 };
+
+use crate::operator::LEASE;
 
 /// Objects of a kind that are read at once.
 const PAGE: u32 = 500;
@@ -70,6 +72,16 @@ pub async fn uninstall(client: &Client, namespaces: &[String]) -> Result<Left, U
         }
     }
     Ok(left)
+}
+
+/// Deletes the Lease, which no chart made.
+///
+/// # Errors
+/// The request failed.
+pub async fn forget_leader(client: &Client, namespace: &str) -> Result<(), UninstallError> {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    let deleted = leases.delete(LEASE, &DeleteParams::default()).await;
+    found(deleted.map(drop), format!("delete Lease {namespace}/{LEASE}")).map(drop)
 }
 
 fn failed(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> UninstallError {
@@ -127,11 +139,19 @@ async fn delete_autoscaler(client: &Client, group: &ComputeGroup) -> Result<bool
 
 /// What people wrote is the base size; what windows and waiting statements made of it ends with the operator.
 async fn resize(client: &Client, group: &ComputeGroup, suspended: bool) -> Result<bool, UninstallError> {
-    let accepted = group.status.as_ref().and_then(|status| status.accepted_spec.as_deref());
+    // A spec that the operator refused is not in force; one that it has not seen is what people want.
+    let seen = group
+        .status
+        .as_ref()
+        .filter(|status| status.observed_generation == group.metadata.generation);
+    let accepted = seen.and_then(|status| status.accepted_spec.as_deref());
     let base = if suspended {
         0
     } else {
-        accepted.unwrap_or(&group.spec).replicas
+        base(
+            accepted.unwrap_or(&group.spec),
+            group.status.as_ref().and_then(|status| status.floor),
+        )
     };
     let name = names::compute(&group.name_any());
     let api: Api<StatefulSet> = namespaced(client, group);
@@ -147,6 +167,15 @@ async fn resize(client: &Client, group: &ComputeGroup, suspended: bool) -> Resul
     let done = found(scaled, format!("scale {}", what()))?;
     tracing::info!(object = what(), base, "back at the size that is written");
     Ok(done)
+}
+
+/// What is left of a group's size without windows: `replicas`; but where an autoscaler wrote that, because a window had raised its
+/// minimum, the minimum that people wrote.
+fn base(spec: &ComputeGroupSpec, floor: Option<i32>) -> i32 {
+    match (&spec.autoscaling, floor) {
+        (Some(autoscaling), Some(floor)) if spec.replicas <= floor => spec.replicas.min(autoscaling.min_replicas),
+        _ => spec.replicas,
+    }
 }
 
 /// Takes our finalizer off an object.

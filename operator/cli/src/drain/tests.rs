@@ -4,7 +4,7 @@ use springtide_plan::{ComputeNodeRow, sql::DrainState};
 
 use super::render;
 
-fn group(drain: serde_json::Value) -> ComputeGroup {
+fn group(drain: &serde_json::Value) -> ComputeGroup {
     serde_json::from_value(json!({
         "apiVersion": "springtide.dev/v1alpha1", "kind": "ComputeGroup", "metadata": {"name": "etl", "namespace": "retail"},
         "spec": {"cluster": "lake", "replicas": 11, "drain": drain},
@@ -32,14 +32,14 @@ fn the_highest_numbers_go_first_and_each_says_what_it_would_wait_for() {
         node("other-cn-3", DrainState::None, "1 fragment"),
         node("etl-cn-1", DrainState::Drained, ""),
     ];
-    insta::assert_snapshot!(render(&group(json!({"timeout": "5m"})), 1, &rows, true));
+    insta::assert_snapshot!(render(&group(&json!({"timeout": "5m"})), 1, &rows, true));
 }
 
 #[test]
 fn nodes_that_are_waited_for_without_end_say_so_and_so_do_those_that_are_not() {
     let rows = [node("etl-cn-0", DrainState::None, "1 load")];
-    insta::assert_snapshot!("wait", render(&group(json!({"onTimeout": "Wait"})), 0, &rows, true));
-    insta::assert_snapshot!("off", render(&group(json!({"enabled": false})), 0, &rows, true));
-    insta::assert_snapshot!("unknown", render(&group(json!({})), 0, &rows, false));
-    insta::assert_snapshot!("none", render(&group(json!({})), 3, &rows, true));
+    insta::assert_snapshot!("wait", render(&group(&json!({"onTimeout": "Wait"})), 0, &rows, true));
+    insta::assert_snapshot!("off", render(&group(&json!({"enabled": false})), 0, &rows, true));
+    insta::assert_snapshot!("unknown", render(&group(&json!({})), 0, &rows, false));
+    insta::assert_snapshot!("none", render(&group(&json!({})), 3, &rows, true));
 }

@@ -110,7 +110,8 @@ impl Step {
                         let pods = world.api::<Pod>().list(&ListParams::default()).await.unwrap();
                         let none =
                             group.is_none() && cluster.is_none() && sets.items.is_empty() && pods.items.is_empty();
-                        none.then_some(())
+                        // What goes with its owner goes later.
+                        (none && world.collected().await).then_some(())
                     })
                     .await;
             }
@@ -156,7 +157,7 @@ async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
     let world = World::new().await;
     let mut ended = BTreeMap::new();
     for (number, step) in DAY.into_iter().enumerate() {
-        println!("{disturbance:?}: {step:?}");
+        eprintln!("{disturbance:?}: {step:?}");
         let mut writes = Vec::new();
         let mut died = false;
         match disturbance {
@@ -195,7 +196,7 @@ async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
         let operator = world.operator_through(&faults, 100 + number).await;
         step.arrives(&world).await;
         if matches!(disturbance, Disturbance::Trouble(_)) {
-            println!("met: {:?}", faults.calm());
+            eprintln!("met: {:?}", faults.calm());
         }
         world.settle().await;
         step.arrives(&world).await;
@@ -238,7 +239,7 @@ fn assert_alike(disturbed: &BTreeMap<Step, Ended>, reference: &BTreeMap<Step, En
 pub(crate) fn seed() -> u64 {
     let seed = std::env::var("SPRINGTIDE_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(rand::random);
-    println!("SPRINGTIDE_SEED={seed}");
+    eprintln!("SPRINGTIDE_SEED={seed}");
     seed
 }
 
@@ -248,7 +249,7 @@ async fn an_operator_that_dies_after_any_write_leaves_what_the_next_one_finishes
     let reference = reference().await;
     let most = reference.values().map(|ended| ended.writes.len()).max().unwrap();
     for (step, ended) in reference {
-        println!("{step:?}: {} writes", ended.writes.len());
+        eprintln!("{step:?}: {} writes", ended.writes.len());
     }
     let all: Vec<usize> = (1..=most).collect();
     let chosen = if std::env::var("SPRINGTIDE_VERIFY").is_ok_and(|what| what == "all") {
@@ -267,7 +268,7 @@ async fn an_operator_that_dies_after_any_write_leaves_what_the_next_one_finishes
         deaths += disturbed.values().filter(|ended| ended.died).count();
         assert_alike(&disturbed, reference, &format!("dead after write {write}"));
     }
-    println!("{deaths} deaths");
+    eprintln!("{deaths} deaths");
     assert!(deaths > 0, "no operator died");
 }
 

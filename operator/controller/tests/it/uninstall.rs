@@ -99,3 +99,24 @@ async fn a_drain_that_runs_when_the_operator_is_uninstalled_ends_by_the_pods_own
     assert_eq!(size(&world).await, Some(1));
     nothing_hangs(&world).await;
 }
+
+#[tokio::test]
+async fn what_an_autoscaler_wrote_because_of_a_window_does_not_outlive_the_operator() {
+    let world = World::new().await;
+    let opens = "2030-06-03T08:00:00Z".parse::<chrono::DateTime<Utc>>().unwrap();
+    world.clock.set(opens + TimeDelta::minutes(30));
+    let operator = world.operator();
+    world.make_cluster("lake").await;
+    let window =
+        json!({"name": "morning", "start": "0 8 * * *", "duration": "2h", "timeZone": "Etc/UTC", "minReplicas": 4});
+    // No autoscaler runs here; this is what one would have written.
+    let spec = json!({"replicas": 4, "schedules": [window], "autoscaling": {"minReplicas": 2, "maxReplicas": 5}});
+    world.make_group("etl", "lake", spec).await;
+    world.group_serves("etl", 4).await;
+    operator.crash().await;
+    uninstall(&world.client, std::slice::from_ref(&world.namespace))
+        .await
+        .unwrap();
+    assert_eq!(size(&world).await, Some(2));
+    nothing_hangs(&world).await;
+}

@@ -179,7 +179,7 @@ async fn a_spec_gives_the_same_by_whatever_way_it_was_reached() {
     let mut taken = 0;
     while taken < steps {
         let (field, changed) = step(&spec, &schema, &mut rng);
-        println!("{field}: {} -> {}", spec[&field], changed[&field]);
+        eprintln!("{field}: {} -> {}", spec[&field], changed[&field]);
         if let Err(message) = write(&world, &changed).await {
             assert!(
                 message.contains(&field),
@@ -218,9 +218,9 @@ async fn a_spec_gives_the_same_by_whatever_way_it_was_reached() {
             changed[&field]
         );
     }
-    println!("{outcomes:?}");
+    eprintln!("{outcomes:?}");
 
-    println!("written at once: {spec}");
+    eprintln!("written at once: {spec}");
     world.delete::<ComputeGroup>("etl").await;
     world
         .eventually("the group and its nodes are gone", || async {

@@ -14,8 +14,9 @@ use std::{
 use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
-        core::v1::{ConfigMap, Namespace, Pod, Secret},
+        core::v1::{ConfigMap, Namespace, Pod, Secret, Service},
         networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
@@ -393,6 +394,15 @@ impl World {
         .await;
     }
 
+    /// Nothing of this namespace is left that goes with an owner.
+    pub(crate) async fn collected(&self) -> bool {
+        let ours = ListParams::default().labels(springtide_plan::names::OWNER_LABEL);
+        owned_in::<ConfigMap>(&self.api(), &ours).await == 0
+            && owned_in::<Service>(&self.api(), &ours).await == 0
+            && owned_in::<NetworkPolicy>(&self.api(), &ours).await == 0
+            && owned_in::<PodDisruptionBudget>(&self.api(), &ours).await == 0
+    }
+
     /// The operator looks at everything again and again for this long and writes nothing, by the server's own counters: no object
     /// and no status.
     pub(crate) async fn stays_quiet(&self, quiet: Duration) {
@@ -550,7 +560,14 @@ async fn owned<K>(client: &Client, selector: &ListParams) -> usize
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
-    let objects = Api::<K>::all(client.clone()).list(selector).await.unwrap();
+    owned_in(&Api::<K>::all(client.clone()), selector).await
+}
+
+async fn owned_in<K>(api: &Api<K>, selector: &ListParams) -> usize
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let objects = api.list(selector).await.unwrap();
     objects
         .iter()
         .filter(|object| !object.owner_references().is_empty())
