@@ -2,6 +2,7 @@
 
 #![allow(
     unreachable_pub,
+    dead_code,
     reason = "the KubeSchema derive puts a second, public struct into a function"
 )]
 

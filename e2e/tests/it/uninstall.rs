@@ -88,7 +88,7 @@ async fn in_a_drain_with_the_operator_down(department: &Department) {
         places, target, client, ..
     } = &department.cluster;
     install(target, places).await;
-    let spec = json!({"replicas": 3, "warehouse": "default_warehouse", "drain": {"timeout": "10m"}});
+    let spec = json!({"replicas": 3, "warehouse": "default_warehouse", "drain": {"timeout": "30s"}});
     department.group(GROUP, LAKE, spec.clone()).await;
     department.serves(GROUP, 3).await;
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
@@ -163,7 +163,8 @@ async fn is_left_with(department: &Department, replicas: i32) {
     .await;
 }
 
-/// Without an operator, what is deleted goes, and takes with it what is its own; volumes with metadata stay.
+/// Without an operator, what is deleted goes, and takes with it what is its own; volumes with metadata stay. The last nodes wait for a
+/// frontend that has gone, at most `drain.timeout`.
 async fn nothing_hangs(department: &Department) {
     let delete = DeleteParams::default();
     department

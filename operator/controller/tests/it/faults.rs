@@ -75,6 +75,8 @@ impl Step {
             Self::WindowCloses => set_clock(world, TimeDelta::hours(3)),
             Self::ScaleIn => scale(world, "etl", 1).await,
             Self::Delete => {
+                // How long a deletion has waited is told by the API server's clock.
+                world.clock.set(Utc::now());
                 world.delete::<ComputeGroup>("etl").await;
                 world.delete::<LakeCluster>("lake").await;
             }
@@ -111,7 +113,8 @@ impl Step {
                         let none =
                             group.is_none() && cluster.is_none() && sets.items.is_empty() && pods.items.is_empty();
                         // What goes with its owner goes later.
-                        (none && world.collected().await).then_some(())
+                        let forgotten = world.frontend.catalog.lock().unwrap().nodes.is_empty();
+                        (none && forgotten && world.collected().await).then_some(())
                     })
                     .await;
             }

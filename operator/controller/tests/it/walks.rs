@@ -221,6 +221,8 @@ async fn a_spec_gives_the_same_by_whatever_way_it_was_reached() {
     eprintln!("{outcomes:?}");
 
     eprintln!("written at once: {spec}");
+    // How long a deletion has waited is told by the API server's clock.
+    world.clock.set(Utc::now());
     world.delete::<ComputeGroup>("etl").await;
     world
         .eventually("the group and its nodes are gone", || async {
@@ -229,6 +231,7 @@ async fn a_spec_gives_the_same_by_whatever_way_it_was_reached() {
             (world.get::<ComputeGroup>("etl").await.is_none() && set.is_none() && !is_known).then_some(())
         })
         .await;
+    world.clock.set(NOW.parse::<DateTime<Utc>>().unwrap());
     write(&world, &spec).await.unwrap();
     let fresh = comes_to_rest(&world).await;
     let difference = fresh.difference(&state);
