@@ -113,8 +113,7 @@ impl Step {
                         let none =
                             group.is_none() && cluster.is_none() && sets.items.is_empty() && pods.items.is_empty();
                         // What goes with its owner goes later.
-                        let forgotten = world.frontend.catalog.lock().unwrap().nodes.is_empty();
-                        (none && forgotten && world.collected().await).then_some(())
+                        (none && world.collected().await).then_some(())
                     })
                     .await;
             }
