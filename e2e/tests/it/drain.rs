@@ -9,6 +9,7 @@ use kube::{
     api::{DeleteParams, ListParams, LogParams, Patch},
 };
 use serde_json::json;
+use springtide_e2e::process::run;
 
 use crate::{
     department::{
@@ -55,6 +56,30 @@ fn ids(nodes: &[Node]) -> Vec<&str> {
     nodes.iter().map(|node| node.id.as_str()).collect()
 }
 
+/// `kubectl springtide drain --dry-run` names what the nodes would wait for, and lets none of them go.
+async fn told_by_the_plugin(department: &Department) {
+    let plugin = department.cluster.places.programs().join("kubectl-springtide");
+    let told = run(plugin, EFFECT_LIMIT)
+        .args([
+            "drain",
+            GROUP,
+            "--replicas",
+            "0",
+            "--dry-run",
+            "--namespace",
+            &department.name,
+        ])
+        .output()
+        .await
+        .expect("the plugin asks the frontend");
+    assert!(
+        told.contains("2 nodes of leavers would go")
+            && told.contains("would wait for")
+            && told.contains("statement of connection"),
+        "{told}"
+    );
+}
+
 /// The pod is deleted while a query runs on it: its hook is answered only after the query has ended, with the right answer.
 async fn deleted_in_the_middle_of_a_statement(department: &Department) {
     let mut session = department.session(LAKE).await;
@@ -71,6 +96,7 @@ async fn deleted_in_the_middle_of_a_statement(department: &Department) {
         busy.ok_or(format!("{nodes:?}"))
     })
     .await;
+    told_by_the_plugin(department).await;
     let sidecar = tokio::spawn(follow(department, &leaver.pod));
     let uid = department.pods().get(&leaver.pod).await.expect("get").metadata.uid;
     department

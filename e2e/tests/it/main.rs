@@ -10,6 +10,7 @@
 
 mod ahead_of_a_peak;
 mod bad_input;
+mod churn;
 mod cluster;
 mod compute_node_killed;
 mod department;
@@ -25,7 +26,6 @@ mod operator_crash;
 mod processes;
 mod registry;
 mod scale;
-mod scale_in;
 mod shared_prefix;
 mod taken_up_again;
 mod uninstall;

@@ -2,7 +2,7 @@
 //! that refuses and loses requests, and over one that lags behind. It ends in the same state each time, and nothing is deleted that
 //! the undisturbed one keeps.
 //!
-//! `SPRINGTIDE_VERIFY=all` has the operator die after every write; otherwise after some, by `SPRINGTIDE_SEED`.
+//! `SPRINGTIDE_VERIFY=all` has the operator die after every write; otherwise once in each step, by `SPRINGTIDE_SEED`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::api::ListParams;
-use rand::{SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use springtide_crds::{ComputeGroup, LakeCluster};
 
@@ -21,8 +21,6 @@ use crate::{
     lifecycle::scale,
 };
 
-/// Deaths that are tried when not all are.
-const SOME: usize = 2;
 /// How late a server that lags tells what happened.
 const LAG: Duration = Duration::from_secs(2);
 /// Share of requests that go wrong on a bad network.
@@ -132,6 +130,8 @@ enum Disturbance {
     Nothing,
     /// In every step the operator dies after so many writes, and another one takes over.
     DeathAfter(usize),
+    /// The same, after a number of writes that is another one in each step, by this seed.
+    DeathAtRandom(u64),
     /// Requests go wrong, by this seed.
     Trouble(u64),
     /// In every step the operator is replaced by one that is told how things were before it.
@@ -149,8 +149,9 @@ struct Ended {
 }
 
 /// The undisturbed day, which all others are compared with.
+static REFERENCE: tokio::sync::OnceCell<BTreeMap<Step, Ended>> = tokio::sync::OnceCell::const_new();
+
 async fn reference() -> &'static BTreeMap<Step, Ended> {
-    static REFERENCE: tokio::sync::OnceCell<BTreeMap<Step, Ended>> = tokio::sync::OnceCell::const_new();
     REFERENCE.get_or_init(|| day(Disturbance::Nothing)).await
 }
 
@@ -163,8 +164,8 @@ async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
         let mut writes = Vec::new();
         let mut died = false;
         match disturbance {
-            Disturbance::DeathAfter(write) => {
-                let faults = Faults::dying_after(write);
+            Disturbance::DeathAfter(_) | Disturbance::DeathAtRandom(_) => {
+                let faults = Faults::dying_after(last_write(disturbance, step));
                 let operator = world.operator_through(&faults, number * 2).await;
                 step.act(&world).await;
                 tokio::select! {
@@ -210,6 +211,18 @@ async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
     ended
 }
 
+/// The write after which an operator dies in this step.
+fn last_write(disturbance: Disturbance, step: Step) -> usize {
+    match disturbance {
+        Disturbance::DeathAfter(write) => write,
+        Disturbance::DeathAtRandom(seed) => {
+            let mut rng = StdRng::seed_from_u64(seed.wrapping_add(step as u64));
+            rng.random_range(1..=REFERENCE.get().unwrap()[&step].writes.len().max(1))
+        }
+        Disturbance::Nothing | Disturbance::Trouble(_) | Disturbance::Lag => usize::MAX,
+    }
+}
+
 /// Deletions and orders to leave, each as often as it took effect.
 fn removals(ended: &Ended) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
@@ -249,26 +262,20 @@ pub(crate) fn seed() -> u64 {
 async fn an_operator_that_dies_after_any_write_leaves_what_the_next_one_finishes() {
     let seed = seed();
     let reference = reference().await;
-    let most = reference.values().map(|ended| ended.writes.len()).max().unwrap();
     for (step, ended) in reference {
         eprintln!("{step:?}: {} writes", ended.writes.len());
     }
-    let all: Vec<usize> = (1..=most).collect();
-    let chosen = if std::env::var("SPRINGTIDE_VERIFY").is_ok_and(|what| what == "all") {
-        all
+    let days = if std::env::var("SPRINGTIDE_VERIFY").is_ok_and(|what| what == "all") {
+        let most = reference.values().map(|ended| ended.writes.len()).max().unwrap();
+        (1..=most).map(Disturbance::DeathAfter).collect()
     } else {
-        // Half of them where every step still writes.
-        let few = reference.values().map(|ended| ended.writes.len()).min().unwrap().max(1);
-        let mut rng = StdRng::seed_from_u64(seed);
-        let early = all[..few].choose_multiple(&mut rng, SOME / 2).copied();
-        let any = all.choose_multiple(&mut rng, SOME - SOME / 2).copied();
-        early.chain(any).collect()
+        vec![Disturbance::DeathAtRandom(seed)]
     };
     let mut deaths = 0;
-    for write in chosen {
-        let disturbed = day(Disturbance::DeathAfter(write)).await;
+    for disturbance in days {
+        let disturbed = day(disturbance).await;
         deaths += disturbed.values().filter(|ended| ended.died).count();
-        assert_alike(&disturbed, reference, &format!("dead after write {write}"));
+        assert_alike(&disturbed, reference, &format!("{disturbance:?}"));
     }
     eprintln!("{deaths} deaths");
     assert!(deaths > 0, "no operator died");

@@ -1,4 +1,4 @@
-//! Nodes come and go while clients load and query without a pause.
+//! Nodes come and go while clients load and query without a pause. The longest scenario: its name has it begin among the first.
 
 use std::time::Duration;
 
