@@ -1,19 +1,21 @@
 //! `helm uninstall` at a bad moment. It takes the operator from everybody, so `e2e/test` runs this after all others, and alone.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{fmt::Debug, panic::AssertUnwindSafe, time::Duration};
 
 use chrono::{TimeDelta, Utc};
 use futures::FutureExt;
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     batch::v1::Job,
+    coordination::v1::Lease,
     core::v1::{PersistentVolumeClaim, Pod, ServiceAccount},
     rbac::v1::{ClusterRole, ClusterRoleBinding},
 };
 use kube::{
-    Api, ResourceExt,
+    Api, Resource, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use springtide_e2e::{
     departments::{self, OPERATOR_NAMESPACE},
@@ -37,9 +39,9 @@ async fn an_operator_that_is_uninstalled_in_a_window_or_a_drain_leaves_the_size_
     let outcome = AssertUnwindSafe(with_department("uninstall", scenario))
         .catch_unwind()
         .await;
-    let Cluster { places, target, .. } = cluster().await;
-    install(&target, &places).await;
     if let Err(panic) = outcome {
+        let Cluster { places, target, .. } = cluster().await;
+        install(&target, &places).await;
         std::panic::resume_unwind(panic);
     }
 }
@@ -56,6 +58,7 @@ async fn scenario(department: &Department) {
         "the cluster answers without an operator"
     );
     nothing_hangs(department).await;
+    // Whoever removes the department needs it.
     let Cluster { places, target, .. } = &department.cluster;
     install(target, places).await;
 }
@@ -125,19 +128,32 @@ async fn uninstall(department: &Department) {
         .output()
         .await
         .expect("helm uninstalls the operator");
-    let of_release = ListParams::default().labels(&format!("app.kubernetes.io/instance={RELEASE}"));
-    let (namespaced, everywhere) = (client.clone(), client.clone());
-    let mut left = Vec::new();
-    macro_rules! look {
-        ($($kind:ty),*; $api:expr) => {$(
-            let api: Api<$kind> = $api;
-            left.extend(api.list(&of_release).await.expect("list").iter().map(|object| format!("{} {}", stringify!($kind), object.name_any())));
-        )*};
-    }
-    look!(Deployment, ServiceAccount, Job, Pod; Api::namespaced(namespaced.clone(), OPERATOR_NAMESPACE));
-    look!(ClusterRole, ClusterRoleBinding; Api::all(everywhere.clone()));
-    // Those of departments' administrators belong to the departments, which stay.
-    assert!(left.is_empty(), "left behind: {left:?}");
+    let left = [
+        of_release(Api::<Deployment>::namespaced(client.clone(), OPERATOR_NAMESPACE)).await,
+        of_release(Api::<ServiceAccount>::namespaced(client.clone(), OPERATOR_NAMESPACE)).await,
+        of_release(Api::<Job>::namespaced(client.clone(), OPERATOR_NAMESPACE)).await,
+        of_release(Api::<Pod>::namespaced(client.clone(), OPERATOR_NAMESPACE)).await,
+        of_release(Api::<ClusterRole>::all(client.clone())).await,
+        of_release(Api::<ClusterRoleBinding>::all(client.clone())).await,
+    ];
+    assert!(left.iter().all(Vec::is_empty), "left behind: {left:?}");
+    // No chart made the Lease.
+    let leases: Api<Lease> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
+    let leases = leases.list(&ListParams::default()).await.expect("list").items;
+    assert!(leases.is_empty(), "left behind: {leases:?}");
+}
+
+/// Kind and name of what the chart made.
+async fn of_release<K>(api: Api<K>) -> Vec<String>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let labelled = ListParams::default().labels(&format!("app.kubernetes.io/instance={RELEASE}"));
+    let found = api.list(&labelled).await.expect("list").items;
+    found
+        .iter()
+        .map(|object| format!("{} {}", K::kind(&()), object.name_any()))
+        .collect()
 }
 
 /// The size that is written, and no finalizer.

@@ -11,10 +11,8 @@ use tokio::net::TcpListener;
 
 use crate::CommandError;
 
-/// Longest time for the login and the answer.
+/// Longest time for the Secret, and then for the login and the answer.
 const LIMIT: Duration = Duration::from_secs(20);
-/// Where a frontend speaks MySQL.
-const MYSQL_PORT: u16 = 9030;
 /// Environment variable with the password of `--user`.
 pub(crate) const PASSWORD_VARIABLE: &str = "SPRINGTIDE_PASSWORD";
 
@@ -38,10 +36,12 @@ impl Account {
         let name = cluster.status.as_ref().and_then(|status| status.admin_secret.clone());
         let name = name.ok_or_else(|| not_serving(cluster))?;
         let secrets: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace().unwrap_or_default());
-        let secret = secrets.get(&name).await.map_err(|source| CommandError::Secret {
-            name: name.clone(),
-            source,
-        })?;
+        let secret = tokio::time::timeout(LIMIT, secrets.get(&name))
+            .await
+            .map_err(|_| CommandError::Slow {
+                what: "the administrator's secret",
+            })?
+            .map_err(|source| CommandError::Secret { name, source })?;
         let mut data = secret.data.unwrap_or_default();
         let mut field = |key: &str| data.remove(key).and_then(|value| String::from_utf8(value.0).ok());
         match (field("username"), field("password")) {
@@ -61,9 +61,13 @@ pub(crate) async fn compute_nodes(
     let pod = leader
         .and_then(|host| host.split('.').next())
         .ok_or_else(|| not_serving(cluster))?;
+    let endpoint = cluster.status.as_ref().and_then(|status| status.endpoint.as_deref());
+    let port = endpoint
+        .and_then(|endpoint| endpoint.rsplit_once(':')?.1.parse().ok())
+        .ok_or_else(|| not_serving(cluster))?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), &cluster.namespace().unwrap_or_default());
     let answer = async {
-        let address = forward(pods, pod.to_owned()).await.map_err(CommandError::Forward)?;
+        let address = forward(pods, pod, port).await.map_err(CommandError::Forward)?;
         let options = OptsBuilder::default()
             .ip_or_hostname(address.ip().to_string())
             .tcp_port(address.port())
@@ -105,12 +109,12 @@ fn not_serving(cluster: &LakeCluster) -> CommandError {
 }
 
 /// A local address that leads to a frontend, for one connection.
-async fn forward(pods: Api<Pod>, pod: String) -> Result<SocketAddr, kube::Error> {
-    let mut forwarder = pods.portforward(&pod, &[MYSQL_PORT]).await?;
+async fn forward(pods: Api<Pod>, pod: &str, port: u16) -> Result<SocketAddr, kube::Error> {
+    let mut forwarder = pods.portforward(pod, &[port]).await?;
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(broken)?;
     let address = listener.local_addr().map_err(broken)?;
     tokio::spawn(async move {
-        if let (Some(mut stream), Ok((mut client, _))) = (forwarder.take_stream(MYSQL_PORT), listener.accept().await) {
+        if let (Some(mut stream), Ok((mut client, _))) = (forwarder.take_stream(port), listener.accept().await) {
             // When either side ends, so does the command.
             let _ended = tokio::io::copy_bidirectional(&mut client, &mut stream).await;
         }
