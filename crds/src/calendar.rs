@@ -2,6 +2,7 @@
 
 #![allow(
     unreachable_pub,
+    dead_code,
     clippy::duplicated_attributes,
     reason = "the KubeSchema derive puts a second, public struct into a function, and two columns are strings"
 )]
@@ -37,7 +38,6 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
-#[allow(dead_code, reason = "nothing reads the second struct of the KubeSchema derive")]
 pub struct CalendarSpec {
     /// Dates on which windows do not open, in the window's time zone. They win over `extraDates`, also over those of another calendar of the window.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

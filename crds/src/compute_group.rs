@@ -2,6 +2,7 @@
 
 #![allow(
     unreachable_pub,
+    dead_code,
     reason = "the KubeSchema derive puts a second, public struct into a function"
 )]
 
@@ -78,7 +79,6 @@ use crate::quantity::{Duration, LeadTime, Quantity};
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
 #[x_kube(validation = ("has(self.warehouse) == has(oldSelf.warehouse) && (!has(self.warehouse) || self.warehouse == oldSelf.warehouse)", "warehouse cannot change: nodes and running sessions are bound to it. Create a second ComputeGroup with the other warehouse and delete this one"))]
-#[allow(dead_code, reason = "nothing reads the second struct of the KubeSchema derive")]
 pub struct ComputeGroupSpec {
     /// Name of the LakeCluster in the same namespace. It never changes. Required: compute without a cluster has nothing to compute.
     #[schemars(length(min = 1, max = 40))]

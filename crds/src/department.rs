@@ -2,6 +2,7 @@
 
 #![allow(
     unreachable_pub,
+    dead_code,
     reason = "the KubeSchema derive puts a second, public struct into a function"
 )]
 
@@ -59,7 +60,6 @@ use crate::quantity::Quantity;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
-#[allow(dead_code, reason = "nothing reads the second struct of the KubeSchema derive")]
 pub struct DepartmentSpec {
     /// Name for people. Unset: the object's name is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,6 +2,7 @@
 
 #![allow(
     unreachable_pub,
+    dead_code,
     reason = "the KubeSchema derive puts a second, public struct into a function"
 )]
 
@@ -73,7 +74,6 @@ use crate::quantity::Quantity;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
-#[allow(dead_code, reason = "nothing reads the second struct of the KubeSchema derive")]
 pub struct LakeClusterSpec {
     /// Which engine runs, in which version. Required: it is what a cluster is.
     #[x_kube(validation = ("self.kind == oldSelf.kind", "engine.kind cannot change: the two engines do not read each other's metadata. Create a second LakeCluster with its own prefix and load the data there"))]

@@ -16,8 +16,8 @@ use crate::{
     preview::{Room, Surroundings},
 };
 
-/// Longest time for one request.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// Longest time for one request, to the API server or to a frontend.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Objects of a kind on one screen; past that a person wants `-n` or a name.
 const MOST_OBJECTS: u32 = 500;
 
@@ -226,11 +226,20 @@ async fn limited<T>(
     what: &'static str,
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, CommandError> {
-    match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(source)) => Err(CommandError::Read { what, source }),
-        Err(_) => Err(CommandError::Slow { what }),
-    }
+    in_time(REQUEST_TIMEOUT, what, request)
+        .await?
+        .map_err(|source| CommandError::Read { what, source })
+}
+
+/// The answer, or that there was none within the limit.
+pub(crate) async fn in_time<Answer>(
+    limit: Duration,
+    what: &'static str,
+    request: impl Future<Output = Answer>,
+) -> Result<Answer, CommandError> {
+    tokio::time::timeout(limit, request)
+        .await
+        .map_err(|_| CommandError::Slow { what, limit })
 }
 
 #[cfg(test)]

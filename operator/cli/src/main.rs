@@ -6,7 +6,7 @@ mod preview;
 mod sql;
 mod status;
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode, time::Duration};
 
 use chrono::{TimeDelta, Utc};
 use clap::{Parser, Subcommand};
@@ -83,8 +83,8 @@ enum CommandError {
         #[source]
         source: kube::Error,
     },
-    #[error("cannot read {what}: the API server did not answer in time")]
-    Slow { what: &'static str },
+    #[error("cannot read {what}: no answer within {limit:?}")]
+    Slow { what: &'static str, limit: Duration },
     #[error("there is no ComputeGroup {name:?} in namespace {namespace:?}; `kubectl get computegroups -A` lists all")]
     NoSuchGroup { namespace: String, name: String },
     #[error("there is no cluster, group or department {name:?} here; try -n, or leave the name out")]

@@ -1,18 +1,20 @@
 //! Asks a cluster's frontend, through the API server: whoever may forward ports to pods needs no way into the cluster.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{Api, Client, ResourceExt};
 use mysql_async::{Conn, OptsBuilder, Row, prelude::Queryable};
+use springtide_contract::ports::FE_MYSQL;
 use springtide_crds::LakeCluster;
 use springtide_plan::{ComputeNodeRow, sql::SHOW_COMPUTE_NODES};
 use tokio::net::TcpListener;
 
-use crate::CommandError;
+use crate::{
+    CommandError,
+    fetch::{REQUEST_TIMEOUT, in_time},
+};
 
-/// Longest time for the Secret, and then for the login and the answer.
-const LIMIT: Duration = Duration::from_secs(20);
 /// Environment variable with the password of `--user`.
 pub(crate) const PASSWORD_VARIABLE: &str = "SPRINGTIDE_PASSWORD";
 
@@ -36,11 +38,8 @@ impl Account {
         let name = cluster.status.as_ref().and_then(|status| status.admin_secret.clone());
         let name = name.ok_or_else(|| not_serving(cluster))?;
         let secrets: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace().unwrap_or_default());
-        let secret = tokio::time::timeout(LIMIT, secrets.get(&name))
-            .await
-            .map_err(|_| CommandError::Slow {
-                what: "the administrator's secret",
-            })?
+        let secret = in_time(REQUEST_TIMEOUT, "the administrator's Secret", secrets.get(&name))
+            .await?
             .map_err(|source| CommandError::Secret { name, source })?;
         let mut data = secret.data.unwrap_or_default();
         let mut field = |key: &str| data.remove(key).and_then(|value| String::from_utf8(value.0).ok());
@@ -61,13 +60,9 @@ pub(crate) async fn compute_nodes(
     let pod = leader
         .and_then(|host| host.split('.').next())
         .ok_or_else(|| not_serving(cluster))?;
-    let endpoint = cluster.status.as_ref().and_then(|status| status.endpoint.as_deref());
-    let port = endpoint
-        .and_then(|endpoint| endpoint.rsplit_once(':')?.1.parse().ok())
-        .ok_or_else(|| not_serving(cluster))?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), &cluster.namespace().unwrap_or_default());
     let answer = async {
-        let address = forward(pods, pod, port).await.map_err(CommandError::Forward)?;
+        let address = forward(pods, pod).await.map_err(CommandError::Forward)?;
         let options = OptsBuilder::default()
             .ip_or_hostname(address.ip().to_string())
             .tcp_port(address.port())
@@ -78,11 +73,7 @@ pub(crate) async fn compute_nodes(
         let rows: Vec<Row> = connection.query(SHOW_COMPUTE_NODES).await.map_err(CommandError::Sql)?;
         Ok::<_, CommandError>(rows)
     };
-    let rows = tokio::time::timeout(LIMIT, answer)
-        .await
-        .map_err(|_| CommandError::Slow {
-            what: "the compute nodes",
-        })??;
+    let rows = in_time(REQUEST_TIMEOUT, "the compute nodes", answer).await??;
     let columns: Vec<String> = rows.first().map_or_else(Vec::new, |row| {
         row.columns_ref()
             .iter()
@@ -109,12 +100,12 @@ fn not_serving(cluster: &LakeCluster) -> CommandError {
 }
 
 /// A local address that leads to a frontend, for one connection.
-async fn forward(pods: Api<Pod>, pod: &str, port: u16) -> Result<SocketAddr, kube::Error> {
-    let mut forwarder = pods.portforward(pod, &[port]).await?;
+async fn forward(pods: Api<Pod>, pod: &str) -> Result<SocketAddr, kube::Error> {
+    let mut forwarder = pods.portforward(pod, &[FE_MYSQL]).await?;
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(broken)?;
     let address = listener.local_addr().map_err(broken)?;
     tokio::spawn(async move {
-        if let (Some(mut stream), Ok((mut client, _))) = (forwarder.take_stream(port), listener.accept().await) {
+        if let (Some(mut stream), Ok((mut client, _))) = (forwarder.take_stream(FE_MYSQL), listener.accept().await) {
             // When either side ends, so does the command.
             let _ended = tokio::io::copy_bidirectional(&mut client, &mut stream).await;
         }

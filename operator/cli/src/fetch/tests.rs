@@ -77,3 +77,20 @@ fn the_quota_that_is_short_says_how_many_nodes_it_has_room_for() {
     assert_eq!(least_room(&set, &[memory]).unwrap().nodes, 2);
     assert_eq!(least_room(&set, &[quota(json!({"secrets": "1"}), json!({}))]), None);
 }
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_given_up() {
+    let asked = in_time(
+        Duration::from_millis(20),
+        "the compute nodes",
+        std::future::pending::<()>(),
+    );
+    let error = tokio::time::timeout(Duration::from_secs(10), asked)
+        .await
+        .expect("it is given up")
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot read the compute nodes: no answer within 20ms"
+    );
+}
