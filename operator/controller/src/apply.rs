@@ -147,11 +147,10 @@ async fn run(context: &Context, cluster: Option<&LakeCluster>, statement: &Admin
         }
         None => text.text,
     };
-    match context
-        .engines
-        .ask(&engine::line_of(cluster), &login, label, &sql)
-        .await
-    {
+    let line = engine::line_of(cluster);
+    let outcome = context.engines.ask(&line, &login, label, &sql).await;
+    context.members.changed(&line);
+    match outcome {
         Ok(_) => tracing::info!(cluster = name, statement = ?statement, "ran"),
         Err(EngineError::Statement { message, .. }) if statement.is_done_already(&message) => {
             tracing::debug!(cluster = name, statement = ?statement, "was done already");

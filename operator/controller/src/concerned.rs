@@ -1,8 +1,16 @@
 //! Which of our objects are to be reconciled when something changes.
+//!
+//! An object that changes concerns itself. Others it concerns only where something has changed that their plans read: most writes are
+//! of a status, and a cluster that looked at each of its groups for each of theirs, and they at it again, would keep the frontends
+//! busy with answering. `before` is what the cache had of the object; `None` where it is new, gone, or listed anew.
+
+use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{ResourceExt, api::DynamicObject};
-use springtide_crds::{Calendar, ComputeGroup, Department, GROUP, LakeCluster};
+use springtide_crds::{
+    Calendar, ComputeGroup, Department, GROUP, LakeCluster, department::DepartmentSpec, lake_cluster::LakeClusterSpec,
+};
 use springtide_plan::{ObjectKind, names};
 
 use crate::context::Caches;
@@ -15,64 +23,136 @@ pub(crate) enum Target {
     ComputeGroup { namespace: String, name: String },
 }
 
+/// What is read of a department by the plans of others.
+#[derive(PartialEq)]
+struct DepartmentForOthers<'a> {
+    generation: Option<i64>,
+    is_leaving: bool,
+    accepted_spec: Option<&'a DepartmentSpec>,
+}
+
+/// What is read of a cluster by the plans of its groups.
+#[derive(PartialEq)]
+struct ClusterForGroups<'a> {
+    generation: Option<i64>,
+    is_leaving: bool,
+    /// Its groups wait for a frontend that leads, and are made by the spec that was accepted.
+    leader: Option<&'a str>,
+    accepted_spec: Option<&'a LakeClusterSpec>,
+}
+
+/// What is read of a group by the plan of its cluster.
+#[derive(PartialEq)]
+struct GroupForCluster<'a> {
+    cluster: &'a str,
+    is_leaving: bool,
+    serving_replicas: i32,
+    wants_compute: bool,
+    next_transition: Option<&'a str>,
+}
+
 /// A department's limits count for its clusters and groups, and its namespaces may be claimed by another.
-pub(crate) fn by_department(caches: &Caches, department: &Department) -> Vec<Target> {
-    let is_its = |namespace: &str| department.spec.namespaces.iter().any(|owned| owned.name == namespace);
+pub(crate) fn by_department(caches: &Caches, before: Option<&Department>, department: &Department) -> Vec<Target> {
+    fn seen(department: &Department) -> DepartmentForOthers<'_> {
+        DepartmentForOthers {
+            generation: department.metadata.generation,
+            is_leaving: department.metadata.deletion_timestamp.is_some(),
+            accepted_spec: department
+                .status
+                .as_ref()
+                .and_then(|status| status.accepted_spec.as_deref()),
+        }
+    }
     let mut targets = vec![Target::Department(department.name_any())];
+    if before.map(seen) == Some(seen(department)) {
+        return targets;
+    }
+    // A namespace that was given up may be claimed by another, and its clusters have other limits now.
+    let both = [before, Some(department)].into_iter().flatten();
+    let owned: BTreeSet<&str> = both
+        .flat_map(|department| department.spec.namespaces.iter().map(|owned| owned.name.as_str()))
+        .collect();
+    let is_its = |namespace: &str| owned.contains(namespace);
     let rivals = caches
         .departments
         .select(|other| other.spec.namespaces.iter().any(|owned| is_its(&owned.name)));
     targets.extend(rivals.iter().map(|other| Target::Department(other.name_any())));
     let clusters = caches
         .clusters
-        .select(|cluster| cluster.namespace().is_some_and(|namespace| is_its(&namespace)));
+        .select(|cluster| cluster.metadata.namespace.as_deref().is_some_and(is_its));
     targets.extend(clusters.iter().map(|cluster| cluster_target(cluster)));
     let groups = caches
         .groups
-        .select(|group| group.namespace().is_some_and(|namespace| is_its(&namespace)));
+        .select(|group| group.metadata.namespace.as_deref().is_some_and(is_its));
     targets.extend(groups.iter().map(|group| group_target(group)));
     targets.sort();
     targets.dedup();
     targets
 }
 
-/// A cluster's template and health count for its groups.
-pub(crate) fn by_cluster(caches: &Caches, cluster: &LakeCluster) -> Vec<Target> {
+/// A cluster's template and leader count for its groups, and a department counts its clusters.
+pub(crate) fn by_cluster(caches: &Caches, before: Option<&LakeCluster>, cluster: &LakeCluster) -> Vec<Target> {
+    fn seen(cluster: &LakeCluster) -> ClusterForGroups<'_> {
+        let status = cluster.status.as_ref();
+        ClusterForGroups {
+            generation: cluster.metadata.generation,
+            is_leaving: cluster.metadata.deletion_timestamp.is_some(),
+            leader: status.and_then(|status| status.leader.as_deref()),
+            accepted_spec: status.and_then(|status| status.accepted_spec.as_deref()),
+        }
+    }
     let mut targets = vec![cluster_target(cluster)];
-    let groups = caches
-        .groups
-        .select(|group| group.namespace() == cluster.namespace() && group.spec.cluster == cluster.name_any());
-    targets.extend(groups.iter().map(|group| group_target(group)));
-    targets.extend(department_of(caches, cluster.namespace().as_deref()));
+    if before.map(seen) != Some(seen(cluster)) {
+        let groups = caches
+            .groups
+            .select(|group| group.metadata.namespace == cluster.metadata.namespace && is_of(group, cluster));
+        targets.extend(groups.iter().map(|group| group_target(group)));
+    }
+    if before.is_none() {
+        targets.extend(department_of(caches, cluster.namespace().as_deref()));
+    }
     targets
 }
 
-/// A group's windows and nodes show in its cluster.
-pub(crate) fn by_group(caches: &Caches, group: &ComputeGroup) -> Vec<Target> {
-    let mut targets = vec![
-        group_target(group),
-        Target::LakeCluster {
+/// A group's windows and nodes show in its cluster, and a department counts its groups.
+pub(crate) fn by_group(caches: &Caches, before: Option<&ComputeGroup>, group: &ComputeGroup) -> Vec<Target> {
+    fn seen(group: &ComputeGroup) -> GroupForCluster<'_> {
+        let status = group.status.as_ref();
+        GroupForCluster {
+            cluster: &group.spec.cluster,
+            is_leaving: group.metadata.deletion_timestamp.is_some(),
+            serving_replicas: status.map_or(0, |status| status.serving_replicas),
+            wants_compute: status.and_then(|status| status.wanted_replicas) != Some(0),
+            next_transition: status.and_then(|status| Some(status.next_transition.as_ref()?.at.as_str())),
+        }
+    }
+    let mut targets = vec![group_target(group)];
+    if before.map(seen) != Some(seen(group)) {
+        targets.push(Target::LakeCluster {
             namespace: group.namespace().unwrap_or_default(),
             name: group.spec.cluster.clone(),
-        },
-    ];
-    targets.extend(department_of(caches, group.namespace().as_deref()));
+        });
+    }
+    if before.is_none() {
+        targets.extend(department_of(caches, group.namespace().as_deref()));
+    }
     targets
 }
 
 /// A calendar's dates count for the windows that name it.
-pub(crate) fn by_calendar(caches: &Caches, calendar: &Calendar) -> Vec<Target> {
+pub(crate) fn by_calendar(caches: &Caches, _: Option<&Calendar>, calendar: &Calendar) -> Vec<Target> {
     let name = calendar.name_any();
     let names_it = |group: &ComputeGroup| {
         let mut schedules = group.spec.schedules.iter();
-        group.namespace() == calendar.namespace() && schedules.any(|schedule| schedule.calendars.contains(&name))
+        group.metadata.namespace == calendar.metadata.namespace
+            && schedules.any(|schedule| schedule.calendars.contains(&name))
     };
     let groups = caches.groups.select(names_it);
     groups.iter().map(|group| group_target(group)).collect()
 }
 
 /// A pod belongs to a group or to a cluster's frontends.
-pub(crate) fn by_pod(_: &Caches, pod: &Pod) -> Vec<Target> {
+pub(crate) fn by_pod(_: &Caches, _: Option<&Pod>, pod: &Pod) -> Vec<Target> {
     let namespace = pod.namespace().unwrap_or_default();
     let label = |name: &str| pod.labels().get(name).cloned();
     match (label(names::GROUP_LABEL), label(names::CLUSTER_LABEL)) {
@@ -129,6 +209,10 @@ pub(crate) fn by_object(caches: &Caches, kind: ObjectKind, object: &DynamicObjec
     targets
 }
 
+fn is_of(group: &ComputeGroup, cluster: &LakeCluster) -> bool {
+    Some(group.spec.cluster.as_str()) == cluster.metadata.name.as_deref()
+}
+
 fn department_of(caches: &Caches, namespace: Option<&str>) -> Option<Target> {
     let department = caches.department_of(namespace?)?;
     Some(Target::Department(department.name_any()))
@@ -147,3 +231,6 @@ fn group_target(group: &ComputeGroup) -> Target {
         name: group.name_any(),
     }
 }
+
+#[cfg(test)]
+mod tests;

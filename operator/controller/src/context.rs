@@ -18,7 +18,7 @@ use crate::{
     events::Events,
     kubernetes::Kubernetes,
     metrics::Metrics,
-    observe::secrets::SecretValues,
+    observe::{engine::MemberAnswers, secrets::SecretValues},
     report::WindowWatch,
     settings::Settings,
 };
@@ -54,6 +54,7 @@ pub(crate) struct Context {
     pub(crate) kubernetes: Kubernetes,
     pub(crate) caches: Arc<Caches>,
     pub(crate) engines: Engines,
+    pub(crate) members: MemberAnswers,
     pub(crate) events: Events,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,

@@ -21,7 +21,12 @@ use kube::{
 };
 use tracing::Instrument;
 
-use crate::{context::Context, reconcile::ReconcileError, watch::Request};
+use crate::{
+    coalesce::{WITHIN, coalesced},
+    context::Context,
+    reconcile::ReconcileError,
+    watch::Request,
+};
 
 /// A reconcile that takes longer is given up and tried again: each call within has a limit of its own, so this is a net.
 const RECONCILE_TIMEOUT: Duration = Duration::from_secs(180);
@@ -50,7 +55,7 @@ pub(crate) async fn drive<K, Reconciled>(
         wait_after_failure,
         context,
         store,
-        requests,
+        Box::pin(coalesced(requests, WITHIN)),
         Config::default().concurrency(concurrency),
     );
     results

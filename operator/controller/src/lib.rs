@@ -4,6 +4,7 @@ mod apply;
 mod backoff;
 mod cache;
 pub mod clock;
+mod coalesce;
 mod concerned;
 mod context;
 mod drive;

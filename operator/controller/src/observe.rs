@@ -12,6 +12,7 @@ use std::{
 use k8s_openapi::{
     NamespaceResourceScope,
     api::core::v1::{PersistentVolumeClaim, Pod, ResourceQuota},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -111,11 +112,11 @@ pub(crate) async fn department(
 
 fn contents_cached(context: &Context, namespace: &str, body: Value) -> ObservedNamespace {
     let caches = &context.caches;
-    let is_here = |object: Option<String>| object.as_deref() == Some(namespace);
+    let is_here = |metadata: &ObjectMeta| metadata.namespace.as_deref() == Some(namespace);
     ObservedNamespace {
         body,
-        lake_clusters: names_of(&caches.clusters.select(|cluster| is_here(cluster.namespace()))),
-        compute_groups: names_of(&caches.groups.select(|group| is_here(group.namespace()))),
+        lake_clusters: names_of(&caches.clusters.select(|cluster| is_here(&cluster.metadata))),
+        compute_groups: names_of(&caches.groups.select(|group| is_here(&group.metadata))),
         volume_claims: caches
             .objects
             .of_kind(ObjectKind::PersistentVolumeClaim, Some(namespace))
@@ -150,7 +151,7 @@ pub(crate) async fn lake_cluster(
     Ok(ObservedLakeCluster {
         groups: caches
             .groups
-            .select(|group| group.namespace().as_deref() == Some(&namespace))
+            .select(|group| group.metadata.namespace.as_deref() == Some(&namespace))
             .iter()
             .map(|group| ComputeGroup::clone(group))
             .collect(),
@@ -181,7 +182,7 @@ pub(crate) async fn compute_group(
     let caches = &context.caches;
     let live = owned(context, &names::owner("ComputeGroup", &name), &namespace);
     let pods = caches.pods.select(|pod| {
-        pod.namespace().as_deref() == Some(&namespace) && pod.labels().get(names::GROUP_LABEL) == Some(&name)
+        pod.metadata.namespace.as_deref() == Some(&namespace) && pod.labels().get(names::GROUP_LABEL) == Some(&name)
     });
     let cluster = match caches.clusters.get(Some(&namespace), &group.spec.cluster) {
         Some(cached) => fresh(context, cached).await?,
@@ -197,12 +198,12 @@ pub(crate) async fn compute_group(
         None => (Arc::default(), springtide_plan::SqlAnswer::NotAsked),
     };
     let events = warnings::about(context, &namespace, &names::compute(&name), &live, &pods).await;
-    let siblings = caches
-        .groups
-        .select(|other| other.namespace().as_deref() == Some(&namespace) && other.name_any() != name);
+    let siblings = caches.groups.select(|other| {
+        other.metadata.namespace.as_deref() == Some(&namespace) && other.metadata.name.as_deref() != Some(&name)
+    });
     let calendars = caches
         .calendars
-        .select(|calendar| calendar.namespace().as_deref() == Some(&namespace));
+        .select(|calendar| calendar.metadata.namespace.as_deref() == Some(&namespace));
     Ok(ObservedComputeGroup {
         calendars: calendars.iter().map(|calendar| Calendar::clone(calendar)).collect(),
         siblings: siblings.iter().map(|other| ComputeGroup::clone(other)).collect(),
@@ -237,7 +238,7 @@ fn owned(context: &Context, owner: &str, namespace: &str) -> Live {
 pub(crate) fn frontend_pods(context: &Context, namespace: &str, cluster: &str) -> Vec<Arc<Pod>> {
     context.caches.pods.select(|pod| {
         let has = |label: &str, value: &str| pod.labels().get(label).map(String::as_str) == Some(value);
-        pod.namespace().as_deref() == Some(namespace)
+        pod.metadata.namespace.as_deref() == Some(namespace)
             && has(names::CLUSTER_LABEL, cluster)
             && has(names::COMPONENT_LABEL, names::FRONTEND)
     })

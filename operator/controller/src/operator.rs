@@ -101,6 +101,7 @@ impl Operator {
             kubernetes: Kubernetes::new(client.clone(), Arc::clone(&self.metrics)),
             caches: Arc::clone(&watches.caches),
             engines: Engines::new(Arc::clone(&self.metrics)),
+            members: observe::engine::MemberAnswers::default(),
             events: Events::new(client, &self.settings.pod_name),
             metrics: Arc::clone(&self.metrics),
             clock: Arc::clone(&self.clock),

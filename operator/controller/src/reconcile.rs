@@ -79,7 +79,9 @@ pub(crate) async fn lake_cluster(context: Arc<Context>, cached: Arc<LakeCluster>
     let ends = plan.actions.contains(&Action::RemoveFinalizer);
     let applied = apply(&context, cluster.as_ref(), Some(&cluster), &plan.actions).await;
     if ends {
-        context.engines.forget(&line_of(&cluster));
+        let line = line_of(&cluster);
+        context.engines.forget(&line);
+        context.members.forget(&line);
     }
     report(&context, cluster.as_ref(), plan, applied).await
 }

@@ -41,6 +41,9 @@ use crate::{
 /// as they are taken out.
 const QUEUE_LENGTH: usize = 1024;
 
+/// Who is to be reconciled for a change from what the cache had to what there is.
+type Concerned<K> = fn(&Caches, Option<&K>, &K) -> Vec<Target>;
+
 /// A request to reconcile an object of kind `K`, as its queue takes it.
 pub(crate) type Request<K> = Result<ReconcileRequest<K>, Infallible>;
 
@@ -183,7 +186,7 @@ impl Start {
         writers: Writers<K>,
         api: fn(Client, Option<&str>) -> Api<K>,
         selector: Option<&'static str>,
-        concerned: fn(&Caches, &K) -> Vec<Target>,
+        concerned: Concerned<K>,
     ) where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
@@ -241,10 +244,11 @@ struct Follower {
 }
 
 impl Follower {
-    async fn typed<K>(mut self, api: Api<K>, mut writer: Writer<K>, concerned: fn(&Caches, &K) -> Vec<Target>)
+    async fn typed<K>(mut self, api: Api<K>, mut writer: Writer<K>, concerned: Concerned<K>)
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
+        let cache = writer.as_reader();
         let mut events = std::pin::pin!(
             watcher(api, self.config.clone())
                 .default_backoff()
@@ -252,8 +256,13 @@ impl Follower {
         );
         while let Some(event) = events.next().await {
             let Some(event) = self.checked(event) else { continue };
+            let before = match &event {
+                Event::Apply(object) => cache.get(&ObjectRef::from(object)),
+                _ => None,
+            };
             writer.apply_watcher_event(&event);
-            self.ask(&event, concerned).await;
+            self.ask(&event, |caches, object| concerned(caches, before.as_deref(), object))
+                .await;
         }
     }
 

@@ -145,20 +145,23 @@ fn report(figures: &Figures, measured: &mut BTreeMap<String, Value>) {
         idle,
     } = figures;
     let ratio = requests.writes as f64 / *objects as f64;
-    let idle_writes = idle.writes + idle.status_writes + idle.event_writes;
+    let all = |by_kind: &BTreeMap<String, u64>| by_kind.values().sum::<u64>();
+    let idle_writes = idle.writes + all(&idle.status_writes) + idle.event_writes;
+    let status_of = |resource: &str| requests.status_writes.get(resource).copied().unwrap_or(0) as f64;
+    let a_group = status_of("computegroups") / *added as f64;
+    let a_cluster = status_of("lakeclusters") / added.div_ceil(GROUPS_PER_CLUSTER) as f64;
     println!(
         "{groups:>7} {added:>7} {:>7.1} s {objects:>9} {:>8} {ratio:>7.2} {:>9} {:>9} {:>7.1} MiB {:>7.1} MiB {:>7.1} % {idle_writes:>11}",
         converged_after.as_secs_f64(),
         requests.writes,
-        requests.status_writes,
+        all(&requests.status_writes),
         requests.reads,
         memory.resident,
         memory.peak,
         idle_cpu * 100.0,
     );
     println!(
-        "        status writes a group {:.2}, reads an object {:.2}, events {}, leases {}; idle reads {} in {} s",
-        requests.status_writes as f64 / (*added as f64),
+        "        status writes a group {a_group:.2}, a cluster {a_cluster:.2}; reads an object {:.2}, events {}, leases {}; idle reads {} in {} s",
         requests.reads as f64 / *objects as f64,
         requests.event_writes,
         requests.lease_writes,
@@ -169,10 +172,8 @@ fn report(figures: &Figures, measured: &mut BTreeMap<String, Value>) {
     for (name, value) in [
         ("converge_s", rounded(converged_after.as_secs_f64())),
         ("writes_per_object", rounded(ratio)),
-        (
-            "status_writes_per_group",
-            rounded(requests.status_writes as f64 / (*added as f64)),
-        ),
+        ("status_writes_per_group", rounded(a_group)),
+        ("status_writes_per_cluster", rounded(a_cluster)),
         ("rss_mb", rounded(memory.resident)),
         ("peak_mb", rounded(memory.peak)),
         ("idle_cpu_percent", rounded(idle_cpu * 100.0)),

@@ -1,6 +1,17 @@
 //! What the engine says about its members.
+//!
+//! Who belongs to a cluster is one answer for the cluster and all its groups, so it is asked for once where several are looked at in
+//! the same moment: a thousand windows that open at eight would otherwise ask each frontend the same for every group and change.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -18,13 +29,82 @@ use crate::{
     observe::secrets::SecretValues,
 };
 
-/// Asks the cluster's frontends for its members: the leader first, as far as it is known, then the others.
+/// How long an answer is good for other reconciles. Short beside the second after which a plan that waits looks again.
+const GOOD_FOR: Duration = Duration::from_millis(250);
+
+/// What the frontends of each cluster said last.
+#[derive(Debug, Default)]
+pub(crate) struct MemberAnswers {
+    by_line: Mutex<HashMap<String, Arc<Said>>>,
+}
+
+#[derive(Debug, Default)]
+struct Said {
+    /// Held while it is asked, so that whoever comes meanwhile gets the same answer.
+    last: tokio::sync::Mutex<Option<LastAnswer>>,
+    /// Statements that may have changed the members. An answer from before one of them is not given to anybody.
+    changes: AtomicU64,
+}
+
+#[derive(Debug)]
+struct LastAnswer {
+    asked_at: Instant,
+    after_changes: u64,
+    answer: SqlAnswer,
+}
+
+impl MemberAnswers {
+    /// A statement that changes members has run, or may have.
+    pub(crate) fn changed(&self, line: &str) {
+        self.of(line).changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Forgets a cluster that is gone.
+    pub(crate) fn forget(&self, line: &str) {
+        let mut by_line = self.by_line.lock().unwrap_or_else(PoisonError::into_inner);
+        by_line.remove(line);
+    }
+
+    /// The last answer, if it is still good, or the one that `ask` gets.
+    async fn or_ask(&self, line: &str, ask: impl Future<Output = SqlAnswer>) -> SqlAnswer {
+        let said = self.of(line);
+        let mut last = said.last.lock().await;
+        let after_changes = said.changes.load(Ordering::SeqCst);
+        if let Some(last) = last.as_ref()
+            && last.after_changes == after_changes
+            && last.asked_at.elapsed() < GOOD_FOR
+        {
+            return last.answer.clone();
+        }
+        let asked_at = Instant::now();
+        let answer = ask.await;
+        *last = Some(LastAnswer {
+            asked_at,
+            after_changes,
+            answer: answer.clone(),
+        });
+        answer
+    }
+
+    fn of(&self, line: &str) -> Arc<Said> {
+        let mut by_line = self.by_line.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(by_line.entry(line.to_owned()).or_default())
+    }
+}
+
+/// What the cluster's frontends say of its members, now or a moment ago.
 pub(crate) async fn ask(
     context: &Context,
     cluster: &LakeCluster,
     pods: &[Arc<Pod>],
     secrets: &SecretValues,
 ) -> SqlAnswer {
+    let asked = ask_now(context, cluster, pods, secrets);
+    context.members.or_ask(&line_of(cluster), asked).await
+}
+
+/// Asks the cluster's frontends for its members: the leader first, as far as it is known, then the others.
+async fn ask_now(context: &Context, cluster: &LakeCluster, pods: &[Arc<Pod>], secrets: &SecretValues) -> SqlAnswer {
     let logins = logins(cluster, pods, secrets);
     let mut answer = SqlAnswer::NotAsked;
     for login in logins {
@@ -118,3 +198,6 @@ async fn members(context: &Context, cluster: &LakeCluster, login: &Login) -> Res
         warehouses,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -316,7 +316,7 @@ async fn set_key(world: &World, key: &str) {
 
 #[tokio::test]
 async fn a_department_over_its_quota_is_told_and_keeps_what_runs() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let operator = world.operator();
     let (name, namespace) = (format!("dept-{}", world.namespace), world.namespace.clone());
     let body = json!({

@@ -56,7 +56,7 @@ where
 
 #[tokio::test]
 async fn a_department_is_set_up_and_then_left_alone() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let operator = world.operator();
     let (name, namespace) = (format!("dept-{}", world.namespace), format!("{}-a", world.namespace));
     make(&world, &name, &namespace, "Retain").await;
@@ -81,7 +81,7 @@ async fn a_department_is_set_up_and_then_left_alone() {
 
 #[tokio::test]
 async fn a_namespace_that_holds_a_cluster_is_never_deleted() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let operator = world.operator();
     // The operator makes the namespace, so that nothing but the cluster keeps it from deleting it.
     let (name, namespace) = (format!("dept-{}", world.namespace), format!("{}-a", world.namespace));

@@ -39,7 +39,7 @@ fn get(port: u16, path: &str) -> Option<(String, String)> {
 
 #[tokio::test]
 async fn the_process_answers_probes_tells_its_metrics_and_ends_in_order() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let folder = tempfile::tempdir().unwrap();
     let (kubeconfig, log) = (folder.path().join("kubeconfig"), folder.path().join("log"));
     std::fs::write(&kubeconfig, api_server().kubeconfig_of(Identity::Operator)).unwrap();

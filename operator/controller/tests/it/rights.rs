@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use springtide_crds::{ComputeGroup, Department, LakeCluster};
 
 use crate::harness::{
-    api_server::{ADMIN_GROUP, Identity, OPERATOR, api_server},
+    api_server::{ADMIN_GROUP, AuditMark, Identity, api_server},
     charts::RELEASE_NAMESPACE,
     rights::{apply, may, of_the_chart, rbac},
     world::{World, is_true},
@@ -72,9 +72,7 @@ fn granted() -> BTreeSet<Right> {
 fn used() -> (BTreeSet<Right>, Vec<String>) {
     let mut used = BTreeSet::new();
     let mut refused = Vec::new();
-    for line in api_server().audit_log().lines() {
-        let event: Value = serde_json::from_str(line).unwrap();
-        assert_eq!(event["user"]["username"], OPERATOR);
+    for event in api_server().requests_of_operator(AuditMark::default()) {
         let text = |pointer: &str| {
             event
                 .pointer(pointer)
@@ -176,7 +174,7 @@ fn owner(kind: &str, name: &str, uid: Option<&str>) -> Value {
 
 #[tokio::test]
 async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let class = json!({
         "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "growing"},
         "provisioner": "example.com/none", "allowVolumeExpansion": true,
@@ -321,7 +319,7 @@ async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
 
 #[tokio::test]
 async fn an_operator_for_some_namespaces_needs_no_right_beyond_them() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let watched = format!("watchNamespaces={{{}}}", world.namespace);
     let objects = rbac("narrow", &["--set", &watched]);
     let kinds: BTreeSet<&str> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
@@ -356,7 +354,7 @@ const WRITE: [&str; 5] = ["create", "update", "patch", "delete", "deletecollecti
 
 #[tokio::test]
 async fn an_admin_reads_everything_but_secrets_and_changes_compute_groups_alone() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let operator = world.operator();
     make_department(&world, "Retain").await;
     world.make_cluster("lake").await;
@@ -494,7 +492,7 @@ async fn resources(client: &Client) -> BTreeSet<String> {
 /// only where it reaches no Secret, and everything else is what a group without any of it has.
 #[tokio::test]
 async fn no_pod_that_an_admin_causes_shows_a_secret() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let operator = world.operator();
     make_department(&world, "Retain").await;
     world.make_cluster("lake").await;

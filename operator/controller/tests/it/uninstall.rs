@@ -28,7 +28,7 @@ async fn nothing_hangs(world: &World) {
 
 #[tokio::test]
 async fn a_window_that_is_open_when_the_operator_is_uninstalled_does_not_stay_open_for_ever() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let opens = "2030-06-03T08:00:00Z".parse::<chrono::DateTime<Utc>>().unwrap();
     world.clock.set(opens + TimeDelta::minutes(30));
     let operator = world.operator();
@@ -63,7 +63,7 @@ async fn a_window_that_is_open_when_the_operator_is_uninstalled_does_not_stay_op
 
 #[tokio::test]
 async fn a_drain_that_runs_when_the_operator_is_uninstalled_ends_by_the_pods_own_hooks() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let operator = world.operator();
     world.make_cluster("lake").await;
     world.make_group("etl", "lake", json!({"replicas": 3})).await;
@@ -102,7 +102,7 @@ async fn a_drain_that_runs_when_the_operator_is_uninstalled_ends_by_the_pods_own
 
 #[tokio::test]
 async fn what_an_autoscaler_wrote_because_of_a_window_does_not_outlive_the_operator() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let opens = "2030-06-03T08:00:00Z".parse::<chrono::DateTime<Utc>>().unwrap();
     world.clock.set(opens + TimeDelta::minutes(30));
     let operator = world.operator();

@@ -1,6 +1,8 @@
 //! A real API server, with etcd and the few controllers whose work the operator relies on. No kubelet, no scheduler.
 
 use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
     net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -9,6 +11,7 @@ use std::{
 };
 
 use kube::{Client, Config, client::ClientBuilder};
+use serde_json::Value;
 
 use super::faults::Faults;
 
@@ -45,12 +48,28 @@ impl Identity {
     }
 }
 
-/// What the operator asked for, and nobody else.
+/// What the operator asked for, and what anybody changed.
 const AUDIT_POLICY: &str = r#"{
     "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived", "ResponseStarted"],
-    "rules": [{"level": "Metadata", "users": ["system:serviceaccount:springtide-release:springtide"]}, {"level": "None"}]
+    "rules": [
+        {"level": "Metadata", "users": ["system:serviceaccount:springtide-release:springtide"]},
+        {"level": "Metadata", "verbs": ["create", "update", "patch", "delete", "deletecollection"]},
+        {"level": "None"}
+    ]
 }
 "#;
+
+/// A place in the server's log; the default is its beginning.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AuditMark(u64);
+
+/// A request that changes something, by whomever.
+#[derive(Clone, Debug)]
+pub(crate) struct AuditedWrite {
+    pub(crate) user: String,
+    #[expect(dead_code, reason = "shown where a write was not expected")]
+    what: String,
+}
 
 /// The server, started by the first test that asks.
 pub(crate) fn api_server() -> &'static ApiServer {
@@ -139,9 +158,48 @@ impl ApiServer {
         kubeconfig(self.port, identity)
     }
 
-    /// What the operator has asked for so far, one JSON object a line.
-    pub(crate) fn audit_log(&self) -> String {
-        std::fs::read_to_string(self.dir.join("audit.log")).unwrap_or_default()
+    /// The requests of the operator after `mark`, as the server logged them.
+    pub(crate) fn requests_of_operator(&self, mark: AuditMark) -> Vec<Value> {
+        self.audited(mark)
+            .filter(|event| event["user"]["username"] == OPERATOR)
+            .collect()
+    }
+
+    /// The end of the log.
+    pub(crate) fn audit_mark(&self) -> AuditMark {
+        AuditMark(std::fs::metadata(self.dir.join("audit.log")).map_or(0, |file| file.len()))
+    }
+
+    /// What was written after `mark`, in one namespace or everywhere: objects and our objects' status, without Leases and Events.
+    pub(crate) fn writes_since(&self, mark: AuditMark, namespace: Option<&str>) -> Vec<AuditedWrite> {
+        let is_write = |event: &Value| {
+            let of = |field: &str| event["objectRef"][field].as_str().unwrap_or_default().to_owned();
+            let (resource, is_status) = (of("resource"), of("subresource") == "status");
+            ["create", "update", "patch", "delete", "deletecollection"]
+                .contains(&event["verb"].as_str().unwrap_or_default())
+                && !["leases", "events", "tokenreviews", "subjectaccessreviews"].contains(&resource.as_str())
+                && (!is_status || of("apiGroup") == "springtide.dev")
+                && namespace.is_none_or(|namespace| of("namespace") == namespace)
+                && !event["requestURI"].as_str().unwrap_or_default().contains("dryRun=All")
+        };
+        self.audited(mark)
+            .filter(is_write)
+            .map(|event| AuditedWrite {
+                user: event["user"]["username"].as_str().unwrap_or_default().to_owned(),
+                what: format!("{} {}", event["verb"], event["requestURI"]),
+            })
+            .collect()
+    }
+
+    fn audited(&self, AuditMark(position): AuditMark) -> impl Iterator<Item = Value> {
+        let mut text = String::new();
+        if let Ok(mut log) = File::open(self.dir.join("audit.log")) {
+            log.seek(SeekFrom::Start(position)).unwrap();
+            log.read_to_string(&mut text).unwrap();
+        }
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        // The last line may still be being written.
+        lines.into_iter().filter_map(|line| serde_json::from_str(&line).ok())
     }
 }
 
@@ -157,47 +215,6 @@ fn kubeconfig(port: u16, identity: Identity) -> String {
 async fn ready(client: &Client) -> Result<(), kube::Error> {
     let request = http::Request::get("/readyz").body(Vec::new()).unwrap();
     client.request_text(request).await.map(|_| ())
-}
-
-/// Requests that change something, by the server's own counters: without Leases, Events and status.
-pub(crate) async fn writes(client: &Client) -> u64 {
-    let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
-    let text = client.request_text(request).await.unwrap();
-    let counts = text
-        .lines()
-        .filter(|line| line.starts_with("apiserver_request_total{"))
-        .filter(|line| {
-            let has = |label: &str, values: &[&str]| {
-                values
-                    .iter()
-                    .any(|value| line.contains(&format!("{label}=\"{value}\"")))
-            };
-            has("verb", &["POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION"])
-                && !has(
-                    "resource",
-                    &["leases", "events", "tokenreviews", "subjectaccessreviews"],
-                )
-                && !has("subresource", &["status"])
-                && !line.contains("dry_run=\"All\"")
-        });
-    counts
-        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64)
-        .sum()
-}
-
-/// Status writes, by the server's own counters.
-pub(crate) async fn status_writes(client: &Client) -> u64 {
-    let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
-    let text = client.request_text(request).await.unwrap();
-    let counts = text.lines().filter(|line| {
-        line.starts_with("apiserver_request_total{")
-            && line.contains("subresource=\"status\"")
-            && line.contains("group=\"springtide.dev\"")
-            && !line.contains("verb=\"GET\"")
-    });
-    counts
-        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64)
-        .sum()
 }
 
 /// Where the Kubernetes binary is: said by the environment, or in the cache of `e2e/kubernetes/build`. Beside it is `helm`.

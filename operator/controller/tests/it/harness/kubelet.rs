@@ -33,11 +33,22 @@ pub(crate) struct Script {
 /// Whether a pod cannot run, and what its containers' statuses are then.
 pub(crate) type Breaks = Box<dyn Fn(&Pod) -> Option<Value> + Send>;
 
-/// Runs until the task is aborted.
-pub(crate) async fn play(client: Client, script: Arc<Mutex<Script>>) {
+/// Runs until the task is aborted, in one namespace or everywhere.
+pub(crate) async fn play(client: Client, place: Option<String>, script: Arc<Mutex<Script>>) {
+    let (pods, volume_claims) = match &place {
+        Some(namespace) => (
+            Api::namespaced(client.clone(), namespace),
+            Api::namespaced(client.clone(), namespace),
+        ),
+        None => (Api::all(client.clone()), Api::all(client.clone())),
+    };
     let mut addresses = BTreeMap::new();
     loop {
-        if let Err(error) = turn(&client, &script, &mut addresses).await {
+        let turned = async {
+            claims(&client, &volume_claims, &script).await?;
+            turn(&client, &pods, &script, &mut addresses).await
+        };
+        if let Err(error) = turned.await {
             eprintln!("the kubelet of the test: {error}");
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -46,12 +57,11 @@ pub(crate) async fn play(client: Client, script: Arc<Mutex<Script>>) {
 
 async fn turn(
     client: &Client,
+    pods: &Api<Pod>,
     script: &Mutex<Script>,
     addresses: &mut BTreeMap<String, IpAddr>,
 ) -> Result<(), kube::Error> {
-    claims(client, script).await?;
-    let everywhere: Api<Pod> = Api::all(client.clone());
-    let pods = everywhere
+    let pods = pods
         .list(&ListParams::default().labels(springtide_plan::names::CLUSTER_LABEL))
         .await?
         .items;
@@ -126,10 +136,13 @@ async fn turn(
 }
 
 /// Binds what is not bound, and grows what asks for more.
-async fn claims(client: &Client, script: &Mutex<Script>) -> Result<(), kube::Error> {
-    let everywhere: Api<PersistentVolumeClaim> = Api::all(client.clone());
+async fn claims(
+    client: &Client,
+    claims: &Api<PersistentVolumeClaim>,
+    script: &Mutex<Script>,
+) -> Result<(), kube::Error> {
     let selector = ListParams::default().labels(springtide_plan::names::CLUSTER_LABEL);
-    for claim in everywhere.list(&selector).await?.items {
+    for claim in claims.list(&selector).await?.items {
         let name = claim.name_any();
         if script.lock().unwrap().unbound.iter().any(|part| name.contains(part)) {
             continue;

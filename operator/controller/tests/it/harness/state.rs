@@ -143,13 +143,23 @@ fn hide_keys(value: &mut Value) {
     }
 }
 
+/// Where server-side apply takes away the last field of an object that stays in what is applied, it stores `null`.
+fn is_taken_away(one: Option<&Value>, other: Option<&Value>) -> bool {
+    let is_empty = |value: &Value| value.as_object().is_some_and(serde_json::Map::is_empty);
+    one.is_some_and(Value::is_null) && other.is_some_and(is_empty)
+}
+
 fn differ(path: &str, one: &Value, other: &Value, text: &mut String) {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => {
             let names: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
             for name in names {
+                let (one, other) = (one.get(name), other.get(name));
+                if is_taken_away(one, other) || is_taken_away(other, one) {
+                    continue;
+                }
                 let nothing = Value::Null;
-                let (one, other) = (one.get(name).unwrap_or(&nothing), other.get(name).unwrap_or(&nothing));
+                let (one, other) = (one.unwrap_or(&nothing), other.unwrap_or(&nothing));
                 differ(&format!("{path}.{name}"), one, other, text);
             }
         }

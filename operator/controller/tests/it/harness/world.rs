@@ -35,11 +35,14 @@ use springtide_controller::{
     settings::Settings,
 };
 use springtide_crds::{ComputeGroup, Department, LakeCluster};
-use tokio::{sync::MutexGuard, task::JoinHandle};
+use tokio::{
+    sync::{RwLockReadGuard, RwLockWriteGuard},
+    task::JoinHandle,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    api_server::{Identity, api_server, status_writes, writes},
+    api_server::{Identity, OPERATOR, api_server},
     faults::Faults,
     frontend::Frontend,
     kubelet::{Breaks, Script, play},
@@ -52,8 +55,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// What stands in the Secret of the store.
 pub(crate) const SECRET_ACCESS_KEY: &str = "secret-access-key-of-a-test";
 
-/// One test at a time: the server's counters are the whole server's.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// Tests whose operators watch a namespace of their own run side by side; one whose operator watches everything runs alone.
+static TURN: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
+
+/// What a world's operators see.
+#[derive(Debug)]
+enum Turn {
+    OwnNamespace(#[expect(dead_code, reason = "it is held")] RwLockReadGuard<'static, ()>),
+    Everything(#[expect(dead_code, reason = "it is held")] RwLockWriteGuard<'static, ()>),
+}
 
 pub(crate) struct World {
     /// With all rights.
@@ -66,7 +76,7 @@ pub(crate) struct World {
     pub(crate) metrics: Arc<Metrics>,
     script: Arc<Mutex<Script>>,
     kubelet: JoinHandle<()>,
-    _turn: MutexGuard<'static, ()>,
+    turn: Turn,
 }
 
 /// An operator that runs. One that loses its Lease is started again, as the kubelet does it: on a busy machine that happens.
@@ -101,14 +111,28 @@ impl Running {
 }
 
 impl World {
+    /// One whose operators watch its namespace alone, without the kind Department: it runs beside others.
     pub(crate) async fn new() -> Self {
-        let turn = TURN.lock().await;
+        Self::with(Turn::OwnNamespace(TURN.read().await)).await
+    }
+
+    /// One whose operators watch everything: it has the server to itself.
+    pub(crate) async fn alone() -> Self {
+        let turn = Turn::Everything(TURN.write().await);
         let client = api_server().client().await;
-        let operator_client = api_server().client_of(Identity::Operator);
         install(&client).await;
         clean::<Department>(&client).await;
         clean::<LakeCluster>(&client).await;
         clean::<ComputeGroup>(&client).await;
+        let world = Self::with(turn).await;
+        world.nothing_is_left().await;
+        world
+    }
+
+    async fn with(turn: Turn) -> Self {
+        let client = api_server().client().await;
+        let operator_client = api_server().client_of(Identity::Operator);
+        install(&client).await;
         let namespace = format!("test-{:08x}", rand::random::<u32>());
         make_namespace(&client, &namespace).await;
         let of_operator = format!("{namespace}-operator");
@@ -121,7 +145,8 @@ impl World {
             .unwrap()
             .frontends
             .insert(namespace.clone(), frontend.clone());
-        let kubelet = tokio::spawn(play(client.clone(), Arc::clone(&script)));
+        let place = matches!(turn, Turn::OwnNamespace(_)).then(|| namespace.clone());
+        let kubelet = tokio::spawn(play(client.clone(), place, Arc::clone(&script)));
         let world = Self {
             client,
             operator_client,
@@ -131,11 +156,15 @@ impl World {
             metrics: Arc::new(Metrics::default()),
             script,
             kubelet,
-            _turn: turn,
+            turn,
         };
-        world.nothing_is_left().await;
         world.storage_secret().await;
         world
+    }
+
+    /// The namespace that its operators watch, where they do not watch everything.
+    fn place(&self) -> Option<&str> {
+        matches!(self.turn, Turn::OwnNamespace(_)).then_some(&self.namespace)
     }
 
     async fn storage_secret(&self) {
@@ -163,6 +192,7 @@ impl World {
         let mut settings = <Settings as clap::Parser>::parse_from(["springtide-operator"]);
         settings.pod_namespace = self.operator_namespace();
         settings.lease_seconds = 8;
+        settings.watch_namespaces = self.place().map(str::to_owned).into_iter().collect();
         change(&mut settings);
         let (clock, metrics) = (Arc::clone(&self.clock), Arc::clone(&self.metrics));
         let stop = CancellationToken::new();
@@ -376,7 +406,7 @@ impl World {
         }
     }
 
-    /// Waits until the garbage of earlier tests is collected, since the server's counters count that, too.
+    /// Waits until the garbage of earlier tests is collected, since those are writes, too.
     async fn nothing_is_left(&self) {
         let ours = ListParams::default().labels(springtide_plan::names::OWNER_LABEL);
         self.eventually("nothing of an earlier test is left", || async {
@@ -403,39 +433,23 @@ impl World {
             && owned_in::<PodDisruptionBudget>(&self.api(), &ours).await == 0
     }
 
-    /// The operator looks at everything again and again for this long and writes nothing, by the server's own counters: no object
-    /// and no status.
+    /// The operator looks at everything again and again for this long and writes nothing, by the server's own log: no object and no
+    /// status.
     pub(crate) async fn stays_quiet(&self, quiet: Duration) {
-        let (log_before, looks_before) = (api_server().audit_log().len(), self.looks());
-        let before = (writes(&self.client).await, status_writes(&self.client).await);
+        let (mark, looks_before) = (api_server().audit_mark(), self.looks());
         let ends = Instant::now() + quiet;
-        let mut touched = 0;
         let mut kinds = BTreeSet::new();
         while Instant::now() < ends {
-            touched += self.touch::<Department>(&mut kinds).await;
-            touched += self.touch::<LakeCluster>(&mut kinds).await;
-            touched += self.touch::<ComputeGroup>(&mut kinds).await;
+            if self.place().is_none() {
+                self.touch::<Department>(&mut kinds).await;
+            }
+            self.touch::<LakeCluster>(&mut kinds).await;
+            self.touch::<ComputeGroup>(&mut kinds).await;
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        let counted = (
-            writes(&self.client).await - before.0 - touched,
-            status_writes(&self.client).await - before.1,
-        );
-        let log = api_server().audit_log();
-        let is_read = |line: &str| {
-            ["get", "list", "watch"]
-                .iter()
-                .any(|verb| line.contains(&format!("\"verb\":\"{verb}\"")))
-        };
-        let by_the_operator: Vec<&str> = log[log_before..]
-            .lines()
-            .filter(|line| !is_read(line) && !line.contains("/leases"))
-            .collect();
-        assert_eq!(
-            counted,
-            (0, 0),
-            "writes and status writes; the operator's: {by_the_operator:#?}"
-        );
+        let mut written = api_server().writes_since(mark, self.place());
+        written.retain(|write| write.user == OPERATOR);
+        assert!(written.is_empty(), "the operator wrote: {written:#?}");
         let looks = self.looks();
         assert!(!kinds.is_empty());
         for kind in kinds {
@@ -447,15 +461,18 @@ impl World {
         }
     }
 
-    /// Changes nothing that matters in every object of a kind, so that the operator looks at it; returns how many there are.
-    async fn touch<K>(&self, kinds: &mut BTreeSet<String>) -> u64
+    /// Changes nothing that matters in every object of a kind that the operator sees, so that it looks at it.
+    async fn touch<K>(&self, kinds: &mut BTreeSet<String>)
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
         let resource = ApiResource::erase::<K>(&());
         let everywhere: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
-        let objects = everywhere.list(&ListParams::default()).await.unwrap().items;
-        for object in &objects {
+        let seen = match self.place() {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => everywhere.clone(),
+        };
+        for object in seen.list(&ListParams::default()).await.unwrap() {
             let api: Api<DynamicObject> = match object.namespace() {
                 Some(namespace) => Api::namespaced_with(self.client.clone(), &namespace, &resource),
                 None => everywhere.clone(),
@@ -466,7 +483,6 @@ impl World {
                 .unwrap();
             kinds.insert(resource.kind.clone());
         }
-        objects.len() as u64
     }
 
     /// Reconciles that succeeded so far, by kind.
@@ -482,23 +498,19 @@ impl World {
             .collect()
     }
 
-    /// Writes by the server's counters over a stretch of quiet.
-    async fn writes_during(&self, quiet: Duration) -> (u64, u64) {
-        let before = (writes(&self.client).await, status_writes(&self.client).await);
-        tokio::time::sleep(quiet).await;
-        (
-            writes(&self.client).await - before.0,
-            status_writes(&self.client).await - before.1,
-        )
-    }
-
-    /// Waits until nothing is written for a while.
+    /// Waits until nobody writes anything for a while.
     pub(crate) async fn settle(&self) {
         let deadline = Instant::now() + PATIENCE;
-        while self.writes_during(Duration::from_millis(1500)).await != (0, 0) {
+        loop {
+            let mark = api_server().audit_mark();
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            let written = api_server().writes_since(mark, self.place());
+            if written.is_empty() {
+                return;
+            }
             if Instant::now() > deadline {
                 self.dump().await;
-                panic!("the operator does not come to rest");
+                panic!("the operator does not come to rest: {written:#?}");
             }
         }
     }

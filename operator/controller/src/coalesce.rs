@@ -1,0 +1,52 @@
+//! Requests for the same object in the same moment become one.
+//!
+//! What is made in a step comes as a burst: a StatefulSet, its pods, their addresses, their readiness. Looked at one by one, each would
+//! be a reconcile and most of them a status; the last of them tells all.
+
+use std::{collections::HashSet, hash::Hash, time::Duration};
+
+use futures::{Stream, StreamExt};
+use kube::{Resource, runtime::controller::ReconcileRequest, runtime::reflector::ObjectRef};
+use tokio_util::time::DelayQueue;
+
+use crate::watch::Request;
+
+/// How long the first request for an object waits for others. Those do not prolong it: an object to which something happens all the
+/// time is looked at nevertheless.
+pub(crate) const WITHIN: Duration = Duration::from_millis(150);
+
+/// Each request once, `within` after the first one for its object.
+pub(crate) fn coalesced<K>(
+    requests: impl Stream<Item = Request<K>> + Unpin,
+    within: Duration,
+) -> impl Stream<Item = Request<K>>
+where
+    K: Resource,
+    K::DynamicType: Clone + Eq + Hash,
+{
+    let waiting: (DelayQueue<ReconcileRequest<K>>, HashSet<ObjectRef<K>>) = Default::default();
+    futures::stream::unfold(
+        (requests, waiting),
+        move |(mut requests, (mut queue, mut waiting))| async move {
+            loop {
+                tokio::select! {
+                    Some(due) = queue.next() => {
+                        let request = due.into_inner();
+                        waiting.remove(&request.obj_ref);
+                        return Some((Ok(request), (requests, (queue, waiting))));
+                    }
+                    Some(request) = requests.next() => {
+                        let Ok(request) = request;
+                        if waiting.insert(request.obj_ref.clone()) {
+                            queue.insert(request, within);
+                        }
+                    }
+                    else => return None,
+                }
+            }
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests;

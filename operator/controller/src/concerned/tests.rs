@@ -1,0 +1,143 @@
+use std::collections::BTreeMap;
+
+use kube::runtime::reflector::store;
+use kube::runtime::watcher::Event;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::cache::{ObjectCache, TypedCache};
+
+fn object<K: DeserializeOwned>(body: Value) -> K {
+    serde_json::from_value(body).unwrap()
+}
+
+fn cache<K>(objects: &[&K]) -> TypedCache<K>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + 'static,
+{
+    let (reader, mut writer) = store();
+    for object in objects {
+        writer.apply_watcher_event(&Event::Apply(K::clone(object)));
+    }
+    TypedCache::new(BTreeMap::from([(None, reader)]))
+}
+
+fn department() -> Department {
+    object(json!({"apiVersion": "springtide.dev/v1alpha1", "kind": "Department",
+        "metadata": {"name": "retail", "generation": 1}, "spec": {"namespaces": [{"name": "retail"}]}}))
+}
+
+fn cluster() -> LakeCluster {
+    object(json!({"apiVersion": "springtide.dev/v1alpha1", "kind": "LakeCluster",
+        "metadata": {"name": "lake", "namespace": "retail", "generation": 1},
+        "spec": {"engine": {"version": "0.1.0"}, "storage": {"bucket": "retail"}}}))
+}
+
+fn group() -> ComputeGroup {
+    object(json!({"apiVersion": "springtide.dev/v1alpha1", "kind": "ComputeGroup",
+        "metadata": {"name": "etl", "namespace": "retail", "generation": 1}, "spec": {"cluster": "lake"}}))
+}
+
+fn caches() -> Caches {
+    Caches {
+        departments: cache(&[&department()]),
+        clusters: cache(&[&cluster()]),
+        groups: cache(&[&group()]),
+        calendars: cache(&[]),
+        pods: cache(&[]),
+        objects: ObjectCache::default(),
+    }
+}
+
+fn the_department() -> Target {
+    Target::Department("retail".to_owned())
+}
+
+fn the_cluster() -> Target {
+    cluster_target(&cluster())
+}
+
+fn the_group() -> Target {
+    group_target(&group())
+}
+
+#[test]
+fn what_is_new_or_gone_concerns_all_who_count_it() {
+    let caches = caches();
+    assert_eq!(
+        by_group(&caches, None, &group()),
+        [the_group(), the_cluster(), the_department()]
+    );
+    assert_eq!(
+        by_cluster(&caches, None, &cluster()),
+        [the_cluster(), the_group(), the_department()]
+    );
+    assert_eq!(
+        by_department(&caches, None, &department()),
+        [the_department(), the_cluster(), the_group()]
+    );
+}
+
+#[test]
+fn a_status_that_others_do_not_read_concerns_nobody_else() {
+    let caches = caches();
+    let status = json!({"conditions": [], "observedGeneration": 1});
+    let (mut group_after, mut cluster_after, mut department_after) = (group(), cluster(), department());
+    group_after.status = object(json!({"replicas": 3, "servingReplicas": 0, "wantedReplicas": 3}));
+    cluster_after.status = object(status.clone());
+    department_after.status = object(status);
+    assert_eq!(by_group(&caches, Some(&group()), &group_after), [the_group()]);
+    assert_eq!(by_cluster(&caches, Some(&cluster()), &cluster_after), [the_cluster()]);
+    assert_eq!(
+        by_department(&caches, Some(&department()), &department_after),
+        [the_department()]
+    );
+}
+
+#[test]
+fn what_a_cluster_shows_of_its_groups_concerns_it() {
+    let caches = caches();
+    for status in [
+        json!({"replicas": 1, "servingReplicas": 1}),
+        json!({"replicas": 0, "servingReplicas": 0, "wantedReplicas": 0}),
+        json!({"replicas": 0, "servingReplicas": 0, "nextTransition": {"at": "2030-06-03T08:00:00Z", "floor": 2}}),
+    ] {
+        let mut after = group();
+        after.status = object(status.clone());
+        assert_eq!(
+            by_group(&caches, Some(&group()), &after),
+            [the_group(), the_cluster()],
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn what_groups_take_from_their_cluster_concerns_them() {
+    let caches = caches();
+    let mut changed = cluster();
+    changed.metadata.generation = Some(2);
+    let mut led = cluster();
+    led.status = object(json!({"leader": "lake-fe-0"}));
+    let mut accepted = cluster();
+    accepted.status = object(json!({"acceptedSpec": cluster().spec}));
+    for after in [changed, led, accepted] {
+        assert_eq!(
+            by_cluster(&caches, Some(&cluster()), &after),
+            [the_cluster(), the_group()]
+        );
+    }
+}
+
+#[test]
+fn a_namespace_that_a_department_gives_up_concerns_what_is_in_it_and_who_else_claims_it() {
+    let caches = caches();
+    let mut after = department();
+    after.spec.namespaces.clear();
+    after.metadata.generation = Some(2);
+    assert_eq!(
+        by_department(&caches, Some(&department()), &after),
+        [the_department(), the_cluster(), the_group()]
+    );
+}

@@ -1,0 +1,45 @@
+use std::{
+    future::ready,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use super::*;
+
+fn answer(number: u32) -> SqlAnswer {
+    SqlAnswer::Unreachable {
+        message: number.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn groups_of_a_cluster_that_are_looked_at_in_the_same_moment_share_an_answer() {
+    let (answers, asked) = (MemberAnswers::default(), AtomicU32::new(0));
+    let ask = async || {
+        let slow = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            answer(asked.fetch_add(1, Ordering::Relaxed))
+        };
+        answers.or_ask("retail/lake", slow).await
+    };
+    let got = futures::future::join_all((0..4).map(|_| ask())).await;
+    assert_eq!(got, vec![answer(0); 4]);
+    assert_eq!(answers.or_ask("finance/lake", ready(answer(7))).await, answer(7));
+    tokio::time::sleep(GOOD_FOR).await;
+    assert_eq!(ask().await, answer(1));
+}
+
+#[tokio::test]
+async fn what_was_said_before_a_statement_is_not_believed_after_it() {
+    let answers = MemberAnswers::default();
+    assert_eq!(answers.or_ask("retail/lake", ready(answer(1))).await, answer(1));
+    answers.changed("retail/lake");
+    assert_eq!(answers.or_ask("retail/lake", ready(answer(2))).await, answer(2));
+    // Asked before the statement and answered after it.
+    answers.changed("retail/lake");
+    let overtaken = async {
+        answers.changed("retail/lake");
+        answer(3)
+    };
+    assert_eq!(answers.or_ask("retail/lake", overtaken).await, answer(3));
+    assert_eq!(answers.or_ask("retail/lake", ready(answer(4))).await, answer(4));
+}
