@@ -1,8 +1,14 @@
 //! Events on our objects: what happened and why, once.
+//!
+//! They are written one after the other behind the reconciles, which do not wait for them: when a thousand windows open at eight, the
+//! API server is asked for the compute first.
 
 use std::{
     collections::HashMap,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -11,6 +17,7 @@ use kube::{
     Client,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
+use tokio::{sync::mpsc, task::JoinHandle};
 
 /// An Event with the same text is not repeated for this long.
 const QUIET: Duration = Duration::from_secs(3600);
@@ -20,6 +27,8 @@ const MOST_REMEMBERED: usize = 20_000;
 const LONGEST_NOTE: usize = 1024;
 /// Longest time for writing one Event; Events are never worth waiting for.
 const TIMEOUT: Duration = Duration::from_secs(3);
+/// Events that wait to be written; more are dropped.
+const MOST_WAITING: usize = 10_000;
 
 /// Something worth telling people about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,9 +43,11 @@ pub(crate) struct Notice {
     pub(crate) note: String,
 }
 
-/// Publishes notices, each at most once an hour.
+/// Publishes notices, each at most once an hour, for as long as this lives.
 pub(crate) struct Events {
-    recorder: Recorder,
+    waiting: mpsc::Sender<(Event, ObjectReference)>,
+    writer: JoinHandle<()>,
+    dropped: AtomicU64,
     told: Mutex<Told>,
 }
 
@@ -55,15 +66,18 @@ impl Events {
             controller: springtide_plan::compare::FIELD_MANAGER.to_owned(),
             instance: Some(instance.to_owned()),
         };
+        let (waiting, events) = mpsc::channel(MOST_WAITING);
         Self {
-            recorder: Recorder::new(client, reporter),
+            waiting,
+            writer: tokio::spawn(write(Recorder::new(client, reporter), events)),
+            dropped: AtomicU64::new(0),
             told: Mutex::default(),
         }
     }
 
-    /// Tells people, unless they were told the same of the same object lately. A failure is logged and nothing else: no
+    /// Tells people soon, unless they were told the same of the same object lately. A failure is logged and nothing else: no
     /// reconcile may depend on an Event.
-    pub(crate) async fn tell(&self, about: &ObjectReference, notice: Notice) {
+    pub(crate) fn tell(&self, about: &ObjectReference, notice: Notice) {
         let Notice {
             is_warning,
             reason,
@@ -85,10 +99,14 @@ impl Events {
             action,
             secondary: None,
         };
-        match tokio::time::timeout(TIMEOUT, self.recorder.publish(&event, about)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = %error, reason = event.reason, "cannot write an event"),
-            Err(_) => tracing::warn!(reason = event.reason, "cannot write an event in time"),
+        if let Err(refused) = self.waiting.try_send((event, about.clone())) {
+            let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+            let (event, _) = refused.into_inner();
+            tracing::warn!(
+                reason = event.reason,
+                dropped,
+                "too many events wait; this one is not written"
+            );
         }
     }
 
@@ -96,6 +114,22 @@ impl Events {
         let object = about.uid.clone().unwrap_or_default();
         let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         is_news(&mut told, (object, reason.to_owned()), note, now)
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.writer.abort();
+    }
+}
+
+async fn write(recorder: Recorder, mut events: mpsc::Receiver<(Event, ObjectReference)>) {
+    while let Some((event, about)) = events.recv().await {
+        match tokio::time::timeout(TIMEOUT, recorder.publish(&event, &about)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = %error, reason = event.reason, "cannot write an event"),
+            Err(_) => tracing::warn!(reason = event.reason, "cannot write an event in time"),
+        }
     }
 }
 

@@ -46,14 +46,14 @@ where
     }
     let about = object.object_ref(&());
     for event in events {
-        context.events.tell(&about, notice(event)).await;
+        context.events.tell(&about, notice(event));
     }
     if let Some(wait) = &wait {
         tracing::debug!(why = wait.why, until = ?wait.until, "waits");
     }
     if let Err(error) = applied {
         if let Some(notice) = failure(&error) {
-            context.events.tell(&about, notice).await;
+            context.events.tell(&about, notice);
         }
         return Err(error.into());
     }

@@ -44,7 +44,7 @@ pub struct Settings {
     pub lease_seconds: u32,
 
     /// Reconciles of one kind that may run at once.
-    #[arg(long, env = "SPRINGTIDE_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=128))]
+    #[arg(long, env = "SPRINGTIDE_CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=128))]
     pub concurrency: u16,
 
     /// Address of `/metrics`.
