@@ -12,7 +12,7 @@ use crate::harness::world::World;
 
 #[tokio::test]
 async fn an_idle_operator_writes_nothing() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let operator = world.operator();
     world.make_cluster("lake").await;
     world.make_group("etl", "lake", json!({"replicas": 2})).await;

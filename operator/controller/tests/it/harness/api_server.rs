@@ -217,6 +217,47 @@ async fn ready(client: &Client) -> Result<(), kube::Error> {
     client.request_text(request).await.map(|_| ())
 }
 
+/// Requests that change something, by the server's own counters: without Leases, Events and status.
+pub(crate) async fn writes(client: &Client) -> u64 {
+    let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
+    let text = client.request_text(request).await.unwrap();
+    let counts = text
+        .lines()
+        .filter(|line| line.starts_with("apiserver_request_total{"))
+        .filter(|line| {
+            let has = |label: &str, values: &[&str]| {
+                values
+                    .iter()
+                    .any(|value| line.contains(&format!("{label}=\"{value}\"")))
+            };
+            has("verb", &["POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION"])
+                && !has(
+                    "resource",
+                    &["leases", "events", "tokenreviews", "subjectaccessreviews"],
+                )
+                && !has("subresource", &["status"])
+                && !line.contains("dry_run=\"All\"")
+        });
+    counts
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64)
+        .sum()
+}
+
+/// Status writes, by the server's own counters.
+pub(crate) async fn status_writes(client: &Client) -> u64 {
+    let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
+    let text = client.request_text(request).await.unwrap();
+    let counts = text.lines().filter(|line| {
+        line.starts_with("apiserver_request_total{")
+            && line.contains("subresource=\"status\"")
+            && line.contains("group=\"springtide.dev\"")
+            && !line.contains("verb=\"GET\"")
+    });
+    counts
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64)
+        .sum()
+}
+
 /// Where the Kubernetes binary is: said by the environment, or in the cache of `e2e/kubernetes/build`. Beside it is `helm`.
 pub(crate) fn binary() -> PathBuf {
     if let Ok(path) = std::env::var("SPRINGTIDE_KUBERNETES_BIN") {

@@ -42,7 +42,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    api_server::{Identity, OPERATOR, api_server},
+    api_server::{Identity, OPERATOR, api_server, status_writes, writes},
     faults::Faults,
     frontend::Frontend,
     kubelet::{Breaks, Script, play},
@@ -433,23 +433,30 @@ impl World {
             && owned_in::<PodDisruptionBudget>(&self.api(), &ours).await == 0
     }
 
-    /// The operator looks at everything again and again for this long and writes nothing, by the server's own log: no object and no
-    /// status.
+    /// The operator looks at everything again and again for this long and writes nothing, no object and no status: by the server's
+    /// log, and where this world is alone by the server's counters, too.
     pub(crate) async fn stays_quiet(&self, quiet: Duration) {
         let (mark, looks_before) = (api_server().audit_mark(), self.looks());
+        let before = (writes(&self.client).await, status_writes(&self.client).await);
+        let mut touched = 0;
         let ends = Instant::now() + quiet;
         let mut kinds = BTreeSet::new();
         while Instant::now() < ends {
             if self.place().is_none() {
-                self.touch::<Department>(&mut kinds).await;
+                touched += self.touch::<Department>(&mut kinds).await;
             }
-            self.touch::<LakeCluster>(&mut kinds).await;
-            self.touch::<ComputeGroup>(&mut kinds).await;
+            touched += self.touch::<LakeCluster>(&mut kinds).await;
+            touched += self.touch::<ComputeGroup>(&mut kinds).await;
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
         let mut written = api_server().writes_since(mark, self.place());
         written.retain(|write| write.user == OPERATOR);
         assert!(written.is_empty(), "the operator wrote: {written:#?}");
+        if self.place().is_none() {
+            let after = (writes(&self.client).await, status_writes(&self.client).await);
+            let counted = (after.0 - before.0 - touched, after.1 - before.1);
+            assert_eq!(counted, (0, 0), "writes and status writes of anybody but this test");
+        }
         let looks = self.looks();
         assert!(!kinds.is_empty());
         for kind in kinds {
@@ -461,8 +468,9 @@ impl World {
         }
     }
 
-    /// Changes nothing that matters in every object of a kind that the operator sees, so that it looks at it.
-    async fn touch<K>(&self, kinds: &mut BTreeSet<String>)
+    /// Changes nothing that matters in every object of a kind that the operator sees, so that it looks at it; returns how many there
+    /// are.
+    async fn touch<K>(&self, kinds: &mut BTreeSet<String>) -> u64
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
@@ -472,7 +480,8 @@ impl World {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
             None => everywhere.clone(),
         };
-        for object in seen.list(&ListParams::default()).await.unwrap() {
+        let objects = seen.list(&ListParams::default()).await.unwrap().items;
+        for object in &objects {
             let api: Api<DynamicObject> = match object.namespace() {
                 Some(namespace) => Api::namespaced_with(self.client.clone(), &namespace, &resource),
                 None => everywhere.clone(),
@@ -483,6 +492,7 @@ impl World {
                 .unwrap();
             kinds.insert(resource.kind.clone());
         }
+        objects.len() as u64
     }
 
     /// Reconciles that succeeded so far, by kind.
