@@ -108,12 +108,15 @@ impl Watches {
             department_writers,
             |client, _| Api::all(client),
             None,
+            all_of_it,
             concerned::by_department,
         );
-        start.typed(cluster_writers, api_at, None, concerned::by_cluster);
-        start.typed(group_writers, api_at, None, concerned::by_group);
-        start.typed(calendar_writers, api_at, None, concerned::by_calendar);
-        start.typed(pod_writers, api_at, Some(names::OWNER_LABEL), concerned::by_pod);
+        start.typed(cluster_writers, api_at, None, all_of_it, concerned::by_cluster);
+        start.typed(group_writers, api_at, None, all_of_it, concerned::by_group);
+        start.typed(calendar_writers, api_at, None, all_of_it, concerned::by_calendar);
+        let ours = Some(names::OWNER_LABEL);
+        // A pod's spec is its StatefulSet's, and most of what there would be to keep.
+        start.typed(pod_writers, api_at, ours, |pod| pod.spec = None, concerned::by_pod);
         for (kind, selector) in watched_kinds(scope) {
             start.objects(kind, selector, scope);
         }
@@ -186,6 +189,7 @@ impl Start {
         writers: Writers<K>,
         api: fn(Client, Option<&str>) -> Api<K>,
         selector: Option<&'static str>,
+        keep: fn(&mut K),
         concerned: Concerned<K>,
     ) where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
@@ -193,7 +197,7 @@ impl Start {
         for (place, writer) in writers {
             let follower = self.follower(selector, K::kind(&()).into_owned());
             let api = api(self.client.clone(), place.as_deref());
-            self.tasks.spawn(follower.typed(api, writer, concerned));
+            self.tasks.spawn(follower.typed(api, writer, keep, concerned));
         }
     }
 
@@ -244,7 +248,7 @@ struct Follower {
 }
 
 impl Follower {
-    async fn typed<K>(mut self, api: Api<K>, mut writer: Writer<K>, concerned: Concerned<K>)
+    async fn typed<K>(mut self, api: Api<K>, mut writer: Writer<K>, keep: fn(&mut K), concerned: Concerned<K>)
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
@@ -252,7 +256,10 @@ impl Follower {
         let mut events = std::pin::pin!(
             watcher(api, self.config.clone())
                 .default_backoff()
-                .modify(|object| object.managed_fields_mut().clear())
+                .modify(move |object| {
+                    object.managed_fields_mut().clear();
+                    keep(object);
+                })
         );
         while let Some(event) = events.next().await {
             let Some(event) = self.checked(event) else { continue };
@@ -345,6 +352,9 @@ impl Follower {
         }
     }
 }
+
+/// Keeps an object as it is.
+fn all_of_it<K>(_: &mut K) {}
 
 /// Drops what others have noted about their fields, but leaves one note as a sign that there are notes.
 fn keep_our_notes(object: &mut DynamicObject) {

@@ -42,3 +42,12 @@ async fn an_object_to_which_something_happens_all_the_time_is_looked_at_neverthe
     // One in 50 ms where the machine is idle; fewer where it is busy.
     assert!((3..=21).contains(&looks), "{looks}");
 }
+
+#[tokio::test]
+async fn many_objects_at_once_are_looked_at_one_after_the_other() {
+    let groups: Vec<String> = (0..40).map(|number| format!("group-{number}")).collect();
+    let requests = futures::stream::iter(groups.iter().map(|name| request(name)).collect::<Vec<_>>());
+    let begun = Instant::now();
+    assert_eq!(names(coalesced(requests, Duration::ZERO)).await.len(), groups.len());
+    assert!(begun.elapsed() >= FOR_EACH * 39, "{:?}", begun.elapsed());
+}
