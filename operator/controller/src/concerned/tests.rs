@@ -31,7 +31,7 @@ fn department() -> Department {
 fn cluster() -> LakeCluster {
     object(json!({"apiVersion": "springtide.dev/v1alpha1", "kind": "LakeCluster",
         "metadata": {"name": "lake", "namespace": "retail", "generation": 1},
-        "spec": {"engine": {"version": "0.1.0"}, "storage": {"bucket": "retail"}}}))
+        "spec": {"engine": {"version": "0.1.0"}, "storage": {"bucket": "retail", "prefix": "lake", "credentials": {"secretRef": {"name": "storage"}}}}}))
 }
 
 fn group() -> ComputeGroup {
