@@ -69,11 +69,12 @@ pub async fn remove(places: &Places, timeline: &Timeline, context: Option<String
                     .with(&p)
                     .await?;
             }
-            let crds = [
-                "departments.springtide.dev",
-                "lakeclusters.springtide.dev",
-                "computegroups.springtide.dev",
-            ];
+            let definitions = springtide_crds::schema::definitions();
+            let crds: Vec<String> = definitions
+                .iter()
+                .filter_map(|definition| definition.metadata.name.clone())
+                .collect();
+            let crds: Vec<&str> = crds.iter().map(String::as_str).collect();
             delete(&[&["crd"], &crds[..]].concat()).with(&p).await?;
             delete(&["namespace", OPERATOR_NAMESPACE]).with(&p).await
         })
