@@ -2,8 +2,8 @@
 //!
 //! What is made in a step comes as a burst: a StatefulSet, its pods, their addresses, their readiness. Looked at one by one, each would
 //! be a reconcile and most of them a status; the last of them tells all. The more objects are busy, the longer requests are gathered.
-//! What a plan asks for itself, as a look at the edge of a window, does not come by here and goes before: when a thousand windows open
-//! at eight, all are opened before anything is said about the first nodes that start.
+//! What a plan asks for itself, as a look at the edge of a window, does not come by here and so does not wait: when many windows open
+//! at eight, what follows from the first ones comes later than the opening of the others, as far as there is time for both.
 
 use std::{collections::HashSet, hash::Hash, time::Duration};
 

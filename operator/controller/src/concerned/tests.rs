@@ -131,7 +131,7 @@ fn what_groups_take_from_their_cluster_concerns_them() {
 }
 
 #[test]
-fn a_namespace_that_a_department_gives_up_concerns_what_is_in_it_and_who_else_claims_it() {
+fn a_namespace_that_a_department_gives_up_concerns_what_is_in_it() {
     let caches = caches();
     let mut after = department();
     after.spec.namespaces.clear();

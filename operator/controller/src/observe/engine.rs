@@ -78,7 +78,8 @@ impl MemberAnswers {
         }
         let asked_at = Instant::now();
         let answer = ask.await;
-        *last = Some(LastAnswer {
+        // That nobody could be asked yet cost nothing, and may be over at once.
+        *last = (answer != SqlAnswer::NotAsked).then(|| LastAnswer {
             asked_at,
             after_changes,
             answer: answer.clone(),

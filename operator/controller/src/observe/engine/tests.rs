@@ -43,3 +43,13 @@ async fn what_was_said_before_a_statement_is_not_believed_after_it() {
     assert_eq!(answers.or_ask("retail/lake", overtaken).await, answer(3));
     assert_eq!(answers.or_ask("retail/lake", ready(answer(4))).await, answer(4));
 }
+
+#[tokio::test]
+async fn that_nobody_could_be_asked_yet_is_not_remembered() {
+    let answers = MemberAnswers::default();
+    assert_eq!(
+        answers.or_ask("retail/lake", ready(SqlAnswer::NotAsked)).await,
+        SqlAnswer::NotAsked
+    );
+    assert_eq!(answers.or_ask("retail/lake", ready(answer(1))).await, answer(1));
+}
