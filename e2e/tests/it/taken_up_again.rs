@@ -33,13 +33,15 @@ async fn a_deleted_cluster_is_refused_as_a_new_one_and_goes_on_with_all_its_data
         let gone = DeleteParams::default();
         department.groups().delete(GROUP, &gone).await.expect("delete");
         department.lakes().delete(LAKE, &gone).await.expect("delete");
-        eventually("cluster and pods are gone", EFFECT_LIMIT, async || {
+        // The group, too: one that still ends would wait for the frontends of the next cluster of this name to forget its nodes.
+        eventually("cluster, group and pods are gone", EFFECT_LIMIT, async || {
             let lake = department.lakes().get_opt(LAKE).await.expect("get");
+            let group = department.groups().get_opt(GROUP).await.expect("get");
             let pods = department.pods().list(&Default::default()).await.expect("list").items;
-            if lake.is_none() && pods.is_empty() {
+            if lake.is_none() && group.is_none() && pods.is_empty() {
                 Ok(())
             } else {
-                Err(format!("{} pods", pods.len()))
+                Err(format!("{} pods, the group is gone: {}", pods.len(), group.is_none()))
             }
         })
         .await;
