@@ -48,11 +48,12 @@ fn default_min_replicas() -> i32 {
 }
 
 /// A metric of the pods and the average that the group is kept at.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodsMetric {
     /// Name of the metric. Required: it is the key of the list.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = crate::rule::metric_name())]
     pub name: String,
     /// Average over all pods. Required: there is no sensible one for every metric.
     pub average_value: Quantity,

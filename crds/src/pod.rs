@@ -34,6 +34,7 @@ pub struct Toleration {
     /// Key of the taint. Unset: every key, which needs the operator `Exists`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 316))]
+    #[x_kube(validation = crate::rule::taint_key())]
     pub key: Option<String>,
     /// How key and value are compared.
     #[serde(default)]
@@ -41,6 +42,7 @@ pub struct Toleration {
     /// Value of the taint. Unset: no value, as `Exists` needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
+    #[x_kube(validation = crate::rule::taint_value())]
     pub value: Option<String>,
     /// Effect of the taint that is tolerated: `NoSchedule`, `PreferNoSchedule` or `NoExecute`. Unset: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -167,3 +167,23 @@ pub(crate) fn taint_effect() -> Rule {
     Rule::new("self in ['NoSchedule', 'PreferNoSchedule', 'NoExecute']")
         .message("write NoSchedule, PreferNoSchedule or NoExecute, or leave effect out to tolerate all three")
 }
+
+pub(crate) fn taint_key() -> Rule {
+    text(
+        "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+        "write the key of the taint as kubectl describe node shows it, for example example.com/dedicated: letters, digits and - _ ., a host name and a slash before it if it has them",
+    )
+}
+
+pub(crate) fn taint_value() -> Rule {
+    Rule::new("self == '' || self.matches('^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$')").message(
+        "write the value of the taint as kubectl describe node shows it: letters, digits and - _ . with a letter or digit at both ends",
+    )
+}
+
+/// An autoscaler asks for it as a part of a path.
+pub(crate) fn metric_name() -> Rule {
+    Rule::new("!(self in ['', '.', '..']) && !self.contains('/') && !self.contains('%')").message(
+        "write the name of the metric as custom.metrics.k8s.io has it, without a slash and without %, for example queries_waiting",
+    )
+}

@@ -1,5 +1,7 @@
 //! The definitions as they are installed: what kube derives, made stricter.
 
+mod bounds;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::CustomResourceExt;
 use serde_json::Value;
@@ -20,18 +22,19 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         Calendar::crd(),
     ]
     .into_iter()
-    .map(without_nulls)
+    .map(made_stricter)
     .collect()
+}
+
+fn made_stricter(definition: CustomResourceDefinition) -> CustomResourceDefinition {
+    let mut value = serde_json::to_value(definition).expect("a definition is plain data");
+    remove_nullable(&mut value);
+    bounds::explain(&mut value);
+    serde_json::from_value(value).expect("rules added and `nullable` removed leave a definition")
 }
 
 /// Removes `nullable`, which the derivation adds to every optional field. A field is left out or has a value; a third state would
 /// only make every rule handle it.
-fn without_nulls(definition: CustomResourceDefinition) -> CustomResourceDefinition {
-    let mut value = serde_json::to_value(definition).expect("a definition is plain data");
-    remove_nullable(&mut value);
-    serde_json::from_value(value).expect("removing `nullable` leaves a definition")
-}
-
 fn remove_nullable(value: &mut Value) {
     match value {
         Value::Object(fields) => {

@@ -1,4 +1,4 @@
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -156,6 +156,68 @@ fn every_rule_says_what_to_write_instead() {
         assert!(says_what_to_do, "{rule}: {message}");
         assert!(!message.contains('\n') && !rule.contains('\n'), "{rule}");
     }
+}
+
+/// What the API server says to these bounds names no remedy. The others it checks before it looks at rules, see [`bounds`].
+#[test]
+fn every_bound_that_the_api_server_only_repeats_has_a_rule_that_says_what_to_write() {
+    check(|path, field, _| {
+        if !path.contains(".spec.") {
+            return None;
+        }
+        let parts = [field, &field["items"], &field["additionalProperties"]];
+        parts.into_iter().find_map(|part| {
+            let repeated = [
+                "minimum",
+                "maximum",
+                "exclusiveMinimum",
+                "exclusiveMaximum",
+                "multipleOf",
+                "minLength",
+                "minItems",
+                "minProperties",
+                "uniqueItems",
+                "pattern",
+                "format",
+            ];
+            let bounds: Vec<&str> = repeated
+                .into_iter()
+                // Of the formats the derivation writes, int32 and int64 are types, not bounds.
+                .filter(|bound| {
+                    !part[*bound].is_null() && !part[*bound].as_str().is_some_and(|it| it.starts_with("int"))
+                })
+                .collect();
+            let mut found = Vec::new();
+            rules(
+                &json!({"x-kubernetes-validations": part["x-kubernetes-validations"]}),
+                &mut found,
+            );
+            // One that compares with what was there says nothing to who makes the object.
+            let is_explained = found
+                .iter()
+                .any(|(rule, message)| !rule.contains("oldSelf") && message.contains("write"));
+            (!bounds.is_empty() && !is_explained).then(|| format!("has {bounds:?} and no rule that says what to write"))
+        })
+    });
+}
+
+#[test]
+fn a_rule_made_from_bounds_has_their_numbers() {
+    let definition = definitions()
+        .into_iter()
+        .find(|definition| definition.spec.names.kind == "ComputeGroup");
+    let definition = serde_json::to_value(definition.unwrap()).unwrap();
+    let spec = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+    assert_eq!(
+        spec["replicas"]["x-kubernetes-validations"],
+        json!([{"rule": "self >= 0 && self <= 1000", "message": "write a whole number from 0 to 1000"}])
+    );
+    let period =
+        &spec["autoscaling"]["properties"]["scaleUp"]["properties"]["policies"]["items"]["properties"]["periodSeconds"];
+    assert_eq!(
+        period["x-kubernetes-validations"][0]["message"],
+        "write a whole number from 1 to 1800"
+    );
 }
 
 #[test]

@@ -203,7 +203,20 @@ async fn refused_at_once(department: &Department) {
         ),
         (window(json!({})), "write either duration"),
         (json!({"drain": {"timeout": "48h"}}), "write between 1s and 24h"),
-        (json!({"replicas": -1}), "spec.replicas"),
+        (json!({"replicas": -1}), "write a whole number from 0 to 1000"),
+        (
+            json!({"autoscaling": {"maxReplicas": 4, "cpu": 0}}),
+            "write a whole number from 1 to 1000",
+        ),
+        (
+            json!({"placement": {"tolerations": [{"key": "not a key", "operator": "Exists"}]}}),
+            "write the key of the taint",
+        ),
+        // What is not one of an enumeration the API server refuses before it looks at rules, and says what is.
+        (
+            json!({"drain": {"onTimeout": "Stop"}}),
+            "spec.drain.onTimeout: Unsupported value: \"Stop\": supported values: \"Force\", \"Wait\"",
+        ),
     ] {
         let refused = department.try_group("refused", "none", spec.clone()).await;
         let message = refused.map(|_| spec).expect_err("it is refused").to_string();

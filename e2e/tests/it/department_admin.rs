@@ -8,9 +8,9 @@ use kube::{
     discovery::{Discovery, Scope, verbs},
 };
 use serde_json::{Value, json};
-use springtide_crds::{ComputeGroup, LakeCluster};
+use springtide_crds::{Calendar, ComputeGroup, LakeCluster};
 
-use crate::department::{ADMIN_GROUP, ADMIN_USER, Department, GROUP, LAKE, names, shared};
+use crate::department::{ADMIN_GROUP, ADMIN_USER, Department, GROUP, LAKE, manager, names, shared};
 
 /// What they may not do. `NS` is their namespace.
 const FORBIDDEN: &[(&str, &str)] = &[
@@ -64,6 +64,8 @@ const FORBIDDEN: &[(&str, &str)] = &[
         "PATCH",
         "/apis/springtide.dev/v1alpha1/namespaces/NS/computegroups/main/status",
     ),
+    ("POST", "/apis/springtide.dev/v1alpha1/namespaces/NS/calendars"),
+    ("DELETE", "/apis/springtide.dev/v1alpha1/namespaces/NS/calendars/bank"),
     ("PATCH", "/apis/springtide.dev/v1alpha1/departments/NS"),
     ("PATCH", "/api/v1/namespaces/NS"),
     ("DELETE", "/api/v1/namespaces/NS"),
@@ -179,12 +181,33 @@ async fn pods_that_they_cause(department: &Department, admin: &Client) -> Vec<Po
         let spec = json!({
             "cluster": LAKE, "warehouse": "by-admin", "replicas": 1, "cacheSize": "1Gi",
             "resources": {"cpu": "50m", "memory": "768Mi"},
-            "schedules": [{
-                "name": "always", "start": "0 0 * * *", "duration": "24h", "timeZone": "Europe/Berlin",
-                "minReplicas": 1, "maxReplicas": 1, "leadTime": "1m", "suspend": false,
-            }],
-            "drain": {"timeout": "20s"},
-            "placement": {"nodeSelector": {"kubernetes.io/os": "linux"}, "tolerations": [{"operator": "Exists"}]},
+            "schedules": [
+                {
+                    "name": "always", "start": "0 0 * * *", "calendars": ["bank"], "duration": "24h", "timeZone": "Europe/Berlin",
+                    "minReplicas": 1, "maxReplicas": 1, "leadTime": "1m", "rampDown": "5m", "suspend": false,
+                },
+                {"name": "every-day", "start": "0 6 * * *", "until": "18:00", "minReplicas": 1, "leadTime": "auto"},
+                {"name": "once", "at": "2001-01-01T08:00", "duration": "1h", "minReplicas": 1},
+            ],
+            "warmUp": "10s",
+            "autoscaling": {
+                "minReplicas": 1, "maxReplicas": 1, "cpu": 60, "memory": 80,
+                "pods": [{"name": "queries_waiting", "averageValue": "4"}],
+                "scaleUp": {
+                    "stabilizationWindowSeconds": 0, "selectPolicy": "Max",
+                    "policies": [{"type": "Pods", "value": 1, "periodSeconds": 15}],
+                },
+                "scaleDown": {"selectPolicy": "Disabled"},
+            },
+            "wakeOnQuery": true,
+            "drain": {"enabled": true, "timeout": "20s", "onTimeout": "Force"},
+            "placement": {
+                "nodeSelector": {"kubernetes.io/os": "linux"},
+                "tolerations": [
+                    {"operator": "Exists"},
+                    {"key": "example.com/dedicated", "operator": "Equal", "value": "bi", "effect": "NoExecute", "tolerationSeconds": 60},
+                ],
+            },
             "labels": labels,
         });
         let object = json!({"metadata": {"name": "by-admin"}, "spec": spec});
@@ -196,6 +219,16 @@ async fn pods_that_they_cause(department: &Department, admin: &Client) -> Vec<Po
         .await
         .expect_err("a reserved label");
     assert!(refused.to_string().contains("are written by the operator"), "{refused}");
+    // Its dates are long past, so it changes nothing; only the central team writes one.
+    let days = json!({
+        "apiVersion": "springtide.dev/v1alpha1", "kind": "Calendar", "metadata": {"name": "bank"},
+        "spec": {"excludedDates": [{"from": "2001-01-01"}]},
+    });
+    let calendars: Api<Calendar> = Api::namespaced(department.cluster.client.clone(), &department.name);
+    calendars
+        .patch("bank", &manager(), &Patch::Apply(&days))
+        .await
+        .expect("a Calendar");
     let whole = group(json!({"example.com/team": "analysts"}));
     groups
         .create(&PostParams::default(), &whole)

@@ -399,9 +399,7 @@ async fn an_admin_reads_everything_but_secrets_and_changes_compute_groups_alone(
         for verb in READ.into_iter().chain(WRITE).chain(["bind", "escalate", "impersonate"]) {
             let is_read = READ.contains(&verb) && !leads_to_secrets;
             let is_write_of_theirs = match resource.as_str() {
-                "springtide.dev/computegroups" | "springtide.dev/calendars" => {
-                    ["create", "update", "patch", "delete"].contains(&verb)
-                }
+                "springtide.dev/computegroups" => ["create", "update", "patch", "delete"].contains(&verb),
                 "springtide.dev/computegroups/scale" => ["update", "patch"].contains(&verb),
                 _ => false,
             };
