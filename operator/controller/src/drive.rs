@@ -10,22 +10,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt, channel::mpsc};
+use futures::{StreamExt, channel::mpsc, stream::FuturesUnordered};
 use kube::{
     Resource, ResourceExt,
-    runtime::{
-        applier,
-        controller::{Action, Config},
-        reflector::Store,
-    },
+    runtime::reflector::{ObjectRef, Store},
 };
 use tracing::Instrument;
 
 use crate::{
-    coalesce::{WITHIN, coalesced},
+    agenda::Agenda,
     context::Context,
     reconcile::ReconcileError,
-    watch::Request,
+    watch::{Key, Request},
 };
 
 /// A reconcile that takes longer is given up and tried again: each call within has a limit of its own, so this is a net.
@@ -36,44 +32,64 @@ const RECONCILE_TIMEOUT: Duration = Duration::from_secs(180);
 pub(crate) struct Done {
     /// Look again after this, if nothing happens before.
     pub(crate) again_after: Duration,
+    /// Something is due at that moment, as at the edge of a window: that look goes before those at other objects.
+    pub(crate) is_edge: bool,
 }
 
 /// Reconciles the objects of one kind, as `requests` names them, until the requests end.
 pub(crate) async fn drive<K, Reconciled>(
     context: Arc<Context>,
     store: Store<K>,
-    requests: mpsc::Receiver<Request<K>>,
+    mut requests: mpsc::Receiver<Request>,
     reconcile: fn(Arc<Context>, Arc<K>) -> Reconciled,
 ) where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
     Reconciled: Future<Output = Result<Done, ReconcileError>> + Send + 'static,
 {
-    let concurrency = context.settings.concurrency;
-    let reconciler = move |object: Arc<K>, context: Arc<Context>| Box::pin(one(reconcile, object, context));
-    let results = applier(
-        reconciler,
-        wait_after_failure,
-        context,
-        store,
-        Box::pin(coalesced(requests, WITHIN)),
-        Config::default().concurrency(concurrency),
-    );
-    results
-        .for_each(|result| async {
-            // Failures of reconciles are logged where they happen; what remains are objects that are gone.
-            if let Err(error) = result {
-                tracing::debug!(error = %error, "reconcile ended");
+    let at_once = usize::from(context.settings.concurrency);
+    let mut agenda: Agenda<Key> = Agenda::new();
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        while agenda.under_way() < at_once
+            && let Some((key, cause)) = agenda.take(Instant::now())
+        {
+            // Nothing is left to do about an object that is gone.
+            let mut reference = ObjectRef::new(&key.name);
+            reference.namespace.clone_from(&key.namespace);
+            let Some(object) = store.get(&reference) else {
+                agenda.done(&key);
+                continue;
+            };
+            let context = Arc::clone(&context);
+            under_way.push(async move { (key, one(reconcile, object, cause, context).await) });
+        }
+        let next_at = agenda.next_at().filter(|_| agenda.under_way() < at_once);
+        tokio::select! {
+            request = requests.next() => match request {
+                Some(Request { key, cause }) => agenda.changed(key, cause, Instant::now()),
+                None => return,
+            },
+            Some((key, done)) = under_way.next() => {
+                agenda.done(&key);
+                let then = Instant::now() + done.again_after;
+                if done.is_edge {
+                    agenda.edge_at(key, then);
+                } else {
+                    agenda.look_at(key, then);
+                }
             }
-        })
-        .await;
+            () = until(next_at) => {}
+        }
+    }
 }
 
-/// One reconcile, from its id to its metrics.
+/// One reconcile, from its id to its metrics. Returns when to look again.
 async fn one<K, Reconciled>(
     reconcile: fn(Arc<Context>, Arc<K>) -> Reconciled,
     object: Arc<K>,
+    cause: Option<String>,
     context: Arc<Context>,
-) -> Result<Action, ReconcileError>
+) -> Done
 where
     K: Resource<DynamicType = ()>,
     Reconciled: Future<Output = Result<Done, ReconcileError>> + Send + 'static,
@@ -82,7 +98,12 @@ where
     let kind = kind_of::<K>();
     let key = key_of(object.as_ref());
     let begun = Instant::now();
-    let span = tracing::info_span!("reconcile", id = IDS.fetch_add(1, Ordering::Relaxed));
+    let span = tracing::info_span!(
+        "reconcile",
+        id = IDS.fetch_add(1, Ordering::Relaxed),
+        object = key,
+        cause = cause.as_deref().unwrap_or("it was time to look again"),
+    );
     tracing::debug!(parent: &span, "begins");
     let mut task = AbortOnDrop(tokio::spawn(
         reconcile(Arc::clone(&context), object).instrument(span.clone()),
@@ -102,24 +123,33 @@ where
         Err(_) => "failed",
     };
     context.metrics.reconciled(kind, outcome, begun.elapsed());
-    match &result {
+    match result {
         Ok(done) => {
             context.backoff.succeeded(&key);
             tracing::debug!(parent: &span, again_after_ms = done.again_after.as_millis() as u64, "done");
+            done
         }
-        Err(error) if error.is_routine() => tracing::debug!(parent: &span, error = error.chain(), "tries again"),
-        Err(error) => tracing::warn!(parent: &span, object = key, error = error.chain(), "reconcile failed"),
+        Err(error) => {
+            let routine = error.is_routine();
+            if routine {
+                tracing::debug!(parent: &span, error = error.chain(), "tries again");
+            } else {
+                tracing::warn!(parent: &span, error = error.chain(), "reconcile failed");
+            }
+            Done {
+                again_after: context.backoff.failed(key),
+                is_edge: false,
+            }
+        }
     }
-    result.map(|done| Action::requeue(done.again_after))
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "kube asks for this signature")]
-fn wait_after_failure<K: Resource<DynamicType = ()>>(
-    object: Arc<K>,
-    _: &ReconcileError,
-    context: Arc<Context>,
-) -> Action {
-    Action::requeue(context.backoff.failed(key_of(object.as_ref())))
+/// Returns at that moment; never, if there is none.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 pub(crate) fn kind_of<K: Resource<DynamicType = ()>>() -> &'static str {

@@ -1,10 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+mod agenda;
 mod apply;
 mod backoff;
 mod cache;
 pub mod clock;
-mod coalesce;
 mod concerned;
 mod context;
 mod drive;

@@ -38,6 +38,7 @@ where
         status,
         wait,
         requeue_after,
+        is_edge,
         events,
     } = plan;
     // Told even when an action failed: the status is about what was seen, and may say why it failed.
@@ -64,6 +65,7 @@ where
     }
     Ok(Done {
         again_after: requeue_after.clamp(SHORTEST_WAIT, LONGEST_WAIT),
+        is_edge,
     })
 }
 

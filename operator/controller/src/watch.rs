@@ -7,7 +7,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    convert::Infallible,
     fmt::Debug,
     sync::Arc,
 };
@@ -19,13 +18,11 @@ use kube::{
     api::DynamicObject,
     runtime::{
         WatchStreamExt,
-        controller::{ReconcileReason, ReconcileRequest},
         reflector::{ObjectRef, store, store::Writer},
         watcher::{self, Event, watcher},
     },
 };
 use serde::de::DeserializeOwned;
-use springtide_crds::{ComputeGroup, Department, LakeCluster};
 use springtide_plan::{ObjectKind, compare::FIELD_MANAGER, names};
 use tokio::{sync::watch, task::JoinSet};
 
@@ -37,30 +34,42 @@ use crate::{
     kubernetes::api_resource,
 };
 
-/// Requests that may wait in a kind's queue; the watch waits for room past that. Requests for one object become one as soon
-/// as they are taken out.
+/// Requests that may wait in a kind's queue; the watch waits for room past that. Requests for one object become one in the
+/// [`Agenda`](crate::agenda::Agenda) of the kind, which takes them out at once.
 const QUEUE_LENGTH: usize = 1024;
 
 /// Who is to be reconciled for a change from what the cache had to what there is.
 type Concerned<K> = fn(&Caches, Option<&K>, &K) -> Vec<Target>;
 
-/// A request to reconcile an object of kind `K`, as its queue takes it.
-pub(crate) type Request<K> = Result<ReconcileRequest<K>, Infallible>;
+/// A request to reconcile an object, as the queue of its kind takes it.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) key: Key,
+    /// What has changed.
+    pub(crate) cause: String,
+}
+
+/// Which object of a kind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key {
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: String,
+}
 
 /// The ways out of the queues, one per place that is watched.
 #[derive(Debug)]
 pub(crate) struct Requests {
-    pub(crate) departments: BTreeMap<Option<String>, mpsc::Receiver<Request<Department>>>,
-    pub(crate) clusters: BTreeMap<Option<String>, mpsc::Receiver<Request<LakeCluster>>>,
-    pub(crate) groups: BTreeMap<Option<String>, mpsc::Receiver<Request<ComputeGroup>>>,
+    pub(crate) departments: BTreeMap<Option<String>, mpsc::Receiver<Request>>,
+    pub(crate) clusters: BTreeMap<Option<String>, mpsc::Receiver<Request>>,
+    pub(crate) groups: BTreeMap<Option<String>, mpsc::Receiver<Request>>,
 }
 
 /// The ways into the queues of all kinds.
 #[derive(Clone, Debug)]
 struct Queues {
-    departments: BTreeMap<Option<String>, mpsc::Sender<Request<Department>>>,
-    clusters: BTreeMap<Option<String>, mpsc::Sender<Request<LakeCluster>>>,
-    groups: BTreeMap<Option<String>, mpsc::Sender<Request<ComputeGroup>>>,
+    departments: BTreeMap<Option<String>, mpsc::Sender<Request>>,
+    clusters: BTreeMap<Option<String>, mpsc::Sender<Request>>,
+    groups: BTreeMap<Option<String>, mpsc::Sender<Request>>,
 }
 
 /// All watches of the process. They end when this is dropped.
@@ -377,27 +386,27 @@ impl Queues {
     }
 }
 
-async fn send<K>(
-    queues: &mut BTreeMap<Option<String>, mpsc::Sender<Request<K>>>,
+async fn send(
+    queues: &mut BTreeMap<Option<String>, mpsc::Sender<Request>>,
     namespace: Option<&String>,
     name: &str,
     cause: &str,
-) where
-    K: Resource<DynamicType = ()>,
-{
+) {
     let place = if queues.contains_key(&None) {
         None
     } else {
         namespace.cloned()
     };
     let Some(queue) = queues.get_mut(&place) else { return };
-    let mut obj_ref = ObjectRef::new(name);
-    obj_ref.namespace = namespace.cloned();
-    let reason = ReconcileReason::Custom {
-        reason: cause.to_owned(),
+    let request = Request {
+        key: Key {
+            namespace: namespace.cloned(),
+            name: name.to_owned(),
+        },
+        cause: cause.to_owned(),
     };
     // The receiver ends only together with this watch.
-    let _ended = queue.send(Ok(ReconcileRequest { obj_ref, reason })).await;
+    let _ended = queue.send(request).await;
 }
 
 type Writers<K> = Vec<(Option<String>, Writer<K>)>;
@@ -417,12 +426,12 @@ where
     (TypedCache::new(stores), writers)
 }
 
-type Ends<K> = (
-    BTreeMap<Option<String>, mpsc::Sender<Request<K>>>,
-    BTreeMap<Option<String>, mpsc::Receiver<Request<K>>>,
+type Ends = (
+    BTreeMap<Option<String>, mpsc::Sender<Request>>,
+    BTreeMap<Option<String>, mpsc::Receiver<Request>>,
 );
 
-fn queues<K: Resource>(places: &[Option<String>]) -> Ends<K> {
+fn queues(places: &[Option<String>]) -> Ends {
     places
         .iter()
         .map(|place| {

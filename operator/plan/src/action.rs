@@ -21,6 +21,8 @@ pub struct Plan<Status> {
     pub wait: Option<Wait>,
     /// Look again after this, even if nothing happens.
     pub requeue_after: Duration,
+    /// Whether something is due at that moment, as at the edge of a window: then that look goes before those at other objects.
+    pub is_edge: bool,
     /// What to tell as Events about the custom resource.
     pub events: Vec<EventNote>,
 }

@@ -284,6 +284,7 @@ fn plan_deletion(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Plan<Co
         status: None,
         wait: None,
         requeue_after: finish::CONVERGING,
+        is_edge: false,
         events: Vec::new(),
     };
     if !has_finalizer(observed) {
@@ -392,22 +393,24 @@ fn report(
     };
     let status = status::build(observed, in_force, scale, found, conditions);
     let ready = health.ready.holds == Some(true);
+    let (requeue_after, is_edge) = next_look(&health.ready, scale, waits_for_statements, now);
     Plan {
         wait: (!ready && actions.is_empty()).then(|| waiting(&health.ready.message)),
-        requeue_after: requeue_after(&health.ready, scale, waits_for_statements, now),
+        requeue_after,
+        is_edge,
         status: (group.status.as_ref() != Some(&status)).then_some(status),
         actions,
         events,
     }
 }
 
-/// Soon while nodes come or go, at the next edge of a window, and now and then anyway.
-fn requeue_after(
+/// Soon while nodes come or go, at the next edge of a window, and now and then anyway; and whether it is that edge.
+fn next_look(
     ready: &Finding,
     scale: &Scale,
     waits_for_statements: bool,
     now: DateTime<Utc>,
-) -> std::time::Duration {
+) -> (std::time::Duration, bool) {
     let converging = ready.holds != Some(true)
         && matches!(
             ready.reason,
@@ -425,5 +428,8 @@ fn requeue_after(
         .next_edge
         // A little late rather than early: an early look would only have to look again.
         .and_then(|edge| (edge - now + TimeDelta::milliseconds(20)).to_std().ok());
-    to_edge.map_or(at_most, |to_edge| to_edge.min(at_most))
+    match to_edge {
+        Some(to_edge) if to_edge <= at_most => (to_edge, true),
+        _ => (at_most, false),
+    }
 }

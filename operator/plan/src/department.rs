@@ -213,6 +213,7 @@ fn plan_deletion(observed: &ObservedDepartment, now: DateTime<Utc>) -> Plan<Depa
         status: None,
         wait: None,
         requeue_after: finish::STEADY,
+        is_edge: false,
         events: Vec::new(),
     };
     if !finalizers.iter().any(|finalizer| finalizer == names::FINALIZER) {
@@ -334,6 +335,7 @@ fn report(
         } else {
             finish::STEADY
         },
+        is_edge: false,
         status: (department.status.as_ref() != Some(&status)).then_some(status),
         actions,
         events,

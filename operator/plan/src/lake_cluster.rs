@@ -233,6 +233,7 @@ fn plan_deletion(observed: &ObservedLakeCluster) -> Plan<LakeClusterStatus> {
         status: None,
         wait: None,
         requeue_after: finish::STEADY,
+        is_edge: false,
         events: Vec::new(),
     }
 }
@@ -293,6 +294,7 @@ fn report(
             (false, SqlAnswer::NotAsked) if in_force.rejection.is_some() => finish::STEADY,
             (false, _) => finish::CONVERGING,
         },
+        is_edge: false,
         status: (cluster.status.as_ref() != Some(&status)).then_some(status),
         actions,
         events,

@@ -1,0 +1,73 @@
+//! Nodes come and go while clients load and query without a pause. The longest scenario: its name has it begin among the first.
+
+use std::time::Duration;
+
+use serde_json::json;
+use springtide_e2e::{
+    soak::{self, Options, Outcome},
+    timeline::Progress,
+};
+
+use crate::department::{Department, LAKE, with_department};
+
+const GROUP: &str = "soak";
+/// Scale-ins with the drain on; `make soak-scalein` has a thousand.
+const SCALE_INS: u64 = 30;
+/// Without a drain the first few are enough.
+const WITHOUT_DRAIN: u64 = 12;
+/// Other scenarios run on the same machine.
+const LIMIT: Duration = Duration::from_secs(1200);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_statement_fails_while_nodes_come_and_go_and_some_do_without_a_drain() {
+    with_department("soak", async |department| {
+        let quota = json!({"cpu": "8", "memory": "32Gi", "storage": "50Gi", "pods": 60});
+        department
+            .apply(json!({"namespaces": [{"name": department.name, "quota": quota}]}))
+            .await;
+        department.lake(LAKE, json!({})).await;
+        let with = tried(department, true, SCALE_INS).await;
+        println!("with the drain: {with}");
+        assert_eq!((with.failed, with.ledger_difference), (0, 0), "{with}");
+        assert!(with.wrong_nodes.is_empty(), "{with}");
+        assert!(with.scale_ins >= SCALE_INS, "{with}");
+        assert!(
+            with.succeeded() > 10 * with.scale_ins,
+            "the clients hardly worked: {with}"
+        );
+        // A test that cannot fail proves nothing.
+        let without = tried(department, false, WITHOUT_DRAIN).await;
+        println!("without the drain: {without}");
+        assert!(without.failed > 0, "{without}");
+        assert_eq!(
+            without.ledger_difference, 0,
+            "what was acknowledged is there, even then: {without}"
+        );
+    })
+    .await;
+}
+
+async fn tried(department: &Department, drains: bool, scale_ins: u64) -> Outcome {
+    let spec = json!({"replicas": 2, "drain": {"enabled": drains, "timeout": "5m"}});
+    department.group(GROUP, LAKE, spec).await;
+    department.serves(GROUP, 2).await;
+    let lake = department.answers(LAKE).await;
+    let options = Options {
+        scale_ins,
+        limit: LIMIT,
+        seed: rand::random(),
+        drains_kubernetes_nodes: false,
+    };
+    println!("seed {}", options.seed);
+    let cluster = &department.cluster;
+    soak::scale_in(
+        &cluster.target,
+        &cluster.client,
+        &lake,
+        GROUP,
+        &options,
+        &Progress::default(),
+    )
+    .await
+    .unwrap_or_else(|error| panic!("{error}"))
+}

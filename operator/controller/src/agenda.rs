@@ -1,0 +1,130 @@
+//! Which object is looked at next.
+//!
+//! Each object is on it once, however much is told of it: what is made in a step comes as a burst, a StatefulSet, its pods, their
+//! addresses, their readiness, and one look at the end of it sees all. Looks at the edge of a window go before all others. When a
+//! thousand windows open at eight, what follows from the first ones, and the looks at what is starting, would otherwise come between
+//! the opening of the others.
+//!
+//! An object that is being looked at is not taken a second time; what is asked meanwhile waits for the end of that look.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    hash::Hash,
+    time::{Duration, Instant},
+};
+
+/// How long a change waits for others of the same object. Those do not prolong it: an object to which something happens all the time
+/// is looked at nevertheless.
+const GATHERING: Duration = Duration::from_millis(150);
+
+/// The objects of one kind that are to be looked at, and those that are being looked at.
+#[derive(Debug)]
+pub(crate) struct Agenda<Key> {
+    edges: Line<Key>,
+    looks: Line<Key>,
+    /// What the first change was that the next look at an object sees.
+    causes: HashMap<Key, String>,
+    under_way: HashSet<Key>,
+}
+
+impl<Key: Clone + Ord + Hash> Agenda<Key> {
+    pub(crate) fn new() -> Self {
+        Self {
+            edges: Line::new(),
+            looks: Line::new(),
+            causes: HashMap::new(),
+            under_way: HashSet::new(),
+        }
+    }
+
+    /// Something about the object has changed, by `cause`.
+    pub(crate) fn changed(&mut self, key: Key, cause: String, now: Instant) {
+        self.causes.entry(key.clone()).or_insert(cause);
+        self.looks.put(key, now + GATHERING);
+    }
+
+    /// The object is to be looked at then, if nothing changes before.
+    pub(crate) fn look_at(&mut self, key: Key, then: Instant) {
+        self.looks.put(key, then);
+    }
+
+    /// The object is to be looked at then, before all others.
+    pub(crate) fn edge_at(&mut self, key: Key, then: Instant) {
+        self.edges.put(key, then);
+    }
+
+    /// The next object to look at, if it is time for one: among edges and among other looks the one that has waited longest. With
+    /// it the change that led to the look, if one did.
+    pub(crate) fn take(&mut self, now: Instant) -> Option<(Key, Option<String>)> {
+        let next = self.edges.next(&self.under_way, now);
+        let key = next.or_else(|| self.looks.next(&self.under_way, now))?;
+        // Whatever was wanted of this object, the look that begins sees it. An edge that is still to come is planned again by it.
+        self.edges.remove(&key);
+        self.looks.remove(&key);
+        self.under_way.insert(key.clone());
+        let cause = self.causes.remove(&key);
+        Some((key, cause))
+    }
+
+    /// The look at the object has ended.
+    pub(crate) fn done(&mut self, key: &Key) {
+        self.under_way.remove(key);
+    }
+
+    /// When [`Agenda::take`] has something next, if no look ends and nothing is added before. It may have passed.
+    pub(crate) fn next_at(&self) -> Option<Instant> {
+        let lines = [&self.edges, &self.looks];
+        lines.into_iter().filter_map(|line| line.first(&self.under_way)).min()
+    }
+
+    /// How many objects are being looked at.
+    pub(crate) fn under_way(&self) -> usize {
+        self.under_way.len()
+    }
+}
+
+/// Objects in the order of their times. Each is in it once, at the earliest time that was asked for.
+#[derive(Debug)]
+struct Line<Key> {
+    by_time: BTreeSet<(Instant, Key)>,
+    times: HashMap<Key, Instant>,
+}
+
+impl<Key: Clone + Ord + Hash> Line<Key> {
+    fn new() -> Self {
+        Self {
+            by_time: BTreeSet::new(),
+            times: HashMap::new(),
+        }
+    }
+
+    fn put(&mut self, key: Key, time: Instant) {
+        if self.times.get(&key).is_some_and(|known| *known <= time) {
+            return;
+        }
+        self.remove(&key);
+        self.times.insert(key.clone(), time);
+        self.by_time.insert((time, key));
+    }
+
+    fn remove(&mut self, key: &Key) {
+        if let Some(time) = self.times.remove(key) {
+            self.by_time.remove(&(time, key.clone()));
+        }
+    }
+
+    /// Those under way are few, as many as may be looked at at once.
+    fn first(&self, under_way: &HashSet<Key>) -> Option<Instant> {
+        let free = self.by_time.iter().find(|(_, key)| !under_way.contains(key));
+        free.map(|(time, _)| *time)
+    }
+
+    fn next(&self, under_way: &HashSet<Key>, now: Instant) -> Option<Key> {
+        let due = self.by_time.iter().take_while(|(time, _)| *time <= now);
+        let free = due.into_iter().find(|(_, key)| !under_way.contains(key));
+        free.map(|(_, key)| key.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;

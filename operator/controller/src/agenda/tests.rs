@@ -1,0 +1,90 @@
+use super::*;
+
+const MOMENT: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Everything that can be taken at `now`, each look ending at once.
+fn taken(agenda: &mut Agenda<&'static str>, now: Instant) -> Vec<&'static str> {
+    std::iter::from_fn(|| {
+        let (key, _) = agenda.take(now)?;
+        agenda.done(&key);
+        Some(key)
+    })
+    .collect()
+}
+
+#[test]
+fn a_burst_about_one_object_is_looked_at_once_and_nobody_is_left_out() {
+    let (mut agenda, now) = (Agenda::new(), Instant::now());
+    for (number, key) in ["etl", "etl", "bi", "etl", "bi"].into_iter().enumerate() {
+        agenda.changed(key, "a pod".to_owned(), now + MOMENT * u32::try_from(number).unwrap());
+    }
+    assert_eq!(agenda.next_at(), Some(now + GATHERING));
+    assert_eq!(taken(&mut agenda, now), [] as [&str; 0]);
+    assert_eq!(taken(&mut agenda, now + SECOND), ["etl", "bi"]);
+    assert_eq!((taken(&mut agenda, now + SECOND), agenda.next_at()), (vec![], None));
+}
+
+#[test]
+fn an_object_to_which_something_happens_all_the_time_is_looked_at_nevertheless() {
+    let (mut agenda, begun) = (Agenda::new(), Instant::now());
+    let mut looks = 0;
+    for tick in 0..1000 {
+        let now = begun + MOMENT * tick;
+        agenda.changed("etl", "a pod".to_owned(), now);
+        looks += taken(&mut agenda, now).len();
+    }
+    // One in 150 ms.
+    assert_eq!(looks, 6);
+}
+
+#[test]
+fn edges_go_before_what_has_waited_longer() {
+    let (mut agenda, now) = (Agenda::new(), Instant::now());
+    agenda.changed("follows", "a pod".to_owned(), now);
+    agenda.look_at("starts", now);
+    agenda.edge_at("opens", now + SECOND);
+    agenda.edge_at("opens-too", now + SECOND + MOMENT);
+    assert_eq!(agenda.take(now), Some(("starts", None)));
+    assert_eq!(
+        taken(&mut agenda, now + SECOND + MOMENT),
+        ["opens", "opens-too", "follows"]
+    );
+}
+
+#[test]
+fn an_edge_that_passes_while_its_object_waits_for_another_look_puts_it_in_front() {
+    let (mut agenda, now) = (Agenda::new(), Instant::now());
+    agenda.look_at("busy", now);
+    agenda.look_at("opens", now + MOMENT);
+    agenda.edge_at("opens", now + SECOND);
+    assert_eq!(taken(&mut agenda, now + SECOND), ["opens", "busy"]);
+}
+
+#[test]
+fn an_object_is_not_looked_at_twice_at_once_and_what_is_asked_meanwhile_is_not_lost() {
+    let (mut agenda, now) = (Agenda::new(), Instant::now());
+    agenda.look_at("etl", now);
+    assert_eq!((agenda.take(now), agenda.under_way()), (Some(("etl", None)), 1));
+    agenda.changed("etl", "a pod".to_owned(), now);
+    agenda.edge_at("etl", now);
+    let later = now + SECOND;
+    assert_eq!((agenda.take(later), agenda.next_at()), (None, None));
+    agenda.done(&"etl");
+    assert_eq!(agenda.next_at(), Some(now));
+    assert_eq!(
+        (agenda.take(later), agenda.under_way()),
+        (Some(("etl", Some("a pod".to_owned()))), 1)
+    );
+    agenda.done(&"etl");
+    assert_eq!((agenda.take(later), agenda.under_way()), (None, 0));
+}
+
+#[test]
+fn the_earliest_time_that_was_asked_for_counts() {
+    let (mut agenda, now) = (Agenda::new(), Instant::now());
+    agenda.look_at("etl", now + SECOND * 60);
+    agenda.changed("etl", "a pod".to_owned(), now);
+    agenda.look_at("etl", now + SECOND);
+    assert_eq!(agenda.next_at(), Some(now + GATHERING));
+}
