@@ -17,6 +17,12 @@ use std::{
 /// is looked at nevertheless.
 const GATHERING: Duration = Duration::from_millis(150);
 
+/// How much longer an object waits for its next look for each other that is to be looked at before: what a look costs this process, the
+/// API server and a frontend. While a thousand groups start, each is not looked at each second.
+const FOR_EACH: Duration = Duration::from_millis(20);
+/// But no longer than this.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// The objects of one kind that are to be looked at, and those that are being looked at.
 #[derive(Debug)]
 pub(crate) struct Agenda<Key> {
@@ -43,9 +49,11 @@ impl<Key: Clone + Ord + Hash> Agenda<Key> {
         self.looks.put(key, now + GATHERING);
     }
 
-    /// The object is to be looked at then, if nothing changes before.
-    pub(crate) fn look_at(&mut self, key: Key, then: Instant) {
-        self.looks.put(key, then);
+    /// The object is to be looked at after `wait`, if nothing changes before; the later the more others are, see [`FOR_EACH`].
+    pub(crate) fn look_after(&mut self, key: Key, wait: Duration, now: Instant) {
+        let others = u32::try_from(self.looks.until(now + wait)).unwrap_or(u32::MAX);
+        let wait = wait.max(LONGEST_WAIT.min(wait + FOR_EACH.saturating_mul(others)));
+        self.looks.put(key, now + wait);
     }
 
     /// The object is to be looked at then, before all others.
@@ -105,6 +113,11 @@ impl<Key: Clone + Ord + Hash> Line<Key> {
         self.remove(&key);
         self.times.insert(key.clone(), time);
         self.by_time.insert((time, key));
+    }
+
+    /// How many are due by then.
+    fn until(&self, then: Instant) -> usize {
+        self.by_time.iter().take_while(|(time, _)| *time <= then).count()
     }
 
     fn remove(&mut self, key: &Key) {

@@ -16,6 +16,7 @@ use crate::{
     clock::Clock,
     engine::Engines,
     events::Events,
+    held_back::HeldBack,
     kubernetes::Kubernetes,
     metrics::Metrics,
     observe::{engine::MemberAnswers, secrets::SecretValues},
@@ -62,6 +63,7 @@ pub(crate) struct Context {
     pub(crate) plan_settings: springtide_plan::Settings,
     pub(crate) backoff: Backoff<String>,
     pub(crate) written: WrittenVersions,
+    pub(crate) held_back: HeldBack,
     /// By namespace and cluster: the Secrets that were read last.
     pub(crate) secrets: Remembered<(String, String), Arc<SecretValues>>,
     /// By namespace: the warnings that were read last.

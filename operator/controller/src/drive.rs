@@ -36,6 +36,20 @@ pub(crate) struct Done {
     pub(crate) is_edge: bool,
 }
 
+impl Done {
+    /// The same, but for looking again after `wait` at the latest.
+    pub(crate) fn at_most(self, wait: Duration) -> Self {
+        if wait < self.again_after {
+            Self {
+                again_after: wait,
+                is_edge: false,
+            }
+        } else {
+            self
+        }
+    }
+}
+
 /// Reconciles the objects of one kind, as `requests` names them, until the requests end.
 pub(crate) async fn drive<K, Reconciled>(
     context: Arc<Context>,
@@ -71,11 +85,11 @@ pub(crate) async fn drive<K, Reconciled>(
             },
             Some((key, done)) = under_way.next() => {
                 agenda.done(&key);
-                let then = Instant::now() + done.again_after;
+                let now = Instant::now();
                 if done.is_edge {
-                    agenda.edge_at(key, then);
+                    agenda.edge_at(key, now + done.again_after);
                 } else {
-                    agenda.look_at(key, then);
+                    agenda.look_after(key, done.again_after, now);
                 }
             }
             () = until(next_at) => {}

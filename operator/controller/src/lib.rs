@@ -12,6 +12,7 @@ pub mod election;
 mod engine;
 mod events;
 pub mod health;
+mod held_back;
 mod kubernetes;
 pub mod logging;
 pub mod metrics;

@@ -1,6 +1,10 @@
 //! Report: the status where it has changed, Events with their cause, and what Prometheus wants to know of a group.
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
 use kube::Resource;
@@ -36,14 +40,28 @@ where
     let Plan {
         actions,
         status,
+        telling,
         wait,
         requeue_after,
         is_edge,
         events,
     } = plan;
+    let uid = object.meta().uid.clone().unwrap_or_default();
     // Told even when an action failed: the status is about what was seen, and may say why it failed.
     if let Some(status) = status {
+        let has_acted = !actions.is_empty();
+        let told_after = context.held_back.until(&uid, telling, has_acted, Instant::now());
+        if let (Some(told_after), Ok(())) = (told_after, &applied) {
+            tracing::debug!(
+                after_ms = told_after.as_millis() as u64,
+                "the status is told by a later look"
+            );
+            return Ok(done(requeue_after, is_edge).at_most(told_after));
+        }
         write_status(context, object, &status).await?;
+        context.held_back.told(&uid, Instant::now());
+    } else {
+        context.held_back.nothing_to_tell(&uid);
     }
     let about = object.object_ref(&());
     for event in events {
@@ -58,15 +76,18 @@ where
         }
         return Err(error.into());
     }
-    if actions.contains(&Action::RemoveFinalizer)
-        && let Some(uid) = &object.meta().uid
-    {
-        context.written.forget(uid);
+    if actions.contains(&Action::RemoveFinalizer) {
+        context.written.forget(&uid);
+        context.held_back.forget(&uid);
     }
-    Ok(Done {
+    Ok(done(requeue_after, is_edge))
+}
+
+fn done(requeue_after: Duration, is_edge: bool) -> Done {
+    Done {
         again_after: requeue_after.clamp(SHORTEST_WAIT, LONGEST_WAIT),
         is_edge,
-    })
+    }
 }
 
 async fn write_status<K, Status>(context: &Context, object: &K, status: &Status) -> Result<(), ReconcileError>

@@ -17,6 +17,8 @@ pub struct Plan<Status> {
     pub actions: Vec<Action>,
     /// The whole status to write by server-side apply or replacement; `None` when the object already has it.
     pub status: Option<Status>,
+    /// How soon status and Events are to be told.
+    pub telling: Telling,
     /// What is waited for, if anything is.
     pub wait: Option<Wait>,
     /// Look again after this, even if nothing happens.
@@ -25,6 +27,17 @@ pub struct Plan<Status> {
     pub is_edge: bool,
     /// What to tell as Events about the custom resource.
     pub events: Vec<EventNote>,
+}
+
+/// How soon status and Events are to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Telling {
+    /// At once: a later look would not find it any more, or somebody waits for it.
+    Now,
+    /// By this look where it does nothing, and else by the one that sees what came of it: that one finds the same.
+    AfterActions,
+    /// As after actions; and it may wait for seconds, since it only counts how far something has come.
+    Progress,
 }
 
 /// One thing to do.

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use springtide_crds::{ComputeGroupSpec, ComputeGroupStatus, ConditionType, Reason};
 use springtide_schedule::{Evaluation, clamp, evaluate};
 
-use crate::action::{Action, Plan, Wait};
+use crate::action::{Action, Plan, Telling, Wait};
 use crate::condition::{self, Finding};
 use crate::finish::{self, Rejection};
 use crate::flavour::flavour;
@@ -282,6 +282,7 @@ fn plan_deletion(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Plan<Co
     let mut plan = Plan {
         actions: Vec::new(),
         status: None,
+        telling: Telling::Now,
         wait: None,
         requeue_after: finish::CONVERGING,
         is_edge: false,
@@ -374,14 +375,15 @@ fn report(
         (ConditionType::Ready, health.ready.clone()),
     ];
     let (conditions, mut events) = condition::update(&before.conditions, group.metadata.generation, now, findings);
-    events.extend(departure.events);
+    // These are found once; those about conditions as long as the status is not written.
+    let mut found_once = departure.events;
     // Statements that wait are seen by looking only.
     let waits_for_statements = in_force
         .group
         .as_ref()
         .is_some_and(|group| scale.asleep || !scale.suspended && group.autoscaling.is_some() && group.replicas > 0);
     let windows = window_watch::look(observed, &scale.evaluation, now);
-    events.extend(windows.events);
+    found_once.extend(windows.events);
     let recent = start_up::observe(observed, now);
     let found = status::Found {
         draining: departure.draining,
@@ -392,12 +394,19 @@ fn report(
             .map(|group| start_up::status(recent, group.warm_up)),
     };
     let status = status::build(observed, in_force, scale, found, conditions);
+    let telling = match &group.status {
+        _ if !found_once.is_empty() => Telling::Now,
+        Some(before) if status::only_counts(before, &status) => Telling::Progress,
+        _ => Telling::AfterActions,
+    };
+    events.extend(found_once);
     let ready = health.ready.holds == Some(true);
     let (requeue_after, is_edge) = next_look(&health.ready, scale, waits_for_statements, now);
     Plan {
         wait: (!ready && actions.is_empty()).then(|| waiting(&health.ready.message)),
         requeue_after,
         is_edge,
+        telling,
         status: (group.status.as_ref() != Some(&status)).then_some(status),
         actions,
         events,

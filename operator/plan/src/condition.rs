@@ -71,6 +71,15 @@ pub(crate) fn update(
     (conditions, events)
 }
 
+/// Whether nothing but a message differs.
+pub(crate) fn are_the_same(before: &[Condition], after: &[Condition]) -> bool {
+    let without_message = |condition: &Condition| Condition {
+        message: String::new(),
+        ..condition.clone()
+    };
+    before.iter().map(without_message).eq(after.iter().map(without_message))
+}
+
 fn condition(
     type_: ConditionType,
     finding: &Finding,

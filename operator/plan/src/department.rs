@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use springtide_crds::department::{DeletionPolicy, DepartmentNamespaceStatus, NetworkPolicyMode};
 use springtide_crds::{ConditionType, Department, DepartmentSpec, DepartmentStatus, Reason};
 
-use crate::action::{Action, Plan, Wait};
+use crate::action::{Action, Plan, Telling, Wait};
 use crate::condition::{self, Finding};
 use crate::finish::{self, Rejection};
 use crate::names::{self, Owner};
@@ -211,6 +211,7 @@ fn plan_deletion(observed: &ObservedDepartment, now: DateTime<Utc>) -> Plan<Depa
     let mut plan = Plan {
         actions: Vec::new(),
         status: None,
+        telling: Telling::Now,
         wait: None,
         requeue_after: finish::STEADY,
         is_edge: false,
@@ -336,6 +337,7 @@ fn report(
             finish::STEADY
         },
         is_edge: false,
+        telling: Telling::Now,
         status: (department.status.as_ref() != Some(&status)).then_some(status),
         actions,
         events,

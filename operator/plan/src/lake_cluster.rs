@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use springtide_crds::{ConditionType, LakeClusterSpec, LakeClusterStatus, Reason};
 
-use crate::action::{Action, Plan, SecretField, SecretToCreate, Wait};
+use crate::action::{Action, Plan, SecretField, SecretToCreate, Telling, Wait};
 use crate::condition::{self, Finding};
 use crate::finish::{self, Rejection};
 use crate::flavour::flavour;
@@ -231,6 +231,7 @@ fn plan_deletion(observed: &ObservedLakeCluster) -> Plan<LakeClusterStatus> {
     Plan {
         actions,
         status: None,
+        telling: Telling::Now,
         wait: None,
         requeue_after: finish::STEADY,
         is_edge: false,
@@ -295,10 +296,25 @@ fn report(
             (false, _) => finish::CONVERGING,
         },
         is_edge: false,
+        telling: if only_counts(&before, &status) {
+            Telling::Progress
+        } else {
+            Telling::Now
+        },
         status: (cluster.status.as_ref() != Some(&status)).then_some(status),
         actions,
         events,
     }
+}
+
+/// Whether `after` says no more than how many frontends and nodes there are, and how long.
+fn only_counts(before: &LakeClusterStatus, after: &LakeClusterStatus) -> bool {
+    let mut counted = before.clone();
+    counted.frontends_ready = after.frontends_ready;
+    counted.compute_nodes_alive = after.compute_nodes_alive;
+    counted.compute_until.clone_from(&after.compute_until);
+    counted.conditions.clone_from(&after.conditions);
+    counted == *after && condition::are_the_same(&before.conditions, &after.conditions)
 }
 
 /// The earliest change of compute that a window of one of the groups brings.

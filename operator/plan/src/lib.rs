@@ -32,7 +32,7 @@ pub mod units;
 #[cfg(test)]
 mod fixture;
 
-pub use crate::action::{Action, EventNote, Plan, SecretField, SecretToCreate, Severity, Wait};
+pub use crate::action::{Action, EventNote, Plan, SecretField, SecretToCreate, Severity, Telling, Wait};
 pub use crate::compare::needs_apply;
 pub use crate::compute_group::{plan_compute_group, schedule::ScheduleError, schedule::Surroundings, schedule::window};
 pub use crate::department::plan_department;

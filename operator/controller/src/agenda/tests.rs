@@ -42,7 +42,7 @@ fn an_object_to_which_something_happens_all_the_time_is_looked_at_nevertheless()
 fn edges_go_before_what_has_waited_longer() {
     let (mut agenda, now) = (Agenda::new(), Instant::now());
     agenda.changed("follows", "a pod".to_owned(), now);
-    agenda.look_at("starts", now);
+    agenda.look_after("starts", Duration::ZERO, now);
     agenda.edge_at("opens", now + SECOND);
     agenda.edge_at("opens-too", now + SECOND + MOMENT);
     assert_eq!(agenda.take(now), Some(("starts", None)));
@@ -55,8 +55,8 @@ fn edges_go_before_what_has_waited_longer() {
 #[test]
 fn an_edge_that_passes_while_its_object_waits_for_another_look_puts_it_in_front() {
     let (mut agenda, now) = (Agenda::new(), Instant::now());
-    agenda.look_at("busy", now);
-    agenda.look_at("opens", now + MOMENT);
+    agenda.look_after("busy", Duration::ZERO, now);
+    agenda.look_after("opens", MOMENT, now);
     agenda.edge_at("opens", now + SECOND);
     assert_eq!(taken(&mut agenda, now + SECOND), ["opens", "busy"]);
 }
@@ -64,7 +64,7 @@ fn an_edge_that_passes_while_its_object_waits_for_another_look_puts_it_in_front(
 #[test]
 fn an_object_is_not_looked_at_twice_at_once_and_what_is_asked_meanwhile_is_not_lost() {
     let (mut agenda, now) = (Agenda::new(), Instant::now());
-    agenda.look_at("etl", now);
+    agenda.look_after("etl", Duration::ZERO, now);
     assert_eq!((agenda.take(now), agenda.under_way()), (Some(("etl", None)), 1));
     agenda.changed("etl", "a pod".to_owned(), now);
     agenda.edge_at("etl", now);
@@ -83,8 +83,24 @@ fn an_object_is_not_looked_at_twice_at_once_and_what_is_asked_meanwhile_is_not_l
 #[test]
 fn the_earliest_time_that_was_asked_for_counts() {
     let (mut agenda, now) = (Agenda::new(), Instant::now());
-    agenda.look_at("etl", now + SECOND * 60);
+    agenda.look_after("etl", SECOND * 60, now);
     agenda.changed("etl", "a pod".to_owned(), now);
-    agenda.look_at("etl", now + SECOND);
+    agenda.look_after("etl", SECOND, now);
     assert_eq!(agenda.next_at(), Some(now + GATHERING));
+}
+
+#[test]
+fn many_objects_that_start_are_looked_at_less_often_but_each_once_a_minute() {
+    let (mut agenda, now) = (Agenda::new(), Instant::now());
+    for group in 0..100 {
+        agenda.look_after(group, SECOND, now);
+    }
+    assert_eq!(agenda.looks.until(now + SECOND), 1);
+    agenda.look_after(100, SECOND, now);
+    assert_eq!(agenda.looks.times[&100], now + SECOND + FOR_EACH);
+    agenda.look_after(101, SECOND * 2, now);
+    let times = &agenda.looks.times;
+    assert!(times[&101] > now + SECOND * 2 && times[&101] <= now + SECOND * 5);
+    agenda.look_after(102, LONGEST_WAIT, now);
+    assert_eq!(agenda.looks.times[&102], now + LONGEST_WAIT);
 }

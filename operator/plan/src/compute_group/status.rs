@@ -6,7 +6,7 @@ use springtide_crds::ComputeGroupStatus;
 use springtide_crds::compute_group::{ActiveWindow, DrainingNode, NextTransition, NodeStatus, StartUp};
 
 use super::{GroupShape, InForce, Scale, health, members, stateful_set, wanted};
-use crate::condition::instant_text;
+use crate::condition::{self, instant_text};
 use crate::names;
 use crate::observed::ObservedComputeGroup;
 use crate::trouble;
@@ -57,6 +57,24 @@ pub(super) fn build(
         demand: scale.demand.status.clone(),
         accepted_spec: in_force.spec,
     }
+}
+
+/// Whether `after` says no more than how many pods and nodes there are, and how far those that leave have come.
+pub(super) fn only_counts(before: &ComputeGroupStatus, after: &ComputeGroupStatus) -> bool {
+    let leaving = |status: &ComputeGroupStatus| -> Vec<(String, String)> {
+        let nodes = status.draining.iter();
+        nodes.map(|node| (node.node.clone(), node.since.clone())).collect()
+    };
+    let mut counted = before.clone();
+    counted.replicas = after.replicas;
+    counted.ready_replicas = after.ready_replicas;
+    counted.serving_replicas = after.serving_replicas;
+    counted.nodes.clone_from(&after.nodes);
+    counted.draining.clone_from(&after.draining);
+    counted.conditions.clone_from(&after.conditions);
+    counted == *after
+        && leaving(before) == leaving(after)
+        && condition::are_the_same(&before.conditions, &after.conditions)
 }
 
 fn next_transition(scale: &Scale, group: Option<&GroupShape>) -> Option<NextTransition> {

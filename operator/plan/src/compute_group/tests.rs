@@ -270,6 +270,21 @@ fn the_next_look_is_at_the_next_edge() {
         .settled();
     let plan = fixture.plan_at(at("2026-11-23T12:00:30Z"));
     assert!(plan.requeue_after >= Duration::from_secs(30) && plan.requeue_after < Duration::from_secs(31));
+    assert!(plan.is_edge, "it goes before other looks");
+    let plan = fixture.plan_at(at("2026-11-23T13:00:30Z"));
+    assert!(!plan.is_edge, "the edge is a day away: {:?}", plan.requeue_after);
+}
+
+#[test]
+fn what_only_counts_progress_may_be_told_later_and_what_is_decided_is_told_soon() {
+    let starting = group("etl").replicas(3).pods([0]).nodes([0]).settled();
+    let one_more = starting.clone().pods([0, 1]).nodes([0, 1]).plan();
+    assert!(one_more.status.is_some());
+    assert_eq!(one_more.telling, Telling::Progress);
+    let all = starting.clone().pods([0, 1, 2]).nodes([0, 1, 2]).plan();
+    assert_eq!(all.telling, Telling::AfterActions, "it is ready");
+    let other = starting.replicas(4).plan();
+    assert_eq!(other.telling, Telling::AfterActions, "another size is wanted");
 }
 
 #[test]
