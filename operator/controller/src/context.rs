@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use kube::Resource;
 use springtide_crds::{Calendar, ComputeGroup, Department, LakeCluster};
 
@@ -19,7 +19,7 @@ use crate::{
     held_back::HeldBack,
     kubernetes::Kubernetes,
     metrics::Metrics,
-    observe::{engine::MemberAnswers, secrets::SecretValues},
+    observe::{engine::MemberAnswers, secrets::SecretValues, warnings::Warnings},
     report::WindowWatch,
     settings::Settings,
 };
@@ -66,8 +66,7 @@ pub(crate) struct Context {
     pub(crate) held_back: HeldBack,
     /// By namespace and cluster: the Secrets that were read last.
     pub(crate) secrets: Remembered<(String, String), Arc<SecretValues>>,
-    /// By namespace: the warnings that were read last.
-    pub(crate) warnings: Remembered<String, Arc<Vec<Event>>>,
+    pub(crate) warnings: Warnings,
     /// Whose compute came when.
     pub(crate) windows: WindowWatch,
 }
@@ -115,30 +114,32 @@ impl WrittenVersions {
 /// Answers that are good for a short while.
 #[derive(Debug)]
 pub(crate) struct Remembered<Key, Answer> {
-    good_for: Duration,
+    /// Each with the moment from which on it is not good any more.
     answers: Mutex<HashMap<Key, (Instant, Answer)>>,
 }
 
-impl<Key: Eq + std::hash::Hash, Answer: Clone> Remembered<Key, Answer> {
-    pub(crate) fn new(good_for: Duration) -> Self {
+impl<Key, Answer> Default for Remembered<Key, Answer> {
+    fn default() -> Self {
         Self {
-            good_for,
             answers: Mutex::default(),
         }
     }
+}
 
+impl<Key: Eq + std::hash::Hash, Answer: Clone> Remembered<Key, Answer> {
     /// The answer, if it is still good.
     pub(crate) fn get(&self, key: &Key) -> Option<Answer> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let (when, answer) = answers.get(key)?;
-        (when.elapsed() < self.good_for).then(|| answer.clone())
+        let (until, answer) = answers.get(key)?;
+        (Instant::now() < *until).then(|| answer.clone())
     }
 
-    /// Notes an answer, and drops those that are no longer good.
-    pub(crate) fn put(&self, key: Key, answer: Answer) {
+    /// Notes an answer that is good for so long, and drops those that are no longer good.
+    pub(crate) fn put(&self, key: Key, answer: Answer, good_for: Duration) {
+        let now = Instant::now();
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        answers.retain(|_, (when, _)| when.elapsed() < self.good_for);
-        answers.insert(key, (Instant::now(), answer));
+        answers.retain(|_, (until, _)| now < *until);
+        answers.insert(key, (now + good_for, answer));
     }
 
     /// Forgets an answer that something has made wrong.

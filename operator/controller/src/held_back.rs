@@ -12,7 +12,7 @@ use std::{
 use springtide_plan::Telling;
 
 /// Between two statuses that tell of progress alone.
-const PROGRESS: Duration = Duration::from_secs(3);
+const PROGRESS: Duration = Duration::from_secs(2);
 /// After a look that acted: what follows from it is seen by then.
 const AFTER_ACTIONS: Duration = Duration::from_millis(200);
 /// An object on which each look acts is told of nevertheless.

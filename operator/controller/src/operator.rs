@@ -18,7 +18,9 @@ use crate::{
     held_back::HeldBack,
     kubernetes::Kubernetes,
     metrics::Metrics,
-    observe, reconcile,
+    observe,
+    observe::warnings::Warnings,
+    reconcile,
     report::WindowWatch,
     settings::Settings,
     watch::Watches,
@@ -111,8 +113,8 @@ impl Operator {
             backoff: Backoff::new(),
             written: WrittenVersions::default(),
             held_back: HeldBack::default(),
-            secrets: Remembered::new(observe::secrets::GOOD_FOR),
-            warnings: Remembered::new(observe::warnings::GOOD_FOR),
+            secrets: Remembered::default(),
+            warnings: Warnings::default(),
             windows: WindowWatch::default(),
         });
         // Nothing is decided from a cache that is only half filled.

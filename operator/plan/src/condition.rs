@@ -57,8 +57,10 @@ pub(crate) fn update(
         let before = previous.iter().find(|condition| condition.type_ == type_.as_str());
         let next = condition(type_, &finding, before, generation, now);
         let changed = before.is_none_or(|before| before.status != next.status || before.reason != next.reason);
-        // That something is unknown at first is no news.
-        if changed && !(before.is_none() && finding.holds.is_none()) {
+        // That something is unknown at first is no news, and one cause is told once, whatever follows from it.
+        let is_news = changed && !(before.is_none() && finding.holds.is_none());
+        let is_told = |told: &EventNote| told.reason == finding.reason && told.severity == severity(&finding);
+        if is_news && !events.iter().any(is_told) {
             events.push(EventNote {
                 severity: severity(&finding),
                 reason: finding.reason,

@@ -13,8 +13,8 @@ pub(crate) struct Requests {
     pub(crate) status_writes: BTreeMap<String, u64>,
     pub(crate) lease_writes: u64,
     pub(crate) event_writes: u64,
-    /// Single objects and lists.
-    pub(crate) reads: u64,
+    /// Single objects and lists, by the plural of the kind.
+    pub(crate) reads: BTreeMap<String, u64>,
     pub(crate) watches: u64,
 }
 
@@ -35,7 +35,7 @@ impl Mark {
             let is_status = event["objectRef"]["subresource"] == "status";
             let counter = match (event["verb"].as_str().unwrap_or_default(), resource) {
                 ("watch", _) => &mut requests.watches,
-                ("get" | "list", _) => &mut requests.reads,
+                ("get" | "list", _) => requests.reads.entry(resource.to_owned()).or_default(),
                 (_, "leases") => &mut requests.lease_writes,
                 (_, "events") => &mut requests.event_writes,
                 _ if is_status => requests.status_writes.entry(resource.to_owned()).or_default(),

@@ -155,19 +155,26 @@ fn report(figures: &Figures, measured: &mut BTreeMap<String, Value>) {
         converged_after.as_secs_f64(),
         requests.writes,
         all(&requests.status_writes),
-        requests.reads,
+        all(&requests.reads),
         memory.resident,
         memory.peak,
         idle_cpu * 100.0,
     );
     println!(
         "        status writes a group {a_group:.2}, a cluster {a_cluster:.2}; reads an object {:.2}, events {}, leases {}; idle reads {} in {} s",
-        requests.reads as f64 / *objects as f64,
+        all(&requests.reads) as f64 / *objects as f64,
         requests.event_writes,
         requests.lease_writes,
-        idle.reads,
+        all(&idle.reads),
         REST.as_secs(),
     );
+    println!("        reads {:?}; idle reads {:?}", requests.reads, idle.reads);
+    if idle_writes > 0 {
+        println!(
+            "        idle writes: {} of objects, statuses {:?}, {} Events",
+            idle.writes, idle.status_writes, idle.event_writes
+        );
+    }
     let rounded = |value: f64| json!((value * 100.0).round() / 100.0);
     for (name, value) in [
         ("converge_s", rounded(converged_after.as_secs_f64())),

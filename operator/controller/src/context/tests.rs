@@ -27,12 +27,11 @@ fn a_cache_from_before_our_own_write_is_stale() {
 
 #[test]
 fn an_answer_is_good_for_its_time_only() {
-    let short = Remembered::new(Duration::ZERO);
-    short.put("retail", 1);
-    assert_eq!(short.get(&"retail"), None);
-    let long = Remembered::new(Duration::from_secs(60));
-    long.put("retail", 1);
-    assert_eq!(long.get(&"retail"), Some(1));
-    long.forget(&"retail");
-    assert_eq!(long.get(&"retail"), None);
+    let answers = Remembered::default();
+    answers.put("retail", 1, Duration::ZERO);
+    assert_eq!(answers.get(&"retail"), None);
+    answers.put("retail", 1, Duration::from_secs(60));
+    assert_eq!(answers.get(&"retail"), Some(1));
+    answers.forget(&"retail");
+    assert_eq!(answers.get(&"retail"), None);
 }

@@ -4,13 +4,13 @@ const UID: &str = "5d2c";
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn what_counts_progress_is_told_at_first_and_then_every_three_seconds() {
+fn what_counts_progress_is_told_at_first_and_then_every_two_seconds() {
     let (held_back, begun) = (HeldBack::default(), Instant::now());
     assert_eq!(held_back.until(UID, Telling::Progress, false, begun), None);
     held_back.told(UID, begun);
     let again = held_back.until(UID, Telling::Progress, false, begun + SECOND);
-    assert_eq!(again, Some(SECOND * 2));
-    assert_eq!(held_back.until(UID, Telling::Progress, false, begun + SECOND * 3), None);
+    assert_eq!(again, Some(SECOND));
+    assert_eq!(held_back.until(UID, Telling::Progress, false, begun + SECOND * 2), None);
 }
 
 #[test]

@@ -101,7 +101,13 @@ pub(crate) async fn ask(
     secrets: &SecretValues,
 ) -> SqlAnswer {
     let asked = ask_now(context, cluster, pods, secrets);
-    context.members.or_ask(&line_of(cluster), asked).await
+    let answer = context.members.or_ask(&line_of(cluster), asked).await;
+    if matches!(answer, SqlAnswer::LoginRefused { .. }) {
+        // Another password may have been written meanwhile.
+        let key = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+        context.secrets.forget(&key);
+    }
+    answer
 }
 
 /// Asks the cluster's frontends for its members: the leader first, as far as it is known, then the others.

@@ -11,13 +11,15 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use sha2::{Digest, Sha256};
 use springtide_contract::paths;
-use springtide_crds::LakeCluster;
+use springtide_crds::{ConditionType, LakeCluster};
 use springtide_plan::{SecretFacts, names};
 
 use crate::{context::Context, kubernetes::KubernetesError};
 
-/// How long Secrets that were read are good: a group that is starting looks twice a second.
-pub(crate) const GOOD_FOR: Duration = Duration::from_secs(10);
+/// How long Secrets that were read are good where something is wrong, which another value may mend.
+const GOOD_FOR: Duration = Duration::from_secs(10);
+/// And where all is well: a new password is taken up within a minute, and a thousand groups read hundreds of them in it, not thousands.
+const PROVEN_FOR: Duration = Duration::from_secs(60);
 
 /// The Secrets of a cluster that exist, with their values.
 #[derive(Default)]
@@ -39,6 +41,7 @@ pub(crate) async fn of_cluster(context: &Context, cluster: &LakeCluster) -> Resu
         return Ok(values);
     }
     let mut values = BTreeMap::new();
+    let mut is_proven = is_proven(cluster);
     let accepted = cluster
         .status
         .as_ref()
@@ -51,6 +54,7 @@ pub(crate) async fn of_cluster(context: &Context, cluster: &LakeCluster) -> Resu
         .collect();
     for name in named {
         let Some(secret) = context.kubernetes.get::<Secret>(&namespace, &name).await? else {
+            is_proven = false;
             continue;
         };
         let data = secret
@@ -62,8 +66,20 @@ pub(crate) async fn of_cluster(context: &Context, cluster: &LakeCluster) -> Resu
         values.insert(name, data);
     }
     let values = Arc::new(SecretValues { values });
-    context.secrets.put(key, Arc::clone(&values));
+    let good_for = if is_proven { PROVEN_FOR } else { GOOD_FOR };
+    context.secrets.put(key, Arc::clone(&values), good_for);
     Ok(values)
+}
+
+/// Whether the bucket was reached and the operator's account works with the values that there are.
+fn is_proven(cluster: &LakeCluster) -> bool {
+    let conditions = cluster.status.iter().flat_map(|status| &status.conditions);
+    let needed = [ConditionType::StorageReady, ConditionType::OperatorAccountReady];
+    conditions
+        .filter(|condition| condition.status == "True")
+        .filter(|condition| needed.iter().any(|needed| needed.as_str() == condition.type_))
+        .count()
+        == needed.len()
 }
 
 impl SecretValues {

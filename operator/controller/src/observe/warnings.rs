@@ -1,7 +1,11 @@
-//! Kubernetes' own warnings about our pods: why they do not start. Read only while something does not start, and at most once
-//! in a few seconds for a namespace.
+//! Kubernetes' own warnings about our pods: why they do not start. Read only where something has not started for a while, and at
+//! most once in a few seconds for a namespace.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use k8s_openapi::{
     api::core::v1::{Event, Pod},
@@ -10,12 +14,36 @@ use k8s_openapi::{
 use serde_json::Value;
 use springtide_plan::{Live, ObjectKind};
 
-use crate::context::Context;
+use crate::context::{Context, Remembered};
 
 /// How long warnings that were read are good.
-pub(crate) const GOOD_FOR: Duration = Duration::from_secs(5);
+const GOOD_FOR: Duration = Duration::from_secs(5);
+/// What starts takes so long if nothing is wrong, and nobody asks why.
+const PATIENCE: Duration = Duration::from_secs(4);
 /// An older warning says nothing about the present; what still goes wrong is warned of again.
 const RECENT: SignedDuration = SignedDuration::from_mins(10);
+
+/// What was read, and since when something is missing.
+#[derive(Debug, Default)]
+pub(crate) struct Warnings {
+    by_namespace: Remembered<String, Arc<Vec<Event>>>,
+    /// By namespace and StatefulSet.
+    missing_since: Mutex<HashMap<(String, String), Instant>>,
+}
+
+impl Warnings {
+    /// Whether the pods of a StatefulSet have been missing for so long that somebody would ask why.
+    fn are_wanted(&self, namespace: &str, stateful_set: &str, is_complete: bool, now: Instant) -> bool {
+        let key = (namespace.to_owned(), stateful_set.to_owned());
+        let mut missing_since = self.missing_since.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_complete {
+            missing_since.remove(&key);
+            return false;
+        }
+        let since = *missing_since.entry(key).or_insert(now);
+        now.duration_since(since) >= PATIENCE
+    }
+}
 
 /// Recent warnings about a StatefulSet, its pods and its claims; none while all pods are ready.
 pub(crate) async fn about(
@@ -25,16 +53,20 @@ pub(crate) async fn about(
     live: &Live,
     pods: &[Arc<Pod>],
 ) -> Vec<Event> {
-    if all_ready(live, stateful_set, pods) {
+    let is_complete = all_ready(live, stateful_set, pods);
+    let wanted = context
+        .warnings
+        .are_wanted(namespace, stateful_set, is_complete, Instant::now());
+    if !wanted {
         return Vec::new();
     }
     let key = namespace.to_owned();
-    let warnings = match context.warnings.get(&key) {
+    let warnings = match context.warnings.by_namespace.get(&key) {
         Some(warnings) => warnings,
         None => match context.kubernetes.warnings(namespace).await {
             Ok(warnings) => {
                 let warnings = Arc::new(warnings);
-                context.warnings.put(key, Arc::clone(&warnings));
+                context.warnings.by_namespace.put(key, Arc::clone(&warnings), GOOD_FOR);
                 warnings
             }
             // The plan does without: warnings explain, they decide nothing.

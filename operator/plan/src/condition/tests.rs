@@ -35,6 +35,25 @@ fn an_event_is_told_when_the_reason_changes_and_not_again() {
 }
 
 #[test]
+fn a_cause_of_two_conditions_is_told_once() {
+    let both =
+        |finding: fn() -> Finding| vec![(ConditionType::Available, finding()), (ConditionType::Ready, finding())];
+    let (first, events) = update(&[], Some(1), at(NINE), both(starting));
+    assert_eq!(events.len(), 1);
+    let (_, events) = update(
+        &first,
+        Some(1),
+        at(TEN),
+        both(|| Finding::holds(Reason::Serving, "serves")),
+    );
+    assert_eq!(events.len(), 1);
+    assert_eq!(
+        (events[0].reason, events[0].action.as_str()),
+        (Reason::Serving, "Available")
+    );
+}
+
+#[test]
 fn a_long_message_is_cut() {
     let finding = Finding::fails(Reason::PodCrashing, "ä".repeat(5000));
     let (conditions, _) = update(&[], None, at(NINE), vec![(ConditionType::Ready, finding)]);

@@ -37,3 +37,14 @@ fn yesterdays_warning_says_nothing() {
     ));
     assert!(!is_recent(&Event::default(), now));
 }
+
+#[test]
+fn nobody_asks_why_before_a_start_takes_long() {
+    let (warnings, begun) = (Warnings::default(), Instant::now());
+    let wanted =
+        |is_complete: bool, after: Duration| warnings.are_wanted("retail", "etl-cn", is_complete, begun + after);
+    assert!(!wanted(false, Duration::ZERO));
+    assert!(wanted(false, PATIENCE));
+    assert!(!wanted(true, PATIENCE));
+    assert!(!wanted(false, PATIENCE * 2), "it is another start");
+}

@@ -508,12 +508,12 @@ impl World {
             .collect()
     }
 
-    /// Waits until nobody writes anything for a while.
+    /// Waits until nobody writes anything for a while, longer than a status that counts progress is held back.
     pub(crate) async fn settle(&self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let mark = api_server().audit_mark();
-            tokio::time::sleep(Duration::from_millis(1500)).await;
+            tokio::time::sleep(Duration::from_millis(2500)).await;
             let written = api_server().writes_since(mark, self.place());
             if written.is_empty() {
                 return;
