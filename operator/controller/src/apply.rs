@@ -48,6 +48,7 @@ where
     for action in actions {
         match action {
             Action::Apply(desired) => write(context, desired).await?,
+            Action::Scale { object, uid, replicas } => scale(context, object, uid.as_deref(), *replicas).await?,
             Action::CreateSecretOnce(secret) => create_secret(context, cluster, secret).await?,
             Action::Delete { object, uid } => delete(context, object, uid.as_deref()).await?,
             Action::Sql(statement) => run(context, cluster, statement).await?,
@@ -66,6 +67,22 @@ async fn write(context: &Context, desired: &DesiredObject) -> Result<(), ApplyEr
     context.caches.objects.put(key.kind, &applied);
     tracing::info!(object = %key, "applied");
     Ok(())
+}
+
+async fn scale(context: &Context, object: &ObjectKey, uid: Option<&str>, replicas: i64) -> Result<(), ApplyError> {
+    match context.kubernetes.scale(object, uid, replicas).await {
+        Ok(scaled) => {
+            context.caches.objects.put(object.kind, &scaled);
+            tracing::info!(%object, replicas, "scaled");
+            Ok(())
+        }
+        // It went behind the cache's back: the next look makes it anew.
+        Err(error) if error.is_not_found() => {
+            context.caches.objects.remove(object);
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn create_secret(

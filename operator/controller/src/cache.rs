@@ -8,10 +8,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use kube::{
-    Resource, ResourceExt,
-    runtime::reflector::{ObjectRef, Store},
-};
+use kube::ResourceExt;
 use serde_json::Value;
 use springtide_plan::{ObjectKey, ObjectKind, names};
 
@@ -34,44 +31,86 @@ impl Scope {
     }
 }
 
-/// The cache of one kind in its own type.
-#[derive(Debug)]
-pub(crate) struct TypedCache<K>
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    stores: BTreeMap<Option<String>, Store<K>>,
+/// Which object of a kind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key {
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: String,
 }
 
-impl<K> TypedCache<K>
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    pub(crate) fn new(stores: BTreeMap<Option<String>, Store<K>>) -> Self {
-        Self { stores }
+impl Key {
+    pub(crate) fn of<K: ResourceExt>(object: &K) -> Self {
+        Self {
+            namespace: object.namespace(),
+            name: object.name_any(),
+        }
     }
+}
 
+/// The objects of one kind in its own type, in the order of namespace and name.
+#[derive(Debug)]
+pub(crate) struct TypedCache<K> {
+    objects: RwLock<BTreeMap<Key, Arc<K>>>,
+}
+
+impl<K> Default for TypedCache<K> {
+    fn default() -> Self {
+        Self {
+            objects: RwLock::default(),
+        }
+    }
+}
+
+impl<K: ResourceExt> TypedCache<K> {
     /// The object of this name.
-    pub(crate) fn get(&self, namespace: Option<&str>, name: &str) -> Option<Arc<K>> {
-        let mut reference = ObjectRef::new(name);
-        reference.namespace = namespace.map(str::to_owned);
-        self.stores.values().find_map(|store| store.get(&reference))
+    pub(crate) fn get(&self, key: &Key) -> Option<Arc<K>> {
+        self.read().get(key).cloned()
     }
 
-    /// All objects for which `holds`, in the order of namespace and name.
+    /// All objects of a namespace for which `holds`.
+    pub(crate) fn select_in(&self, namespace: &str, holds: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        let first = Key {
+            namespace: Some(namespace.to_owned()),
+            name: String::new(),
+        };
+        let objects = self.read();
+        let there = objects.range(first..);
+        let there = there.take_while(|(key, _)| key.namespace.as_deref() == Some(namespace));
+        there
+            .map(|(_, object)| object)
+            .filter(|object| holds(object))
+            .cloned()
+            .collect()
+    }
+
+    /// All objects everywhere for which `holds`.
     pub(crate) fn select(&self, holds: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
-        let mut found: Vec<Arc<K>> = self
-            .stores
-            .values()
-            .flat_map(|store| store.state_filter(&holds))
-            .collect();
-        found.sort_by_cached_key(|object| (object.namespace(), object.name_any()));
-        found
+        self.read().values().filter(|object| holds(object)).cloned().collect()
     }
 
-    /// The caches themselves, one per place that is watched.
-    pub(crate) fn stores(&self) -> &BTreeMap<Option<String>, Store<K>> {
-        &self.stores
+    /// Takes an object as the watch has it; returns what was there before.
+    pub(crate) fn put(&self, object: K) -> Option<Arc<K>> {
+        let key = Key::of(&object);
+        self.write().insert(key, Arc::new(object))
+    }
+
+    /// Forgets an object that was deleted.
+    pub(crate) fn remove(&self, key: &Key) {
+        self.write().remove(key);
+    }
+
+    /// Forgets the objects at a place that a complete list did not name.
+    pub(crate) fn retain(&self, place: Option<&str>, listed: &BTreeSet<Key>) {
+        let is_elsewhere = |key: &Key| place.is_some() && key.namespace.as_deref() != place;
+        self.write().retain(|key, _| is_elsewhere(key) || listed.contains(key));
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Key, Arc<K>>> {
+        self.objects.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<Key, Arc<K>>> {
+        self.objects.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

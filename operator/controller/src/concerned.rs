@@ -77,14 +77,12 @@ pub(crate) fn by_department(caches: &Caches, before: Option<&Department>, depart
         .departments
         .select(|other| other.spec.namespaces.iter().any(|owned| is_its(&owned.name)));
     targets.extend(rivals.iter().map(|other| Target::Department(other.name_any())));
-    let clusters = caches
-        .clusters
-        .select(|cluster| cluster.metadata.namespace.as_deref().is_some_and(is_its));
-    targets.extend(clusters.iter().map(|cluster| cluster_target(cluster)));
-    let groups = caches
-        .groups
-        .select(|group| group.metadata.namespace.as_deref().is_some_and(is_its));
-    targets.extend(groups.iter().map(|group| group_target(group)));
+    for namespace in &owned {
+        let clusters = caches.clusters.select_in(namespace, |_| true);
+        targets.extend(clusters.iter().map(|cluster| cluster_target(cluster)));
+        let groups = caches.groups.select_in(namespace, |_| true);
+        targets.extend(groups.iter().map(|group| group_target(group)));
+    }
     targets.sort();
     targets.dedup();
     targets
@@ -103,9 +101,8 @@ pub(crate) fn by_cluster(caches: &Caches, before: Option<&LakeCluster>, cluster:
     }
     let mut targets = vec![cluster_target(cluster)];
     if before.map(seen) != Some(seen(cluster)) {
-        let groups = caches
-            .groups
-            .select(|group| group.metadata.namespace == cluster.metadata.namespace && is_of(group, cluster));
+        let namespace = cluster.namespace().unwrap_or_default();
+        let groups = caches.groups.select_in(&namespace, |group| is_of(group, cluster));
         targets.extend(groups.iter().map(|group| group_target(group)));
     }
     if before.is_none() {
@@ -144,10 +141,11 @@ pub(crate) fn by_calendar(caches: &Caches, _: Option<&Calendar>, calendar: &Cale
     let name = calendar.name_any();
     let names_it = |group: &ComputeGroup| {
         let mut schedules = group.spec.schedules.iter();
-        group.metadata.namespace == calendar.metadata.namespace
-            && schedules.any(|schedule| schedule.calendars.contains(&name))
+        schedules.any(|schedule| schedule.calendars.contains(&name))
     };
-    let groups = caches.groups.select(names_it);
+    let groups = caches
+        .groups
+        .select_in(&calendar.namespace().unwrap_or_default(), names_it);
     groups.iter().map(|group| group_target(group)).collect()
 }
 

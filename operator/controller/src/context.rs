@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Everything the watches fill.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Caches {
     pub(crate) departments: TypedCache<Department>,
     pub(crate) clusters: TypedCache<LakeCluster>,

@@ -11,17 +11,15 @@ use std::{
 };
 
 use futures::{StreamExt, channel::mpsc, stream::FuturesUnordered};
-use kube::{
-    Resource, ResourceExt,
-    runtime::reflector::{ObjectRef, Store},
-};
+use kube::{Resource, ResourceExt};
 use tracing::Instrument;
 
 use crate::{
     agenda::Agenda,
-    context::Context,
+    cache::{Key, TypedCache},
+    context::{Caches, Context},
     reconcile::ReconcileError,
-    watch::{Key, Request},
+    watch::Request,
 };
 
 /// A reconcile that takes longer is given up and tried again: each call within has a limit of its own, so this is a net.
@@ -53,7 +51,7 @@ impl Done {
 /// Reconciles the objects of one kind, as `requests` names them, until the requests end.
 pub(crate) async fn drive<K, Reconciled>(
     context: Arc<Context>,
-    store: Store<K>,
+    cache: fn(&Caches) -> &TypedCache<K>,
     mut requests: mpsc::Receiver<Request>,
     reconcile: fn(Arc<Context>, Arc<K>) -> Reconciled,
 ) where
@@ -68,9 +66,7 @@ pub(crate) async fn drive<K, Reconciled>(
             && let Some((key, cause)) = agenda.take(Instant::now())
         {
             // Nothing is left to do about an object that is gone.
-            let mut reference = ObjectRef::new(&key.name);
-            reference.namespace.clone_from(&key.namespace);
-            let Some(object) = store.get(&reference) else {
+            let Some(object) = cache(&context.caches).get(&key) else {
                 agenda.done(&key);
                 continue;
             };

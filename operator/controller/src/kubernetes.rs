@@ -142,6 +142,32 @@ impl Kubernetes {
         serde_json::to_value(applied).map_err(|source| unreadable("apply", key.to_string(), source))
     }
 
+    /// Writes nothing but an object's `spec.replicas`, if it still has this `uid`; returns the object.
+    pub(crate) async fn scale(
+        &self,
+        key: &ObjectKey,
+        uid: Option<&str>,
+        replicas: i64,
+    ) -> Result<Value, KubernetesError> {
+        self.metrics.count_write(key.kind.kind(), "scale");
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let mut patch = json!({"spec": {"replicas": replicas}});
+        if let Some(uid) = uid {
+            patch["metadata"] = json!({"uid": uid});
+        }
+        let patch = Patch::Merge(patch);
+        let scaled = limited(
+            "scale",
+            || key.to_string(),
+            self.objects(key).patch(&key.name, &parameters, &patch),
+        )
+        .await?;
+        serde_json::to_value(scaled).map_err(|source| unreadable("scale", key.to_string(), source))
+    }
+
     /// Creates an object that is never changed afterwards; `false` when there is one already.
     pub(crate) async fn create(&self, key: &ObjectKey, body: Value) -> Result<bool, KubernetesError> {
         self.metrics.count_write(key.kind.kind(), "create");

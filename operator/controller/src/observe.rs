@@ -12,7 +12,6 @@ use std::{
 use k8s_openapi::{
     NamespaceResourceScope,
     api::core::v1::{PersistentVolumeClaim, Pod, ResourceQuota},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -23,7 +22,7 @@ use springtide_plan::{
     names,
 };
 
-use crate::{context::Context, kubernetes::KubernetesError};
+use crate::{cache::Key, context::Context, kubernetes::KubernetesError};
 
 /// The object itself: from the cache, or from the API server where the cache is older than our last write. `None` when it is gone.
 pub(crate) async fn fresh<K>(context: &Context, cached: Arc<K>) -> Result<Option<Arc<K>>, KubernetesError>
@@ -112,11 +111,10 @@ pub(crate) async fn department(
 
 fn contents_cached(context: &Context, namespace: &str, body: Value) -> ObservedNamespace {
     let caches = &context.caches;
-    let is_here = |metadata: &ObjectMeta| metadata.namespace.as_deref() == Some(namespace);
     ObservedNamespace {
         body,
-        lake_clusters: names_of(&caches.clusters.select(|cluster| is_here(&cluster.metadata))),
-        compute_groups: names_of(&caches.groups.select(|group| is_here(&group.metadata))),
+        lake_clusters: names_of(&caches.clusters.select_in(namespace, |_| true)),
+        compute_groups: names_of(&caches.groups.select_in(namespace, |_| true)),
         volume_claims: caches
             .objects
             .of_kind(ObjectKind::PersistentVolumeClaim, Some(namespace))
@@ -151,7 +149,7 @@ pub(crate) async fn lake_cluster(
     Ok(ObservedLakeCluster {
         groups: caches
             .groups
-            .select(|group| group.metadata.namespace.as_deref() == Some(&namespace))
+            .select_in(&namespace, |_| true)
             .iter()
             .map(|group| ComputeGroup::clone(group))
             .collect(),
@@ -181,10 +179,13 @@ pub(crate) async fn compute_group(
     let name = group.name_any();
     let caches = &context.caches;
     let live = owned(context, &names::owner("ComputeGroup", &name), &namespace);
-    let pods = caches.pods.select(|pod| {
-        pod.metadata.namespace.as_deref() == Some(&namespace) && pod.labels().get(names::GROUP_LABEL) == Some(&name)
-    });
-    let cluster = match caches.clusters.get(Some(&namespace), &group.spec.cluster) {
+    let is_its = |pod: &Pod| pod.labels().get(names::GROUP_LABEL) == Some(&name);
+    let pods = caches.pods.select_in(&namespace, is_its);
+    let cluster = Key {
+        namespace: Some(namespace.clone()),
+        name: group.spec.cluster.clone(),
+    };
+    let cluster = match caches.clusters.get(&cluster) {
         Some(cached) => fresh(context, cached).await?,
         None => None,
     };
@@ -198,12 +199,9 @@ pub(crate) async fn compute_group(
         None => (Arc::default(), springtide_plan::SqlAnswer::NotAsked),
     };
     let events = warnings::about(context, &namespace, &names::compute(&name), &live, &pods).await;
-    let siblings = caches.groups.select(|other| {
-        other.metadata.namespace.as_deref() == Some(&namespace) && other.metadata.name.as_deref() != Some(&name)
-    });
-    let calendars = caches
-        .calendars
-        .select(|calendar| calendar.metadata.namespace.as_deref() == Some(&namespace));
+    let is_other = |other: &ComputeGroup| other.metadata.name.as_deref() != Some(&name);
+    let siblings = caches.groups.select_in(&namespace, is_other);
+    let calendars = caches.calendars.select_in(&namespace, |_| true);
     Ok(ObservedComputeGroup {
         calendars: calendars.iter().map(|calendar| Calendar::clone(calendar)).collect(),
         siblings: siblings.iter().map(|other| ComputeGroup::clone(other)).collect(),
@@ -236,11 +234,9 @@ fn owned(context: &Context, owner: &str, namespace: &str) -> Live {
 
 /// The pods of a cluster's frontends.
 pub(crate) fn frontend_pods(context: &Context, namespace: &str, cluster: &str) -> Vec<Arc<Pod>> {
-    context.caches.pods.select(|pod| {
+    context.caches.pods.select_in(namespace, |pod| {
         let has = |label: &str, value: &str| pod.labels().get(label).map(String::as_str) == Some(value);
-        pod.metadata.namespace.as_deref() == Some(namespace)
-            && has(names::CLUSTER_LABEL, cluster)
-            && has(names::COMPONENT_LABEL, names::FRONTEND)
+        has(names::CLUSTER_LABEL, cluster) && has(names::COMPONENT_LABEL, names::FRONTEND)
     })
 }
 

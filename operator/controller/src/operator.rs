@@ -23,7 +23,7 @@ use crate::{
     reconcile,
     report::WindowWatch,
     settings::Settings,
-    watch::Watches,
+    watch::{Requests, Watches},
 };
 
 /// Name of the Lease.
@@ -120,7 +120,7 @@ impl Operator {
         // Nothing is decided from a cache that is only half filled.
         watches.wait_until_listed().await;
         tracing::info!(watches = watches.count(), "caches are filled; reconciling");
-        let mut controllers = controllers(&context, &mut watches);
+        let mut controllers = controllers(&context, watches.requests);
         // Each ends only when its queue does, and the queues live in `watches`.
         if let Some(Err(error)) = controllers.join_next().await {
             tracing::error!(error = %error, "a controller ended");
@@ -140,28 +140,28 @@ pub fn election(settings: &Settings, client: Client, metrics: Arc<Metrics>, heal
     Election::new(client, settings, metrics, health)
 }
 
-/// One controller per kind and place.
-fn controllers(context: &Arc<Context>, watches: &mut Watches) -> JoinSet<()> {
+/// One controller per kind.
+fn controllers(context: &Arc<Context>, requests: Requests) -> JoinSet<()> {
+    let Requests {
+        departments,
+        clusters,
+        groups,
+    } = requests;
     let mut controllers = JoinSet::new();
-    let caches = Arc::clone(&context.caches);
-    for (place, requests) in std::mem::take(&mut watches.requests.departments) {
-        let Some(store) = caches.departments.stores().get(&place).cloned() else {
-            continue;
-        };
-        controllers.spawn(drive(Arc::clone(context), store, requests, reconcile::department));
-    }
-    for (place, requests) in std::mem::take(&mut watches.requests.clusters) {
-        let Some(store) = caches.clusters.stores().get(&place).cloned() else {
-            continue;
-        };
-        controllers.spawn(drive(Arc::clone(context), store, requests, reconcile::lake_cluster));
-    }
-    for (place, requests) in std::mem::take(&mut watches.requests.groups) {
-        let Some(store) = caches.groups.stores().get(&place).cloned() else {
-            continue;
-        };
-        controllers.spawn(drive(Arc::clone(context), store, requests, reconcile::compute_group));
-    }
+    let of = || Arc::clone(context);
+    controllers.spawn(drive(
+        of(),
+        |caches| &caches.departments,
+        departments,
+        reconcile::department,
+    ));
+    controllers.spawn(drive(
+        of(),
+        |caches| &caches.clusters,
+        clusters,
+        reconcile::lake_cluster,
+    ));
+    controllers.spawn(drive(of(), |caches| &caches.groups, groups, reconcile::compute_group));
     controllers
 }
 

@@ -5,11 +5,7 @@
 //! watch of a kind ──► cache ──► our objects that are concerned ──► the queue of their kind ──► drive
 //! ```
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Debug,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
 
 use futures::{SinkExt, StreamExt, channel::mpsc};
 use k8s_openapi::NamespaceResourceScope;
@@ -18,7 +14,6 @@ use kube::{
     api::DynamicObject,
     runtime::{
         WatchStreamExt,
-        reflector::{ObjectRef, store, store::Writer},
         watcher::{self, Event, watcher},
     },
 };
@@ -27,7 +22,7 @@ use springtide_plan::{ObjectKind, compare::FIELD_MANAGER, names};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    cache::{ObjectCache, Scope, TypedCache, key_of},
+    cache::{Key, Scope, TypedCache, key_of},
     concerned::{self, Target},
     context::Caches,
     health::Health,
@@ -49,27 +44,20 @@ pub(crate) struct Request {
     pub(crate) cause: String,
 }
 
-/// Which object of a kind.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Key {
-    pub(crate) namespace: Option<String>,
-    pub(crate) name: String,
-}
-
-/// The ways out of the queues, one per place that is watched.
+/// The ways out of the queues of all kinds.
 #[derive(Debug)]
 pub(crate) struct Requests {
-    pub(crate) departments: BTreeMap<Option<String>, mpsc::Receiver<Request>>,
-    pub(crate) clusters: BTreeMap<Option<String>, mpsc::Receiver<Request>>,
-    pub(crate) groups: BTreeMap<Option<String>, mpsc::Receiver<Request>>,
+    pub(crate) departments: mpsc::Receiver<Request>,
+    pub(crate) clusters: mpsc::Receiver<Request>,
+    pub(crate) groups: mpsc::Receiver<Request>,
 }
 
 /// The ways into the queues of all kinds.
 #[derive(Clone, Debug)]
 struct Queues {
-    departments: BTreeMap<Option<String>, mpsc::Sender<Request>>,
-    clusters: BTreeMap<Option<String>, mpsc::Sender<Request>>,
-    groups: BTreeMap<Option<String>, mpsc::Sender<Request>>,
+    departments: mpsc::Sender<Request>,
+    clusters: mpsc::Sender<Request>,
+    groups: mpsc::Sender<Request>,
 }
 
 /// All watches of the process. They end when this is dropped.
@@ -83,27 +71,14 @@ pub(crate) struct Watches {
 impl Watches {
     /// Starts all watches of `scope`.
     pub(crate) fn start(client: &Client, scope: &Scope, health: &Arc<Health>) -> Self {
-        let department_places = if *scope == Scope::All { vec![None] } else { Vec::new() };
-        let (departments, department_writers) = typed_cache(&department_places);
-        let (clusters, cluster_writers) = typed_cache(&scope.places());
-        let (groups, group_writers) = typed_cache(&scope.places());
-        let (calendars, calendar_writers) = typed_cache(&scope.places());
-        let (pods, pod_writers) = typed_cache(&scope.places());
-        let caches = Arc::new(Caches {
-            departments,
-            clusters,
-            groups,
-            calendars,
-            pods,
-            objects: ObjectCache::default(),
-        });
-        let (department_senders, departments) = queues(&department_places);
-        let (cluster_senders, clusters) = queues(&scope.places());
-        let (group_senders, groups) = queues(&scope.places());
+        let caches = Arc::new(Caches::default());
+        let (department_sender, departments) = mpsc::channel(QUEUE_LENGTH);
+        let (cluster_sender, clusters) = mpsc::channel(QUEUE_LENGTH);
+        let (group_sender, groups) = mpsc::channel(QUEUE_LENGTH);
         let queues = Queues {
-            departments: department_senders,
-            clusters: cluster_senders,
-            groups: group_senders,
+            departments: department_sender,
+            clusters: cluster_sender,
+            groups: group_sender,
         };
         let mut start = Start {
             client: client.clone(),
@@ -113,19 +88,53 @@ impl Watches {
             tasks: JoinSet::new(),
             listed: Vec::new(),
         };
+        if *scope == Scope::All {
+            let everywhere = [None];
+            let api = |client, _: Option<&str>| Api::all(client);
+            start.typed(
+                &everywhere,
+                api,
+                None,
+                all_of_it,
+                |caches| &caches.departments,
+                concerned::by_department,
+            );
+        }
+        let places = scope.places();
         start.typed(
-            department_writers,
-            |client, _| Api::all(client),
+            &places,
+            api_at,
             None,
             all_of_it,
-            concerned::by_department,
+            |caches| &caches.clusters,
+            concerned::by_cluster,
         );
-        start.typed(cluster_writers, api_at, None, all_of_it, concerned::by_cluster);
-        start.typed(group_writers, api_at, None, all_of_it, concerned::by_group);
-        start.typed(calendar_writers, api_at, None, all_of_it, concerned::by_calendar);
+        start.typed(
+            &places,
+            api_at,
+            None,
+            all_of_it,
+            |caches| &caches.groups,
+            concerned::by_group,
+        );
+        start.typed(
+            &places,
+            api_at,
+            None,
+            all_of_it,
+            |caches| &caches.calendars,
+            concerned::by_calendar,
+        );
         let ours = Some(names::OWNER_LABEL);
         // A pod's spec is its StatefulSet's, and most of what there would be to keep.
-        start.typed(pod_writers, api_at, ours, |pod| pod.spec = None, concerned::by_pod);
+        start.typed(
+            &places,
+            api_at,
+            ours,
+            |pod| pod.spec = None,
+            |caches| &caches.pods,
+            concerned::by_pod,
+        );
         for (kind, selector) in watched_kinds(scope) {
             start.objects(kind, selector, scope);
         }
@@ -195,18 +204,20 @@ struct Start {
 impl Start {
     fn typed<K>(
         &mut self,
-        writers: Writers<K>,
+        places: &[Option<String>],
         api: fn(Client, Option<&str>) -> Api<K>,
         selector: Option<&'static str>,
         keep: fn(&mut K),
+        cache: fn(&Caches) -> &TypedCache<K>,
         concerned: Concerned<K>,
     ) where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
-        for (place, writer) in writers {
+        for place in places {
             let follower = self.follower(selector, K::kind(&()).into_owned());
             let api = api(self.client.clone(), place.as_deref());
-            self.tasks.spawn(follower.typed(api, writer, keep, concerned));
+            self.tasks
+                .spawn(follower.typed(api, place.clone(), keep, cache, concerned));
         }
     }
 
@@ -257,11 +268,18 @@ struct Follower {
 }
 
 impl Follower {
-    async fn typed<K>(mut self, api: Api<K>, mut writer: Writer<K>, keep: fn(&mut K), concerned: Concerned<K>)
-    where
+    async fn typed<K>(
+        mut self,
+        api: Api<K>,
+        place: Option<String>,
+        keep: fn(&mut K),
+        cache: fn(&Caches) -> &TypedCache<K>,
+        concerned: Concerned<K>,
+    ) where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
-        let cache = writer.as_reader();
+        let caches = Arc::clone(&self.caches);
+        let cache = cache(&caches);
         let mut events = std::pin::pin!(
             watcher(api, self.config.clone())
                 .default_backoff()
@@ -270,13 +288,23 @@ impl Follower {
                     keep(object);
                 })
         );
+        let mut listed = BTreeSet::new();
         while let Some(event) = events.next().await {
             let Some(event) = self.checked(event) else { continue };
-            let before = match &event {
-                Event::Apply(object) => cache.get(&ObjectRef::from(object)),
-                _ => None,
-            };
-            writer.apply_watcher_event(&event);
+            let mut before = None;
+            match &event {
+                Event::Init => listed.clear(),
+                Event::InitApply(object) => {
+                    listed.insert(Key::of(object));
+                    cache.put(object.clone());
+                }
+                Event::Apply(object) => before = cache.put(object.clone()),
+                Event::Delete(object) => cache.remove(&Key::of(object)),
+                Event::InitDone => {
+                    cache.retain(place.as_deref(), &listed);
+                    listed.clear();
+                }
+            }
             self.ask(&event, |caches, object| concerned(caches, before.as_deref(), object))
                 .await;
         }
@@ -378,67 +406,21 @@ fn keep_our_notes(object: &mut DynamicObject) {
 impl Queues {
     /// Asks for a reconcile of `target`, and waits while its queue is full.
     async fn push(&mut self, target: &Target, cause: &str) {
-        match target {
-            Target::Department(name) => send(&mut self.departments, None, name, cause).await,
-            Target::LakeCluster { namespace, name } => send(&mut self.clusters, Some(namespace), name, cause).await,
-            Target::ComputeGroup { namespace, name } => send(&mut self.groups, Some(namespace), name, cause).await,
-        }
+        let (queue, namespace, name) = match target {
+            Target::Department(name) => (&mut self.departments, None, name),
+            Target::LakeCluster { namespace, name } => (&mut self.clusters, Some(namespace), name),
+            Target::ComputeGroup { namespace, name } => (&mut self.groups, Some(namespace), name),
+        };
+        let request = Request {
+            key: Key {
+                namespace: namespace.cloned(),
+                name: name.clone(),
+            },
+            cause: cause.to_owned(),
+        };
+        // The receiver ends only together with this watch.
+        let _ended = queue.send(request).await;
     }
-}
-
-async fn send(
-    queues: &mut BTreeMap<Option<String>, mpsc::Sender<Request>>,
-    namespace: Option<&String>,
-    name: &str,
-    cause: &str,
-) {
-    let place = if queues.contains_key(&None) {
-        None
-    } else {
-        namespace.cloned()
-    };
-    let Some(queue) = queues.get_mut(&place) else { return };
-    let request = Request {
-        key: Key {
-            namespace: namespace.cloned(),
-            name: name.to_owned(),
-        },
-        cause: cause.to_owned(),
-    };
-    // The receiver ends only together with this watch.
-    let _ended = queue.send(request).await;
-}
-
-type Writers<K> = Vec<(Option<String>, Writer<K>)>;
-
-/// A cache and its writers, one per place.
-fn typed_cache<K>(places: &[Option<String>]) -> (TypedCache<K>, Writers<K>)
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    let mut stores = BTreeMap::new();
-    let mut writers = Vec::new();
-    for place in places {
-        let (reader, writer) = store();
-        stores.insert(place.clone(), reader);
-        writers.push((place.clone(), writer));
-    }
-    (TypedCache::new(stores), writers)
-}
-
-type Ends = (
-    BTreeMap<Option<String>, mpsc::Sender<Request>>,
-    BTreeMap<Option<String>, mpsc::Receiver<Request>>,
-);
-
-fn queues(places: &[Option<String>]) -> Ends {
-    places
-        .iter()
-        .map(|place| {
-            let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
-            ((place.clone(), sender), (place.clone(), receiver))
-        })
-        .unzip()
 }
 
 fn api_at<K>(client: Client, place: Option<&str>) -> Api<K>

@@ -45,6 +45,16 @@ pub enum Telling {
 pub enum Action {
     /// Write the object by server-side apply, with force, as the operator's field manager.
     Apply(Box<DesiredObject>),
+    /// Write nothing but the `spec.replicas` of a StatefulSet that is as it should be otherwise, if it still has this `uid`. That costs
+    /// the API server half of an apply, and is all that the edge of a window needs.
+    Scale {
+        /// Which object.
+        object: ObjectKey,
+        /// The precondition.
+        uid: Option<String>,
+        /// How many.
+        replicas: i64,
+    },
     /// Make a Secret with new random values, create-only: where it exists already, nothing is done and that is no error.
     CreateSecretOnce(SecretToCreate),
     /// Delete the object, if it still has this `uid`; one that is gone already is no error.

@@ -59,10 +59,11 @@ const PRUNED: &[ObjectKind] = &[
 /// Applies for what differs, deletes for what is ours and no longer wanted.
 pub(crate) fn writes(desired: Vec<DesiredObject>, live: &Live, owner_uid: Option<&str>) -> Vec<Action> {
     let wanted: BTreeSet<ObjectKey> = desired.iter().map(|object| object.key.clone()).collect();
-    let applies = desired
-        .into_iter()
-        .filter(|object| live.get(&object.key).is_none_or(|live| needs_apply(&object.body, live)))
-        .map(|object| Action::Apply(Box::new(object)));
+    let applies = desired.into_iter().filter_map(|object| match live.get(&object.key) {
+        Some(live) if !needs_apply(&object.body, live) => None,
+        Some(live) => Some(scale(&object, live).unwrap_or_else(|| Action::Apply(Box::new(object)))),
+        None => Some(Action::Apply(Box::new(object))),
+    });
     let deletes = live
         .iter()
         .filter(|(key, body)| {
@@ -73,6 +74,21 @@ pub(crate) fn writes(desired: Vec<DesiredObject>, live: &Live, owner_uid: Option
             uid: uid(body),
         });
     applies.chain(deletes).collect()
+}
+
+/// The action for a StatefulSet that differs in nothing but its size.
+fn scale(desired: &DesiredObject, live: &Value) -> Option<Action> {
+    if desired.key.kind != ObjectKind::StatefulSet {
+        return None;
+    }
+    let replicas = desired.body.pointer("/spec/replicas").and_then(Value::as_i64)?;
+    let mut of_live_size = desired.body.clone();
+    *of_live_size.pointer_mut("/spec/replicas")? = live.pointer("/spec/replicas")?.clone();
+    (!needs_apply(&of_live_size, live)).then(|| Action::Scale {
+        object: desired.key.clone(),
+        uid: uid(live),
+        replicas,
+    })
 }
 
 /// The label that found the object says whose it is; the owner reference proves it, since anyone may set a label.

@@ -14,7 +14,7 @@ use springtide_crds::compute_group::Schedule;
 use springtide_crds::{ComputeGroup, Department, LakeCluster, Quantity};
 
 use crate::action::{Action, Plan};
-use crate::object::{DesiredObject, ObjectKind};
+use crate::object::{DesiredObject, ObjectKey, ObjectKind};
 use crate::observed::{Live, ObservedComputeGroup, ObservedLakeCluster, SecretFacts, SqlAnswer};
 use crate::settings::Settings;
 use crate::sql::{ComputeNodeRow, FrontendRow};
@@ -134,6 +134,7 @@ impl ClusterFixture {
             for action in &plan.actions {
                 match action {
                     Action::Apply(object) => apply(&mut self.0.live, object),
+                    Action::Scale { object, replicas, .. } => scale(&mut self.0.live, object, *replicas),
                     Action::CreateSecretOnce(secret) => {
                         self.0.secrets.insert(secret.name.clone(), facts(&["token"]));
                     }
@@ -149,6 +150,12 @@ impl ClusterFixture {
 }
 
 /// What the API server would have after an apply: the same, an identity, and a StatefulSet that is rolled out.
+fn scale(live: &mut Live, object: &ObjectKey, replicas: i64) {
+    let mut body = live.get(object).cloned().expect("what is scaled exists");
+    body["spec"]["replicas"] = json!(replicas);
+    live.insert(object.kind, body);
+}
+
 pub(crate) fn apply(live: &mut Live, object: &DesiredObject) {
     let mut body = object.body.clone();
     body["metadata"]["uid"] = json!(format!("uid-of-{}", object.key.name));
@@ -312,8 +319,10 @@ impl GroupFixture {
         for _ in 0..5 {
             let plan = self.plan();
             for action in &plan.actions {
-                if let Action::Apply(object) = action {
-                    apply(&mut self.0.live, object);
+                match action {
+                    Action::Apply(object) => apply(&mut self.0.live, object),
+                    Action::Scale { object, replicas, .. } => scale(&mut self.0.live, object, *replicas),
+                    _ => {}
                 }
             }
             if let Some(status) = plan.status {
@@ -393,6 +402,9 @@ pub(crate) fn applied<S>(plan: &Plan<S>) -> BTreeMap<String, Value> {
         .iter()
         .filter_map(|action| match action {
             Action::Apply(object) => Some((object.key.to_string(), object.body.clone())),
+            Action::Scale { object, replicas, .. } => {
+                Some((object.to_string(), json!({"spec": {"replicas": replicas}})))
+            }
             _ => None,
         })
         .collect()

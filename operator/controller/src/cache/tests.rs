@@ -1,3 +1,4 @@
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use super::*;
@@ -63,4 +64,43 @@ fn a_deletion_that_the_watch_missed_is_found_by_the_next_list() {
     assert!(cache.get(&key("retail", "b")).is_some());
     assert!(cache.get(&key("finance", "c")).is_some());
     assert_eq!(cache.owned("lakecluster.lake", None).len(), 2);
+}
+
+fn pod(namespace: &str, name: &str) -> Pod {
+    serde_json::from_value(json!({"metadata": {"namespace": namespace, "name": name}})).unwrap()
+}
+
+fn pod_key(namespace: &str, name: &str) -> Key {
+    Key::of(&pod(namespace, name))
+}
+
+#[test]
+fn a_namespace_is_not_mixed_with_one_whose_name_begins_alike() {
+    let cache = TypedCache::default();
+    for (namespace, name) in [("retail-bi", "a"), ("retail", "b"), ("retail", "a"), ("finance", "c")] {
+        assert!(cache.put(pod(namespace, name)).is_none());
+    }
+    let names = |namespace| -> Vec<String> {
+        let pods = cache.select_in(namespace, |_| true);
+        pods.iter().map(|pod| pod.name_any()).collect()
+    };
+    assert_eq!(names("retail"), ["a", "b"]);
+    assert_eq!(names("retail-bi"), ["a"]);
+    assert_eq!(names("reta"), [] as [&str; 0]);
+    assert_eq!(cache.select(|pod| pod.name_any() == "a").len(), 2);
+}
+
+#[test]
+fn a_typed_object_that_a_new_list_does_not_name_is_gone_and_no_other() {
+    let cache = TypedCache::default();
+    for (namespace, name) in [("retail", "a"), ("retail", "b"), ("finance", "c")] {
+        cache.put(pod(namespace, name));
+    }
+    cache.retain(Some("retail"), &BTreeSet::from([pod_key("retail", "b")]));
+    assert!(cache.get(&pod_key("retail", "a")).is_none());
+    assert!(cache.get(&pod_key("finance", "c")).is_some());
+    assert!(cache.put(pod("retail", "b")).is_some());
+    cache.remove(&pod_key("finance", "c"));
+    cache.retain(None, &BTreeSet::new());
+    assert!(cache.select(|_| true).is_empty());
 }

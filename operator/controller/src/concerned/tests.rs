@@ -1,7 +1,3 @@
-use std::collections::BTreeMap;
-
-use kube::runtime::reflector::store;
-use kube::runtime::watcher::Event;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -12,15 +8,12 @@ fn object<K: DeserializeOwned>(body: Value) -> K {
     serde_json::from_value(body).unwrap()
 }
 
-fn cache<K>(objects: &[&K]) -> TypedCache<K>
-where
-    K: kube::Resource<DynamicType = ()> + Clone + 'static,
-{
-    let (reader, mut writer) = store();
+fn cache<K: kube::ResourceExt + Clone>(objects: &[&K]) -> TypedCache<K> {
+    let cache = TypedCache::default();
     for object in objects {
-        writer.apply_watcher_event(&Event::Apply(K::clone(object)));
+        cache.put(K::clone(object));
     }
-    TypedCache::new(BTreeMap::from([(None, reader)]))
+    cache
 }
 
 fn department() -> Department {

@@ -262,6 +262,27 @@ fn labels_that_kubernetes_refuses_are_named() {
 }
 
 #[test]
+fn a_size_alone_is_scaled_and_anything_else_applied() {
+    let settled = group("etl").replicas(2).settled();
+    let actions = settled.clone().replicas(3).plan().actions;
+    let [Action::Scale { object, uid, replicas }] = &actions[..] else {
+        panic!("{actions:?}")
+    };
+    assert_eq!(
+        (object.name.as_str(), uid.as_deref(), *replicas),
+        ("etl-cn", Some("uid-of-etl-cn"), 3)
+    );
+    let roll = settled.replicas(3).with(|observed| {
+        observed.group.spec.labels = [("team".to_owned(), "retail".to_owned())].into();
+    });
+    let actions = roll.plan().actions;
+    assert!(
+        matches!(&actions[..], [Action::Apply(object)] if object.body["spec"]["replicas"] == 3),
+        "{actions:?}"
+    );
+}
+
+#[test]
 fn the_next_look_is_at_the_next_edge() {
     let fixture = group("etl")
         .pods([0])
