@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::apps::v1::{RollingUpdateStatefulSetStrategy, StatefulSetUpdateStrategy};
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements,
     SeccompProfile, SecurityContext, Toleration, TopologySpreadConstraint,
@@ -12,6 +13,20 @@ use springtide_crds::pod::{PodResources, Toleration as ApiToleration};
 
 use crate::flavour::PodShape;
 use crate::names;
+
+/// How the pods of a StatefulSet become those of a new revision.
+///
+/// The partition is written although it is 0: without one the StatefulSet controller makes a pod that went in the middle of a roll anew
+/// at the *old* revision, sees that it is of the old revision and not ready, deletes it, and so on as long as it does not stay alone.
+pub(crate) fn rolling_update() -> StatefulSetUpdateStrategy {
+    StatefulSetUpdateStrategy {
+        type_: Some("RollingUpdate".to_owned()),
+        rolling_update: Some(RollingUpdateStatefulSetStrategy {
+            partition: Some(0),
+            ..RollingUpdateStatefulSetStrategy::default()
+        }),
+    }
+}
 
 /// What the caller decides about a pod.
 #[derive(Clone, Debug)]

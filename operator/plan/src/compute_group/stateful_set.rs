@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::ComputeShape;
@@ -10,7 +10,7 @@ use crate::flavour::Flavour;
 use crate::lake_cluster::{CREDENTIALS_HASH_ANNOTATION, credentials_hash, hash};
 use crate::names::{self, Owner};
 use crate::observed::ObservedComputeGroup;
-use crate::pod::{PodOptions, template, toleration};
+use crate::pod::{PodOptions, rolling_update, template, toleration};
 
 /// Seconds between the end of the drain and the end of the process.
 const STOP_S: u64 = 30;
@@ -43,10 +43,7 @@ pub(super) fn build(
                 flavour.compute_pod(compute),
                 options(owner, compute, labels, files, observed),
             ),
-            update_strategy: Some(StatefulSetUpdateStrategy {
-                type_: Some("RollingUpdate".to_owned()),
-                ..StatefulSetUpdateStrategy::default()
-            }),
+            update_strategy: Some(rolling_update()),
             ..StatefulSetSpec::default()
         }),
         ..StatefulSet::default()

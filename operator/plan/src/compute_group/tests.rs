@@ -262,6 +262,16 @@ fn labels_that_kubernetes_refuses_are_named() {
 }
 
 #[test]
+fn a_pod_that_goes_in_the_middle_of_a_roll_is_not_made_anew_at_the_old_revision_for_ever() {
+    let objects = applied(&group("etl").plan());
+    let strategy = &objects["StatefulSet retail/etl-cn"]["spec"]["updateStrategy"];
+    assert_eq!(
+        *strategy,
+        json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 0}})
+    );
+}
+
+#[test]
 fn a_size_alone_is_scaled_and_anything_else_applied() {
     let settled = group("etl").replicas(2).settled();
     let actions = settled.clone().replicas(3).plan().actions;

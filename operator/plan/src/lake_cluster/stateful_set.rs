@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1::{
-    StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
-};
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -15,7 +13,7 @@ use crate::flavour::Flavour;
 use crate::names::{self, Owner};
 use crate::object::ObjectKind;
 use crate::observed::{Live, ObservedLakeCluster, SecretFacts};
-use crate::pod::{PodOptions, template};
+use crate::pod::{PodOptions, rolling_update, template};
 
 /// Seconds that a frontend gets to write what it has and stop.
 const GRACE_S: i64 = 60;
@@ -67,10 +65,7 @@ pub(super) fn build(
             },
             service_name: Some(names::frontends_headless(&shape.name)),
             template: pod,
-            update_strategy: Some(StatefulSetUpdateStrategy {
-                type_: Some("RollingUpdate".to_owned()),
-                ..StatefulSetUpdateStrategy::default()
-            }),
+            update_strategy: Some(rolling_update()),
             volume_claim_templates: Some(vec![claim(shape, live.as_ref())]),
             ..StatefulSetSpec::default()
         }),
