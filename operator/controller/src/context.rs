@@ -56,7 +56,7 @@ pub(crate) struct Context {
     pub(crate) caches: Arc<Caches>,
     pub(crate) engines: Engines,
     pub(crate) members: MemberAnswers,
-    pub(crate) events: Events,
+    pub(crate) events: Arc<Events>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,

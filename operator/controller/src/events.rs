@@ -6,8 +6,8 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -46,6 +46,8 @@ pub(crate) struct Notice {
 /// Publishes notices, each at most once an hour, for as long as this lives.
 pub(crate) struct Events {
     waiting: mpsc::Sender<(Event, ObjectReference)>,
+    /// Those that wait and the one that is being written.
+    unwritten: Arc<AtomicUsize>,
     writer: JoinHandle<()>,
     dropped: AtomicU64,
     told: Mutex<Told>,
@@ -62,14 +64,20 @@ impl std::fmt::Debug for Events {
 
 impl Events {
     pub(crate) fn new(client: Client, instance: &str) -> Self {
+        Self::with_room(client, instance, MOST_WAITING)
+    }
+
+    fn with_room(client: Client, instance: &str, most_waiting: usize) -> Self {
         let reporter = Reporter {
             controller: springtide_plan::compare::FIELD_MANAGER.to_owned(),
             instance: Some(instance.to_owned()),
         };
-        let (waiting, events) = mpsc::channel(MOST_WAITING);
+        let (waiting, events) = mpsc::channel(most_waiting);
+        let unwritten = Arc::new(AtomicUsize::new(0));
         Self {
             waiting,
-            writer: tokio::spawn(write(Recorder::new(client, reporter), events)),
+            writer: tokio::spawn(write(Recorder::new(client, reporter), events, Arc::clone(&unwritten))),
+            unwritten,
             dropped: AtomicU64::new(0),
             told: Mutex::default(),
         }
@@ -99,15 +107,38 @@ impl Events {
             action,
             secondary: None,
         };
+        self.unwritten.fetch_add(1, Ordering::SeqCst);
         if let Err(refused) = self.waiting.try_send((event, about.clone())) {
+            self.unwritten.fetch_sub(1, Ordering::SeqCst);
             let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
             let (event, _) = refused.into_inner();
+            self.forget(about, &event.reason);
             tracing::warn!(
                 reason = event.reason,
                 dropped,
                 "too many events wait; this one is not written"
             );
         }
+    }
+
+    /// Waits until everything is written, at most so long.
+    pub(crate) async fn finish(&self, at_most: Duration) {
+        let ends = Instant::now() + at_most;
+        while self.unwritten.load(Ordering::SeqCst) > 0 {
+            if Instant::now() >= ends {
+                let left = self.unwritten.load(Ordering::SeqCst);
+                tracing::warn!(left, "the operator ends, and these events are not written");
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// What was not written is news the next time, too.
+    fn forget(&self, about: &ObjectReference, reason: &str) {
+        let object = about.uid.clone().unwrap_or_default();
+        let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        told.remove(&(object, reason.to_owned()));
     }
 
     fn is_news(&self, about: &ObjectReference, reason: &str, note: &str, now: Instant) -> bool {
@@ -123,13 +154,18 @@ impl Drop for Events {
     }
 }
 
-async fn write(recorder: Recorder, mut events: mpsc::Receiver<(Event, ObjectReference)>) {
+async fn write(
+    recorder: Recorder,
+    mut events: mpsc::Receiver<(Event, ObjectReference)>,
+    unwritten: Arc<AtomicUsize>,
+) {
     while let Some((event, about)) = events.recv().await {
         match tokio::time::timeout(TIMEOUT, recorder.publish(&event, &about)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(error = %error, reason = event.reason, "cannot write an event"),
             Err(_) => tracing::warn!(reason = event.reason, "cannot write an event in time"),
         }
+        unwritten.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

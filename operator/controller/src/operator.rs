@@ -28,6 +28,8 @@ use crate::{
 
 /// Name of the Lease.
 pub(crate) const LEASE: &str = "springtide-operator";
+/// How long an operator that ends writes Events that wait.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Between two signs of life.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
@@ -79,20 +81,22 @@ impl Operator {
             () = &mut stop => return Ok(()),
             () = election.win() => {}
         }
+        let events = Arc::new(Events::new(client.clone(), &self.settings.pod_name));
         let ended = tokio::select! {
             () = &mut stop => Ok(()),
             lost = election.keep() => Err(OperatorError::NotLeader(lost)),
-            () = self.act(client) => Err(OperatorError::ControllerEnded),
+            () = self.act(client, Arc::clone(&events)) => Err(OperatorError::ControllerEnded),
         };
         // Whatever acted is gone with its future; only now may another replica begin.
         if !matches!(ended, Err(OperatorError::NotLeader(_))) {
+            events.finish(LAST_WORDS).await;
             election.release().await;
         }
         ended
     }
 
     /// Watches and reconciles; returns only if something is broken.
-    async fn act(&self, client: Client) {
+    async fn act(&self, client: Client, events: Arc<Events>) {
         let namespaces = self.settings.namespaces();
         let scope = if namespaces.is_empty() {
             Scope::All
@@ -101,11 +105,11 @@ impl Operator {
         };
         let mut watches = Watches::start(&client, &scope, &self.health);
         let context = Arc::new(Context {
-            kubernetes: Kubernetes::new(client.clone(), Arc::clone(&self.metrics)),
+            kubernetes: Kubernetes::new(client, Arc::clone(&self.metrics)),
             caches: Arc::clone(&watches.caches),
             engines: Engines::new(Arc::clone(&self.metrics)),
             members: observe::engine::MemberAnswers::default(),
-            events: Events::new(client, &self.settings.pod_name),
+            events,
             metrics: Arc::clone(&self.metrics),
             clock: Arc::clone(&self.clock),
             plan_settings: self.settings.for_plans(),

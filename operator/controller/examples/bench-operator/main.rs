@@ -122,8 +122,8 @@ async fn main() {
         let (figures, operator) = stage.measure(*count).await;
         report(&figures, &mut measured);
         if Some(count) == counts.last() {
-            let lags = stage.window(operator).await;
-            report_window(*count, &lags, &mut measured);
+            let (lags, requests) = stage.window(operator).await;
+            report_window(*count, &lags, &requests, &mut measured);
         }
     }
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -190,11 +190,15 @@ fn report(figures: &Figures, measured: &mut BTreeMap<String, Value>) {
     }
 }
 
-fn report_window(groups: usize, lags: &[f64], measured: &mut BTreeMap<String, Value>) {
+fn report_window(groups: usize, lags: &[f64], requests: &Requests, measured: &mut BTreeMap<String, Value>) {
     let at = |share: f64| lags[((lags.len() - 1) as f64 * share).round() as usize];
     let [p50, p99, last] = [at(0.5), at(0.99), at(1.0)];
     println!(
         "{groups} windows open at once: StatefulSets changed after p50 {p50:.2} s, p99 {p99:.2} s, the last {last:.2} s"
+    );
+    println!(
+        "        meanwhile: writes {}, statuses {:?}, reads {:?}, Events {}",
+        requests.writes, requests.status_writes, requests.reads, requests.event_writes
     );
     for (name, value) in [("window_p50_s", p50), ("window_p99_s", p99), ("window_max_s", last)] {
         measured.insert(format!("{name}_{groups}"), json!((value * 100.0).round() / 100.0));
@@ -280,8 +284,9 @@ impl Stage {
         (figures, operator)
     }
 
-    /// Lets a window open in all groups at the same moment; seconds until each group's StatefulSet had changed, in order.
-    async fn window(&self, operator: Operator) -> Vec<f64> {
+    /// Lets a window open in all groups at the same moment; seconds until each group's StatefulSet had changed, in order, and what
+    /// was asked of the API server until the last had.
+    async fn window(&self, operator: Operator) -> (Vec<f64>, Requests) {
         let opens = (Utc::now() + TimeDelta::seconds(150))
             .duration_trunc(TimeDelta::minutes(1))
             .unwrap();
@@ -309,6 +314,11 @@ impl Stage {
         );
         let mut changes = std::pin::pin!(changes.default_backoff().applied_objects());
         let mut changed: BTreeMap<String, DateTime<Utc>> = BTreeMap::new();
+        let until_then = (opens - Utc::now()).to_std().unwrap_or_default();
+        let mark = tokio::spawn(async move {
+            tokio::time::sleep(until_then).await;
+            Mark::now()
+        });
         while changed.len() < self.groups {
             let next = tokio::time::timeout(PATIENCE, changes.try_next()).await;
             let set = next
@@ -320,13 +330,14 @@ impl Stage {
                 changed.entry(key).or_insert_with(Utc::now);
             }
         }
+        let requests = mark.await.unwrap().since();
         drop(operator);
         let mut lags: Vec<f64> = changed
             .values()
             .map(|at| (*at - opens).num_milliseconds() as f64 / 1000.0)
             .collect();
         lags.sort_by(f64::total_cmp);
-        lags
+        (lags, requests)
     }
 
     async fn add_cluster(&self, number: usize) {

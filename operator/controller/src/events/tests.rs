@@ -1,4 +1,29 @@
+use kube::Config;
+
 use super::*;
+
+/// Events for an API server that refuses connections.
+fn events(most_waiting: usize) -> Events {
+    let nobody = Config::new("http://127.0.0.1:1".parse().unwrap());
+    Events::with_room(Client::try_from(nobody).unwrap(), "springtide-0", most_waiting)
+}
+
+fn notice(reason: &str) -> Notice {
+    Notice {
+        is_warning: false,
+        reason: reason.to_owned(),
+        action: "Ready".to_owned(),
+        note: "it is so".to_owned(),
+    }
+}
+
+fn about() -> ObjectReference {
+    ObjectReference {
+        uid: Some("uid".to_owned()),
+        namespace: Some("retail".to_owned()),
+        ..ObjectReference::default()
+    }
+}
 
 fn key() -> (String, String) {
     ("uid".into(), "PodsPending".into())
@@ -29,4 +54,26 @@ fn a_long_text_is_cut_between_characters() {
     let note = shortened("ä".repeat(2000));
     assert!(note.len() <= LONGEST_NOTE && note.ends_with("..."));
     assert_eq!(shortened("short".into()), "short");
+}
+
+#[tokio::test]
+async fn an_event_for_which_there_was_no_room_is_news_the_next_time() {
+    let events = events(1);
+    // Nothing is written before this test waits.
+    events.tell(&about(), notice("Serving"));
+    events.tell(&about(), notice("ComputeStarting"));
+    assert_eq!(events.dropped.load(Ordering::Relaxed), 1);
+    assert!(!events.is_news(&about(), "Serving", "it is so", Instant::now()));
+    assert!(events.is_news(&about(), "ComputeStarting", "it is so", Instant::now()));
+}
+
+#[tokio::test]
+async fn an_operator_that_is_told_to_stop_tries_to_write_what_waits_and_does_not_wait_for_ever() {
+    let events = events(10);
+    events.tell(&about(), notice("Serving"));
+    assert_eq!(events.unwritten.load(Ordering::SeqCst), 1);
+    events.finish(Duration::ZERO).await;
+    assert_eq!(events.unwritten.load(Ordering::SeqCst), 1);
+    events.finish(TIMEOUT * 2).await;
+    assert_eq!(events.unwritten.load(Ordering::SeqCst), 0);
 }
