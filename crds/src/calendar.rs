@@ -10,7 +10,7 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-/// Holidays, and days that are worked although they would be free. Written by the department.
+/// Holidays, and days that are worked although they would be free. Written by the central team; the department reads it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[kube(
     group = "springtide.dev",

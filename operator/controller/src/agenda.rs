@@ -56,9 +56,12 @@ impl<Key: Clone + Ord + Hash> Agenda<Key> {
         self.looks.put(key, now + wait);
     }
 
-    /// The object is to be looked at then, before all others.
-    pub(crate) fn edge_at(&mut self, key: Key, then: Instant) {
-        self.edges.put(key, then);
+    /// The object is to be looked at then, before all others; or there is no such moment. What was planned before is forgotten.
+    pub(crate) fn plan_edge(&mut self, key: Key, then: Option<Instant>) {
+        self.edges.remove(&key);
+        if let Some(then) = then {
+            self.edges.put(key, then);
+        }
     }
 
     /// The next object to look at, if it is time for one: among edges and among other looks the one that has waited longest. With
@@ -66,8 +69,10 @@ impl<Key: Clone + Ord + Hash> Agenda<Key> {
     pub(crate) fn take(&mut self, now: Instant) -> Option<(Key, Option<String>)> {
         let next = self.edges.next(&self.under_way, now);
         let key = next.or_else(|| self.looks.next(&self.under_way, now))?;
-        // Whatever was wanted of this object, the look that begins sees it. An edge that is still to come is planned again by it.
-        self.edges.remove(&key);
+        // Whatever was wanted of this object, the look that begins sees it. An edge that is still to come stays, in case it fails.
+        if self.edges.times.get(&key).is_some_and(|edge| *edge <= now) {
+            self.edges.remove(&key);
+        }
         self.looks.remove(&key);
         self.under_way.insert(key.clone());
         let cause = self.causes.remove(&key);

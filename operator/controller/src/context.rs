@@ -20,7 +20,6 @@ use crate::{
     kubernetes::Kubernetes,
     metrics::Metrics,
     observe::{engine::MemberAnswers, secrets::SecretValues, warnings::Warnings},
-    report::WindowWatch,
     settings::Settings,
 };
 
@@ -67,8 +66,6 @@ pub(crate) struct Context {
     /// By namespace and cluster: the Secrets that were read last.
     pub(crate) secrets: Remembered<(String, String), Arc<SecretValues>>,
     pub(crate) warnings: Warnings,
-    /// Whose compute came when.
-    pub(crate) windows: WindowWatch,
 }
 
 /// The versions of our own status writes: a cache that is older must not be planned from.

@@ -30,20 +30,16 @@ const RECONCILE_TIMEOUT: Duration = Duration::from_secs(180);
 pub(crate) struct Done {
     /// Look again after this, if nothing happens before.
     pub(crate) again_after: Duration,
-    /// Something is due at that moment, as at the edge of a window: that look goes before those at other objects.
-    pub(crate) is_edge: bool,
+    /// Something is due after this, as at the edge of a window: that look goes before those at other objects.
+    pub(crate) edge_after: Option<Duration>,
 }
 
 impl Done {
     /// The same, but for looking again after `wait` at the latest.
     pub(crate) fn at_most(self, wait: Duration) -> Self {
-        if wait < self.again_after {
-            Self {
-                again_after: wait,
-                is_edge: false,
-            }
-        } else {
-            self
+        Self {
+            again_after: self.again_after.min(wait),
+            ..self
         }
     }
 }
@@ -79,13 +75,16 @@ pub(crate) async fn drive<K, Reconciled>(
                 Some(Request { key, cause }) => agenda.changed(key, cause, Instant::now()),
                 None => return,
             },
-            Some((key, done)) = under_way.next() => {
+            Some((key, looked)) = under_way.next() => {
                 agenda.done(&key);
                 let now = Instant::now();
-                if done.is_edge {
-                    agenda.edge_at(key, now + done.again_after);
-                } else {
-                    agenda.look_after(key, done.again_after, now);
+                match looked {
+                    Ok(done) => {
+                        agenda.plan_edge(key.clone(), done.edge_after.map(|after| now + after));
+                        agenda.look_after(key, done.again_after, now);
+                    }
+                    // The edge that was planned before stays.
+                    Err(retry_after) => agenda.look_after(key, retry_after, now),
                 }
             }
             () = until(next_at) => {}
@@ -93,13 +92,13 @@ pub(crate) async fn drive<K, Reconciled>(
     }
 }
 
-/// One reconcile, from its id to its metrics. Returns when to look again.
+/// One reconcile, from its id to its metrics. Returns when to look again, as an error after a failure.
 async fn one<K, Reconciled>(
     reconcile: fn(Arc<Context>, Arc<K>) -> Reconciled,
     object: Arc<K>,
     cause: Option<String>,
     context: Arc<Context>,
-) -> Done
+) -> Result<Done, Duration>
 where
     K: Resource<DynamicType = ()>,
     Reconciled: Future<Output = Result<Done, ReconcileError>> + Send + 'static,
@@ -137,7 +136,7 @@ where
         Ok(done) => {
             context.backoff.succeeded(&key);
             tracing::debug!(parent: &span, again_after_ms = done.again_after.as_millis() as u64, "done");
-            done
+            Ok(done)
         }
         Err(error) => {
             let routine = error.is_routine();
@@ -146,10 +145,7 @@ where
             } else {
                 tracing::warn!(parent: &span, error = error.chain(), "reconcile failed");
             }
-            Done {
-                again_after: context.backoff.failed(key),
-                is_edge: false,
-            }
+            Err(context.backoff.failed(key))
         }
     }
 }

@@ -154,11 +154,7 @@ impl Drop for Events {
     }
 }
 
-async fn write(
-    recorder: Recorder,
-    mut events: mpsc::Receiver<(Event, ObjectReference)>,
-    unwritten: Arc<AtomicUsize>,
-) {
+async fn write(recorder: Recorder, mut events: mpsc::Receiver<(Event, ObjectReference)>, unwritten: Arc<AtomicUsize>) {
     while let Some((event, about)) = events.recv().await {
         match tokio::time::timeout(TIMEOUT, recorder.publish(&event, &about)).await {
             Ok(Ok(())) => {}

@@ -1,7 +1,11 @@
 //! What the operator tells Prometheus. Counts of writes are by kind and verb, so that "an idle operator writes nothing" can be
 //! seen; Leases, Events and status have verbs of their own.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -38,11 +42,12 @@ struct StatementErrorLabels {
     error: &'static str,
 }
 
-/// A ComputeGroup, by namespace and name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct GroupLabels {
+/// A window of a ComputeGroup.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EncodeLabelSet)]
+struct WindowLabels {
     namespace: String,
     group: String,
+    window: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -66,7 +71,9 @@ pub struct Metrics {
     statements: Family<StatementLabels, Histogram>,
     statement_errors: Family<StatementErrorLabels, Counter>,
     replicas: Family<ReplicaLabels, Gauge>,
-    window_lateness: Family<GroupLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
+    window_lateness: Family<WindowLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
+    /// Those that `window_lateness` has.
+    windows: Mutex<BTreeSet<WindowLabels>>,
 }
 
 impl Default for Metrics {
@@ -86,6 +93,7 @@ impl Default for Metrics {
             statement_errors: Family::default(),
             replicas: Family::default(),
             window_lateness: Family::default(),
+            windows: Mutex::default(),
         };
         let Self {
             registry,
@@ -97,6 +105,7 @@ impl Default for Metrics {
             statement_errors,
             replicas,
             window_lateness,
+            windows: _,
         } = &mut metrics;
         registry.register("operator_leader", "1 while this replica leads", leader.clone());
         registry.register("reconciles", "Reconciles by kind and outcome", reconciles.clone());
@@ -123,7 +132,7 @@ impl Default for Metrics {
         );
         registry.register(
             "window_lateness_seconds",
-            "From the start of the last window until its compute served; negative is early",
+            "From the last start of a window until its compute served; negative is early",
             window_lateness.clone(),
         );
         metrics
@@ -169,10 +178,15 @@ impl Metrics {
     }
 
     /// Shows by how much the compute of a window was late.
-    pub(crate) fn window_ready(&self, namespace: &str, group: &str, lateness_seconds: f64) {
-        self.window_lateness
-            .get_or_create(&group_labels(namespace, group))
-            .set(lateness_seconds);
+    pub(crate) fn window_ready(&self, namespace: &str, group: &str, window: &str, lateness_seconds: f64) {
+        let labels = WindowLabels {
+            namespace: namespace.to_owned(),
+            group: group.to_owned(),
+            window: window.to_owned(),
+        };
+        self.window_lateness.get_or_create(&labels).set(lateness_seconds);
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        windows.insert(labels);
     }
 
     /// Forgets a group that is gone, so that its last values are not reported for ever.
@@ -180,7 +194,14 @@ impl Metrics {
         for state in REPLICA_STATES {
             self.replicas.remove(&replica_labels(namespace, group, state));
         }
-        self.window_lateness.remove(&group_labels(namespace, group));
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        windows.retain(|labels| {
+            let stays = labels.namespace != namespace || labels.group != group;
+            if !stays {
+                self.window_lateness.remove(labels);
+            }
+            stays
+        });
     }
 
     /// The OpenMetrics text.
@@ -189,13 +210,6 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a String cannot fail");
         text
-    }
-}
-
-fn group_labels(namespace: &str, group: &str) -> GroupLabels {
-    GroupLabels {
-        namespace: namespace.to_owned(),
-        group: group.to_owned(),
     }
 }
 

@@ -21,7 +21,6 @@ use crate::{
     observe,
     observe::warnings::Warnings,
     reconcile,
-    report::WindowWatch,
     settings::Settings,
     watch::{Requests, Watches},
 };
@@ -119,7 +118,6 @@ impl Operator {
             held_back: HeldBack::default(),
             secrets: Remembered::default(),
             warnings: Warnings::default(),
-            windows: WindowWatch::default(),
         });
         // Nothing is decided from a cache that is only half filled.
         watches.wait_until_listed().await;

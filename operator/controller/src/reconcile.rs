@@ -56,7 +56,7 @@ impl ReconcileError {
 /// Nothing is left to do about an object that is gone.
 const GONE: Done = Done {
     again_after: Duration::from_secs(3600),
-    is_edge: false,
+    edge_after: None,
 };
 
 /// Reconciles a department.

@@ -1,10 +1,6 @@
 //! Report: the status where it has changed, Events with their cause, and what Prometheus wants to know of a group.
 
-use std::{
-    collections::HashMap,
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use kube::Resource;
@@ -43,7 +39,7 @@ where
         telling,
         wait,
         requeue_after,
-        is_edge,
+        edge_after,
         events,
     } = plan;
     let uid = object.meta().uid.clone().unwrap_or_default();
@@ -56,23 +52,22 @@ where
                 after_ms = told_after.as_millis() as u64,
                 "the status is told by a later look"
             );
-            return Ok(done(requeue_after, is_edge).at_most(told_after));
+            return Ok(done(requeue_after, edge_after).at_most(told_after));
         }
+        // Before the status, which may fail: some of them no later look would find. The others are told once in an hour anyway.
+        tell(context, object, events);
         write_status(context, object, &status).await?;
         context.held_back.told(&uid, Instant::now());
     } else {
+        tell(context, object, events);
         context.held_back.nothing_to_tell(&uid);
-    }
-    let about = object.object_ref(&());
-    for event in events {
-        context.events.tell(&about, notice(event));
     }
     if let Some(wait) = &wait {
         tracing::debug!(why = wait.why, until = ?wait.until, "waits");
     }
     if let Err(error) = applied {
         if let Some(notice) = failure(&error) {
-            context.events.tell(&about, notice);
+            context.events.tell(&object.object_ref(&()), notice);
         }
         return Err(error.into());
     }
@@ -80,13 +75,20 @@ where
         context.written.forget(&uid);
         context.held_back.forget(&uid);
     }
-    Ok(done(requeue_after, is_edge))
+    Ok(done(requeue_after, edge_after))
 }
 
-fn done(requeue_after: Duration, is_edge: bool) -> Done {
+fn tell<K: Resource<DynamicType = ()>>(context: &Context, object: &K, events: Vec<EventNote>) {
+    let about = object.object_ref(&());
+    for event in events {
+        context.events.tell(&about, notice(event));
+    }
+}
+
+fn done(requeue_after: Duration, edge_after: Option<Duration>) -> Done {
     Done {
         again_after: requeue_after.clamp(SHORTEST_WAIT, LONGEST_WAIT),
-        is_edge,
+        edge_after,
     }
 }
 
@@ -159,53 +161,18 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Windows whose compute does not serve yet, and those whose lateness is known: by group and window, the opening.
-#[derive(Debug, Default)]
-pub(crate) struct WindowWatch {
-    seen: Mutex<HashMap<(String, String, String), Seen>>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
-    opens_at: String,
-    is_ready: bool,
-}
-
-impl WindowWatch {
-    /// Notes what serves now; returns by how many seconds the compute of a window was late, when that is known just now.
-    fn look(
-        &self,
-        namespace: &str,
-        group: &str,
-        window: &ActiveWindow,
-        serving: i32,
-        now: DateTime<Utc>,
-    ) -> Option<f64> {
-        let opens_at = DateTime::parse_from_rfc3339(&window.opens_at).ok()?.with_timezone(&Utc);
-        let lateness = (now - opens_at).as_seconds_f64();
-        let is_ready = serving >= window.min_replicas?;
-        let key = (namespace.to_owned(), group.to_owned(), window.name.clone());
-        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let before = seen.insert(
-            key,
-            Seen {
-                opens_at: window.opens_at.clone(),
-                is_ready,
-            },
-        );
-        let before = before.filter(|before| before.opens_at == window.opens_at);
-        match before {
-            // It became ready between two looks.
-            Some(before) => (is_ready && !before.is_ready).then_some(lateness),
-            // First look: ready before the opening is early; ready after it may have been so for long, as after a restart.
-            None => (is_ready && lateness <= 0.0).then_some(lateness),
-        }
-    }
-
-    fn forget(&self, namespace: &str, group: &str) {
-        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        seen.retain(|(of_namespace, of_group, _), _| of_namespace != namespace || of_group != group);
-    }
+/// Seconds from the opening of a window until its compute served, negative where it was there before; of one that is late and still
+/// lacks nodes, until now. `None` where there is no opening to compare with.
+fn lateness(window: &ActiveWindow, now: DateTime<Utc>) -> Option<f64> {
+    let instant = |text: &str| Some(DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc));
+    let opens_at = instant(&window.opens_at)?;
+    let ready_at = match &window.ready_at {
+        Some(ready_at) => instant(ready_at)?,
+        None if window.late => now,
+        None => return None,
+    };
+    // One that was written while it is open was not waited for.
+    (window.late || ready_at <= opens_at).then(|| (ready_at - opens_at).as_seconds_f64())
 }
 
 /// Shows a group to Prometheus.
@@ -221,16 +188,8 @@ pub(crate) fn measure_group(
         .metrics
         .group_replicas(namespace, name, [wanted, status.replicas, status.serving_replicas]);
     for window in &status.active_windows {
-        if let Some(lateness) = context
-            .windows
-            .look(namespace, name, window, status.serving_replicas, now)
-        {
-            context.metrics.window_ready(namespace, name, lateness);
-            tracing::info!(
-                window = window.name,
-                lateness_seconds = lateness,
-                "window's compute serves"
-            );
+        if let Some(lateness) = lateness(window, now) {
+            context.metrics.window_ready(namespace, name, &window.name, lateness);
         }
     }
 }
@@ -238,7 +197,6 @@ pub(crate) fn measure_group(
 /// Forgets a group that is gone.
 pub(crate) fn forget_group(context: &Context, namespace: &str, name: &str) {
     context.metrics.forget_group(namespace, name);
-    context.windows.forget(namespace, name);
 }
 
 impl From<KubernetesError> for ReconcileError {

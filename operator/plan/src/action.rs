@@ -23,8 +23,9 @@ pub struct Plan<Status> {
     pub wait: Option<Wait>,
     /// Look again after this, even if nothing happens.
     pub requeue_after: Duration,
-    /// Whether something is due at that moment, as at the edge of a window: then that look goes before those at other objects.
-    pub is_edge: bool,
+    /// After this something is due, as at the edge of a window: that look goes before those at other objects. `None` if there is
+    /// nothing of the kind soon.
+    pub edge_after: Option<Duration>,
     /// What to tell as Events about the custom resource.
     pub events: Vec<EventNote>,
 }

@@ -285,7 +285,7 @@ fn plan_deletion(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Plan<Co
         telling: Telling::Now,
         wait: None,
         requeue_after: finish::CONVERGING,
-        is_edge: false,
+        edge_after: None,
         events: Vec::new(),
     };
     if !has_finalizer(observed) {
@@ -401,11 +401,11 @@ fn report(
     };
     events.extend(found_once);
     let ready = health.ready.holds == Some(true);
-    let (requeue_after, is_edge) = next_look(&health.ready, scale, waits_for_statements, now);
+    let edge_after = next_edge(scale, now);
     Plan {
         wait: (!ready && actions.is_empty()).then(|| waiting(&health.ready.message)),
-        requeue_after,
-        is_edge,
+        requeue_after: next_look(&health.ready, waits_for_statements),
+        edge_after,
         telling,
         status: (group.status.as_ref() != Some(&status)).then_some(status),
         actions,
@@ -413,32 +413,25 @@ fn report(
     }
 }
 
-/// Soon while nodes come or go, at the next edge of a window, and now and then anyway; and whether it is that edge.
-fn next_look(
-    ready: &Finding,
-    scale: &Scale,
-    waits_for_statements: bool,
-    now: DateTime<Utc>,
-) -> (std::time::Duration, bool) {
+/// Soon while nodes come or go, and now and then anyway.
+fn next_look(ready: &Finding, waits_for_statements: bool) -> std::time::Duration {
     let converging = ready.holds != Some(true)
         && matches!(
             ready.reason,
             Reason::ComputeStarting | Reason::ComputeLeaving | Reason::NoComputeAlive | Reason::ClusterNotReady
         );
-    let at_most = if converging {
+    if converging {
         finish::CONVERGING
     } else if waits_for_statements {
         finish::ATTENTIVE
     } else {
         finish::STEADY
-    };
-    let to_edge = scale
-        .evaluation
-        .next_edge
-        // A little late rather than early: an early look would only have to look again.
-        .and_then(|edge| (edge - now + TimeDelta::milliseconds(20)).to_std().ok());
-    match to_edge {
-        Some(to_edge) if to_edge <= at_most => (to_edge, true),
-        _ => (at_most, false),
     }
+}
+
+/// When a window changes something, if that is soon. One that is far away is planned again before: the time of day may jump.
+fn next_edge(scale: &Scale, now: DateTime<Utc>) -> Option<std::time::Duration> {
+    // A little late rather than early: an early look would only have to look again.
+    let after = scale.evaluation.next_edge? - now + TimeDelta::milliseconds(20);
+    after.to_std().ok().filter(|after| *after <= finish::STEADY)
 }

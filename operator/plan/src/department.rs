@@ -214,7 +214,7 @@ fn plan_deletion(observed: &ObservedDepartment, now: DateTime<Utc>) -> Plan<Depa
         telling: Telling::Now,
         wait: None,
         requeue_after: finish::STEADY,
-        is_edge: false,
+        edge_after: None,
         events: Vec::new(),
     };
     if !finalizers.iter().any(|finalizer| finalizer == names::FINALIZER) {
@@ -336,7 +336,7 @@ fn report(
         } else {
             finish::STEADY
         },
-        is_edge: false,
+        edge_after: None,
         telling: Telling::Now,
         status: (department.status.as_ref() != Some(&status)).then_some(status),
         actions,

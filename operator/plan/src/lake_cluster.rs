@@ -234,7 +234,7 @@ fn plan_deletion(observed: &ObservedLakeCluster) -> Plan<LakeClusterStatus> {
         telling: Telling::Now,
         wait: None,
         requeue_after: finish::STEADY,
-        is_edge: false,
+        edge_after: None,
         events: Vec::new(),
     }
 }
@@ -295,7 +295,7 @@ fn report(
             (false, SqlAnswer::NotAsked) if in_force.rejection.is_some() => finish::STEADY,
             (false, _) => finish::CONVERGING,
         },
-        is_edge: false,
+        edge_after: None,
         telling: if only_counts(&before, &status) {
             Telling::Progress
         } else {

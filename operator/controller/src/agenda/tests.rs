@@ -43,8 +43,8 @@ fn edges_go_before_what_has_waited_longer() {
     let (mut agenda, now) = (Agenda::new(), Instant::now());
     agenda.changed("follows", "a pod".to_owned(), now);
     agenda.look_after("starts", Duration::ZERO, now);
-    agenda.edge_at("opens", now + SECOND);
-    agenda.edge_at("opens-too", now + SECOND + MOMENT);
+    agenda.plan_edge("opens", Some(now + SECOND));
+    agenda.plan_edge("opens-too", Some(now + SECOND + MOMENT));
     assert_eq!(agenda.take(now), Some(("starts", None)));
     assert_eq!(
         taken(&mut agenda, now + SECOND + MOMENT),
@@ -57,7 +57,7 @@ fn an_edge_that_passes_while_its_object_waits_for_another_look_puts_it_in_front(
     let (mut agenda, now) = (Agenda::new(), Instant::now());
     agenda.look_after("busy", Duration::ZERO, now);
     agenda.look_after("opens", MOMENT, now);
-    agenda.edge_at("opens", now + SECOND);
+    agenda.plan_edge("opens", Some(now + SECOND));
     assert_eq!(taken(&mut agenda, now + SECOND), ["opens", "busy"]);
 }
 
@@ -67,7 +67,7 @@ fn an_object_is_not_looked_at_twice_at_once_and_what_is_asked_meanwhile_is_not_l
     agenda.look_after("etl", Duration::ZERO, now);
     assert_eq!((agenda.take(now), agenda.under_way()), (Some(("etl", None)), 1));
     agenda.changed("etl", "a pod".to_owned(), now);
-    agenda.edge_at("etl", now);
+    agenda.plan_edge("etl", Some(now));
     let later = now + SECOND;
     assert_eq!((agenda.take(later), agenda.next_at()), (None, None));
     agenda.done(&"etl");
@@ -103,4 +103,19 @@ fn many_objects_that_start_are_looked_at_less_often_but_each_once_a_minute() {
     assert!(times[&101] > now + SECOND * 2 && times[&101] <= now + SECOND * 5);
     agenda.look_after(102, LONGEST_WAIT, now);
     assert_eq!(agenda.looks.times[&102], now + LONGEST_WAIT);
+}
+
+#[test]
+fn an_edge_stays_when_the_object_is_looked_at_before_it_and_goes_when_it_is_planned_anew() {
+    let (mut agenda, now) = (Agenda::new(), Instant::now());
+    agenda.plan_edge("opens", Some(now + SECOND));
+    agenda.look_after("opens", Duration::ZERO, now);
+    assert_eq!(taken(&mut agenda, now), ["opens"]);
+    assert_eq!(taken(&mut agenda, now + SECOND), ["opens"]);
+    assert_eq!(taken(&mut agenda, now + SECOND * 9), [] as [&str; 0]);
+    agenda.plan_edge("opens", Some(now + SECOND));
+    agenda.plan_edge("opens", Some(now + SECOND * 5));
+    assert_eq!(agenda.next_at(), Some(now + SECOND * 5));
+    agenda.plan_edge("opens", None);
+    assert_eq!(agenda.next_at(), None);
 }

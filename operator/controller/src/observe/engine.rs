@@ -32,6 +32,17 @@ use crate::{
 /// How long an answer is good for other reconciles. Short beside the second after which a plan that waits looks again.
 const GOOD_FOR: Duration = Duration::from_millis(250);
 
+/// How long nobody asks again where nobody answered. Waiting for a frontend that hangs takes one of the reconciles that run at once; the
+/// groups of its cluster must not take all of them, one after the other.
+const SILENT_FOR: Duration = Duration::from_secs(2);
+
+fn good_for(answer: &SqlAnswer) -> Duration {
+    match answer {
+        SqlAnswer::Unreachable { .. } => SILENT_FOR,
+        _ => GOOD_FOR,
+    }
+}
+
 /// What the frontends of each cluster said last.
 #[derive(Debug, Default)]
 pub(crate) struct MemberAnswers {
@@ -48,7 +59,7 @@ struct Said {
 
 #[derive(Debug)]
 struct LastAnswer {
-    asked_at: Instant,
+    answered_at: Instant,
     after_changes: u64,
     answer: SqlAnswer,
 }
@@ -72,15 +83,14 @@ impl MemberAnswers {
         let after_changes = said.changes.load(Ordering::SeqCst);
         if let Some(last) = last.as_ref()
             && last.after_changes == after_changes
-            && last.asked_at.elapsed() < GOOD_FOR
+            && last.answered_at.elapsed() < good_for(&last.answer)
         {
             return last.answer.clone();
         }
-        let asked_at = Instant::now();
         let answer = ask.await;
         // That nobody could be asked yet cost nothing, and may be over at once.
         *last = (answer != SqlAnswer::NotAsked).then(|| LastAnswer {
-            asked_at,
+            answered_at: Instant::now(),
             after_changes,
             answer: answer.clone(),
         });

@@ -13,27 +13,33 @@ fn at(time: &str) -> DateTime<Utc> {
     format!("2026-11-23T{time}Z").parse().unwrap()
 }
 
-/// The lateness after each of these looks.
-fn looks(looks: &[(&str, i32)]) -> Vec<Option<f64>> {
-    let watch = WindowWatch::default();
-    looks
-        .iter()
-        .map(|(time, serving)| watch.look("retail", "etl", &morning(), *serving, at(time)))
-        .collect()
+fn ready(ready_at: Option<&str>, late: bool) -> ActiveWindow {
+    ActiveWindow {
+        ready_at: ready_at.map(|time| format!("2026-11-23T{time}Z")),
+        late,
+        ..morning()
+    }
 }
 
 #[test]
-fn lateness_is_known_once_when_the_last_node_serves() {
+fn lateness_is_from_the_opening_to_the_last_node_also_after_a_restart() {
+    let of = |ready_at, late, now| lateness(&ready(ready_at, late), at(now));
+    assert_eq!(of(Some("07:51:30"), false, "07:51:31"), Some(-510.0));
+    assert_eq!(of(Some("07:51:30"), false, "11:00:00"), Some(-510.0));
+    assert_eq!(of(Some("08:00:20"), true, "08:00:21"), Some(20.0));
+}
+
+#[test]
+fn a_window_that_still_lacks_nodes_is_later_from_look_to_look_and_one_without_an_opening_is_not() {
+    let of = |ready_at, late, now| lateness(&ready(ready_at, late), at(now));
+    assert_eq!(of(None, true, "08:01:00"), Some(60.0));
+    assert_eq!(of(None, true, "08:02:00"), Some(120.0));
+    assert_eq!(of(None, false, "07:59:00"), None);
     assert_eq!(
-        looks(&[("07:50:00", 1), ("07:51:30", 4), ("08:00:00", 4), ("08:01:00", 4)]),
-        [None, Some(-510.0), None, None]
+        of(Some("09:00:00"), false, "09:00:01"),
+        None,
+        "it was written while it was open"
     );
-    assert_eq!(looks(&[("07:59:00", 1), ("08:00:20", 4)]), [None, Some(20.0)]);
-}
-
-#[test]
-fn a_restart_in_the_middle_of_a_window_reports_no_lateness() {
-    assert_eq!(looks(&[("11:00:00", 4), ("11:01:00", 4)]), [None, None]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use springtide_crds::pod::PodResources;
-use springtide_crds::{ComputeGroup, Quantity, Reason};
+use springtide_crds::{ComputeGroup, ComputeGroupSpec, Quantity, Reason};
 
 use super::GroupShape;
 use super::shape::resolve_resources;
@@ -78,6 +78,21 @@ fn check_resources(observed: &ObservedComputeGroup, group: &GroupShape) -> Resul
     Ok(())
 }
 
+/// Whether the values were accepted before, whatever `replicas` is: an autoscaler, `kubectl scale` and a wake write that alone, and are
+/// not refused because something else has changed since.
+pub(super) fn is_accepted(observed: &ObservedComputeGroup, spec: &ComputeGroupSpec) -> bool {
+    let status = observed.group.status.as_ref();
+    status
+        .and_then(|status| status.accepted_spec.as_deref())
+        .is_some_and(|accepted| {
+            let of_this_size = ComputeGroupSpec {
+                replicas: spec.replicas,
+                ..accepted.clone()
+            };
+            of_this_size == *spec
+        })
+}
+
 /// Every minimum must fit into what the quotas of the namespace leave beside what others use and what the floors of other groups will
 /// want. That is asked when the values are written; what was accepted is not taken back because another group grew since, only
 /// because the quota shrank below it.
@@ -85,12 +100,7 @@ fn check_quota(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<()
     if group.highest_floor == 0 {
         return Ok(());
     }
-    let is_accepted = observed
-        .group
-        .status
-        .as_ref()
-        .and_then(|status| status.accepted_spec.as_deref())
-        == Some(&observed.group.spec);
+    let is_accepted = is_accepted(observed, &observed.group.spec);
     let own_pods = observed.pods.len() as u64;
     for (resource, per_pod_milli) in per_pod(&group.resources) {
         let others = (!is_accepted).then(|| Others {

@@ -85,16 +85,11 @@ impl GroupShape {
         }
         let warm_up = units::duration(warm_up).map_err(|error| Rejection::field("warmUp", error))?;
         let written = observed.group.spec == *spec;
-        let accepted = observed
-            .group
-            .status
-            .as_ref()
-            .and_then(|status| status.accepted_spec.as_deref());
         let surroundings = Surroundings {
             calendars: &observed.calendars,
             auto_lead_time: super::start_up::auto_lead_time(observed, warm_up),
             // What was accepted stays in force when a Calendar is taken away or spoilt.
-            forgives_calendars: !written || accepted == Some(spec),
+            forgives_calendars: !written || super::limits::is_accepted(observed, spec),
         };
         check_keys("labels", labels.keys())?;
         check_keys("placement.nodeSelector", placement.node_selector.keys())?;

@@ -6,7 +6,8 @@
 use std::time::Duration as StdDuration;
 
 use chrono::{DateTime, Utc};
-use springtide_crds::compute_group::{ObservedStart, StartUp};
+use k8s_openapi::api::core::v1::Pod;
+use springtide_crds::compute_group::{ObservedStart, StartUp, WindowPhase};
 
 use super::members;
 use crate::observed::ObservedComputeGroup;
@@ -17,6 +18,9 @@ const KEPT: usize = 20;
 const UNKNOWN: StdDuration = StdDuration::from_secs(300);
 /// A node that took longer was kept from starting by something that a lead time cannot help.
 const LONGEST_S: i64 = 1800;
+
+/// A node serves so soon after its pod is ready.
+const READY_S: i64 = 60;
 
 /// What was seen before this look, and in it.
 pub(super) fn observe(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Vec<ObservedStart> {
@@ -37,6 +41,9 @@ pub(super) fn observe(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Ve
             .pods
             .iter()
             .find(|pod| pod.metadata.name.as_deref() == Some(&member.pod));
+        if pod.is_some_and(|pod| was_ready_before(pod, now)) {
+            continue;
+        }
         let Some((uid, created)) = pod.and_then(|pod| {
             Some((
                 pod.metadata.uid.clone()?,
@@ -54,6 +61,16 @@ pub(super) fn observe(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Ve
     recent.split_off(surplus)
 }
 
+/// A pod that has been ready for a while is no start: its node is known again after a frontend was away.
+fn was_ready_before(pod: &Pod, now: DateTime<Utc>) -> bool {
+    let conditions = pod.status.iter().filter_map(|status| status.conditions.as_ref());
+    conditions
+        .flatten()
+        .filter(|condition| condition.type_ == "Ready" && condition.status == "True")
+        .filter_map(|condition| condition.last_transition_time.as_ref())
+        .any(|since| now.timestamp() - since.0.as_second() > READY_S)
+}
+
 /// The time that 19 of 20 starts took.
 fn p95(recent: &[ObservedStart]) -> Option<StdDuration> {
     let mut seconds: Vec<i64> = recent.iter().map(|start| start.seconds).collect();
@@ -64,14 +81,34 @@ fn p95(recent: &[ObservedStart]) -> Option<StdDuration> {
     u64::try_from(*seconds).ok().map(StdDuration::from_secs)
 }
 
-/// What a lead time of `auto` is by the starts that the status knows.
+/// What a lead time of `auto` is by the starts that the status knows; but a floor that is raised already stays raised. Its first nodes
+/// are the starts that are seen, and a lead that is shorter by them would send them away and fetch them again.
 pub(super) fn auto_lead_time(observed: &ObservedComputeGroup, warm_up: StdDuration) -> StdDuration {
     let start_up = observed
         .group
         .status
         .as_ref()
         .and_then(|status| status.start_up.as_ref());
-    lead_time(start_up.map_or(&[], |start_up| &start_up.recent), warm_up)
+    let lead_time = lead_time(start_up.map_or(&[], |start_up| &start_up.recent), warm_up);
+    raised(observed).fold(lead_time, StdDuration::max)
+}
+
+/// The lead times by which floors are raised at present that follow `auto`.
+fn raised(observed: &ObservedComputeGroup) -> impl Iterator<Item = StdDuration> {
+    let is_auto = |name: &str| {
+        let mut schedules = observed.group.spec.schedules.iter();
+        schedules.any(|schedule| {
+            schedule.name == name && schedule.lead_time.as_ref().is_some_and(|lead| lead.fixed().is_none())
+        })
+    };
+    let active = observed.group.status.iter().flat_map(|status| &status.active_windows);
+    active
+        .filter(move |window| window.phase == WindowPhase::Raised && is_auto(&window.name))
+        .filter_map(|window| {
+            let instant = |text: &str| DateTime::parse_from_rfc3339(text).ok();
+            (instant(&window.opens_at)? - instant(&window.raised_at)?).to_std().ok()
+        })
+        .map(|lead| lead.min(springtide_schedule::MAX_LEAD_TIME))
 }
 
 fn lead_time(recent: &[ObservedStart], warm_up: StdDuration) -> StdDuration {
@@ -141,6 +178,44 @@ mod tests {
         let settled = first.settled();
         let later = settled.plan_at(noon() + chrono::TimeDelta::seconds(60));
         assert_eq!(later.status, None, "it serves on, and nothing is new");
+    }
+
+    #[test]
+    fn a_floor_that_auto_has_raised_stays_when_its_first_node_starts_faster_than_expected() {
+        // Five minutes ahead, as no start was seen; the first one takes twelve seconds.
+        let raised = group("etl")
+            .replicas(0)
+            .window("peak", "4 12 * * *", Some(2), None)
+            .with(|observed| {
+                observed.group.spec.schedules[0].lead_time = Some(springtide_crds::LeadTime("auto".to_owned()));
+            })
+            .settled();
+        let created = noon() - chrono::TimeDelta::seconds(12);
+        let started = raised.pods(0..1).nodes(0..1).with(|observed| {
+            let metadata = &mut observed.pods[0].metadata;
+            metadata.uid = Some("uid-0".to_owned());
+            metadata.creation_timestamp = serde_json::from_value(json!(created.to_rfc3339())).unwrap();
+        });
+        let plan = started.plan();
+        let status = plan.status.clone().unwrap();
+        assert_eq!(status.start_up.unwrap().auto_lead_time, "42s");
+        let next = started.with(|observed| observed.group.status = plan.status);
+        let status = next.plan_at(noon() + chrono::TimeDelta::seconds(1)).status;
+        let floor = status.map_or(next.0.group.status.unwrap().floor, |status| status.floor);
+        assert_eq!(floor, Some(2));
+    }
+
+    #[test]
+    fn a_node_that_is_known_again_after_a_frontend_was_away_is_no_start() {
+        let since = noon() - chrono::TimeDelta::seconds(900);
+        let back = starting(960).with(|observed| {
+            let status = observed.pods[0].status.get_or_insert_default();
+            status.conditions = serde_json::from_value(json!([
+                {"type": "Ready", "status": "True", "lastTransitionTime": since.to_rfc3339()},
+            ]))
+            .unwrap();
+        });
+        assert_eq!(back.plan().status.unwrap().start_up.unwrap().recent, []);
     }
 
     #[test]

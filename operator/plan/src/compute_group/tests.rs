@@ -300,10 +300,13 @@ fn the_next_look_is_at_the_next_edge() {
         .window("soon", "1 12 * * *", Some(2), None)
         .settled();
     let plan = fixture.plan_at(at("2026-11-23T12:00:30Z"));
-    assert!(plan.requeue_after >= Duration::from_secs(30) && plan.requeue_after < Duration::from_secs(31));
-    assert!(plan.is_edge, "it goes before other looks");
+    let after = plan.edge_after.expect("it goes before other looks");
+    assert!(
+        after >= Duration::from_secs(30) && after < Duration::from_secs(31),
+        "{after:?}"
+    );
     let plan = fixture.plan_at(at("2026-11-23T13:00:30Z"));
-    assert!(!plan.is_edge, "the edge is a day away: {:?}", plan.requeue_after);
+    assert_eq!(plan.edge_after, None, "the edge is a day away");
 }
 
 #[test]
@@ -419,6 +422,14 @@ fn floors_that_only_together_exceed_the_quota_are_told_to_who_comes_second() {
             .insert("pods".to_owned(), quantity_of_api("6"));
     });
     assert_eq!(crowded.plan().status, None);
+    // An autoscaler and kubectl scale write `replicas` alone, and are not refused for it.
+    let scaled = crowded.clone().replicas(2).plan();
+    assert_eq!(
+        condition(&scaled.status.unwrap().conditions, "Accepted"),
+        "True Valid: the written values are in force"
+    );
+    let last = scaled.actions.last();
+    assert!(matches!(last, Some(Action::Scale { replicas: 2, .. })), "{last:?}");
     let smaller = crowded.with(|observed| {
         observed.quotas[0]
             .spec

@@ -33,14 +33,23 @@ pub(super) fn look(observed: &ObservedComputeGroup, evaluation: &Evaluation, now
         let before = before
             .iter()
             .find(|before| before.name == window.name && before.opens_at == opens_at);
-        let has_enough = window.min_replicas.is_some_and(|min| serving >= min);
+        // What is left of a minimum while it falls says nothing about the opening.
+        let minimum = window.min_replicas.filter(|_| window.phase != Phase::RampingDown);
+        let has_enough = minimum.is_some_and(|min| serving >= min);
+        let opens_now = window.phase == Phase::Open
+            && match before {
+                Some(before) => before.phase == WindowPhase::Raised,
+                // A window that was written while it is open has no opening that could be missed.
+                None => was_accepted_before(observed, &window.name),
+            };
+        let is_missed = opens_now && minimum.is_some() && !has_enough;
         let ready_at = before
             .and_then(|before| before.ready_at.clone())
+            // It served, and at its opening it did not any more.
+            .filter(|_| !is_missed)
             .or_else(|| has_enough.then(|| instant_text(now)));
         let was_late = before.is_some_and(|before| before.late);
-        // A window that is open when it is first seen, as after it was written, has no opening that could be missed.
-        let is_missed = window.phase == Phase::Open && window.min_replicas.is_some() && ready_at.is_none();
-        let is_late = was_late || is_missed && before.is_some();
+        let is_late = was_late || is_missed;
         if is_late
             && !was_late
             && let Some(min) = window.min_replicas
@@ -72,6 +81,20 @@ pub(super) fn look(observed: &ObservedComputeGroup, evaluation: &Evaluation, now
         });
     }
     windows
+}
+
+/// Whether the operator knew the window before this look.
+fn was_accepted_before(observed: &ObservedComputeGroup, window: &str) -> bool {
+    let status = observed.group.status.as_ref();
+    let accepted = status.and_then(|status| status.accepted_spec.as_deref());
+    let known = accepted.and_then(|accepted| accepted.schedules.iter().find(|schedule| schedule.name == window));
+    let written = observed
+        .group
+        .spec
+        .schedules
+        .iter()
+        .find(|schedule| schedule.name == window);
+    known.is_some() && known == written
 }
 
 #[cfg(test)]
@@ -127,7 +150,29 @@ mod tests {
 
     #[test]
     fn a_window_that_is_written_while_it_is_open_is_not_late() {
-        let (_, late) = then(morning(), "09:00:00");
-        assert_eq!(late, 0);
+        let (open, late) = then(morning(), "09:00:00");
+        let (_, later) = then(open, "09:00:20");
+        assert_eq!((late, later), (0, 0));
+    }
+
+    #[test]
+    fn a_window_without_a_lead_is_late_and_so_is_one_whose_opening_nobody_saw() {
+        let without_lead = morning().with(|observed| observed.group.spec.schedules[0].lead_time = None);
+        for fixture in [without_lead, morning()] {
+            let (before, early) = then(fixture, "07:50:00");
+            let (_, late) = then(before, "08:00:00");
+            assert_eq!((early, late), (0, 1));
+        }
+    }
+
+    #[test]
+    fn a_window_that_lost_a_node_before_it_opened_is_late() {
+        let (ready, _) = then(morning().pods(0..2).nodes(0..2), "07:56:00");
+        let (open, late) = then(ready.pods(0..1).nodes(0..1), "08:00:01");
+        let window = open.0.group.status.as_ref().unwrap().active_windows[0].clone();
+        assert_eq!((late, window.late, window.ready_at), (1, true, None));
+        let (served, again) = then(open.pods(0..2).nodes(0..2), "08:00:20");
+        let window = served.0.group.status.unwrap().active_windows[0].clone();
+        assert_eq!((again, window.ready_at.as_deref()), (0, Some("2026-11-23T08:00:20Z")));
     }
 }

@@ -6,7 +6,7 @@ use std::{
 use super::*;
 
 fn answer(number: u32) -> SqlAnswer {
-    SqlAnswer::Unreachable {
+    SqlAnswer::LoginRefused {
         message: number.to_string(),
     }
 }
@@ -52,4 +52,21 @@ async fn that_nobody_could_be_asked_yet_is_not_remembered() {
         SqlAnswer::NotAsked
     );
     assert_eq!(answers.or_ask("retail/lake", ready(answer(1))).await, answer(1));
+}
+
+#[tokio::test]
+async fn a_frontend_that_hangs_is_waited_for_once_by_all_groups_that_come_meanwhile() {
+    let (answers, asked) = (MemberAnswers::default(), AtomicU32::new(0));
+    let ask = async || {
+        let hangs = async {
+            asked.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(GOOD_FOR * 2).await;
+            SqlAnswer::Unreachable {
+                message: "no answer in time".to_owned(),
+            }
+        };
+        answers.or_ask("retail/lake", hangs).await
+    };
+    futures::future::join_all((0..4).map(|_| ask())).await;
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }
