@@ -146,7 +146,10 @@ fn hide_keys(value: &mut Value) {
 /// Where server-side apply takes away the last field of an object that stays in what is applied, it stores `null`.
 fn is_taken_away(one: Option<&Value>, other: Option<&Value>) -> bool {
     let is_empty = |value: &Value| value.as_object().is_some_and(serde_json::Map::is_empty);
+    // Nor can it take away a list that was written empty, and an absent list is an empty one.
+    let is_empty_list = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
     one.is_some_and(Value::is_null) && other.is_some_and(is_empty)
+        || one.is_none_or(Value::is_null) && other.is_some_and(is_empty_list)
 }
 
 fn differ(path: &str, one: &Value, other: &Value, text: &mut String) {
