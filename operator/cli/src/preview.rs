@@ -76,16 +76,35 @@ pub(crate) fn render(
     if windows.is_empty() {
         text.push_str("no windows: spec.schedules is empty, so replicas alone decides\n");
     }
+    // Clocks change on Sundays, on which many groups have no window: such a day is shown also where nothing else begins on it.
+    let others = group
+        .spec
+        .schedules
+        .iter()
+        .filter_map(|schedule| schedule.time_zone.parse().ok());
+    let zones: Vec<Tz> = std::iter::once(zone).chain(others).fold(Vec::new(), |mut zones, zone| {
+        if !zones.contains(&zone) {
+            zones.push(zone);
+        }
+        zones
+    });
+    let notes = |date: NaiveDate| -> Vec<String> {
+        let note = |other: &Tz| {
+            let note = clock_change(*other, date)?;
+            Some(if *other == zone {
+                note
+            } else {
+                format!("{note} in {other}")
+            })
+        };
+        zones.iter().filter_map(note).collect()
+    };
     let mut day: Option<NaiveDate> = None;
     for segment in &segments {
         let (begins, ends) = (segment.from.with_timezone(&zone), segment.to.with_timezone(&zone));
         if day != Some(begins.date_naive()) {
             day = Some(begins.date_naive());
-            let _infallible = write!(text, "\n{}", begins.format("%A %d %B %Y"));
-            if let Some(note) = clock_change(zone, begins.date_naive()) {
-                let _infallible = write!(text, "   {note}");
-            }
-            text.push('\n');
+            heading(&mut text, begins.date_naive(), &notes(begins.date_naive()));
         }
         let nodes = wanted(replicas, segment);
         // A share of the widest bar; a group that has nodes has at least one character.
@@ -105,9 +124,27 @@ pub(crate) fn render(
             reason(segment, nodes, surroundings.room.as_ref()),
             width_of_bar = BAR_WIDTH as usize + 1,
         );
+        let last = (segment.to - chrono::TimeDelta::seconds(1))
+            .with_timezone(&zone)
+            .date_naive();
+        for date in begins.date_naive().iter_days().skip(1).take_while(|date| *date <= last) {
+            let notes = notes(date);
+            if !notes.is_empty() {
+                heading(&mut text, date, &notes);
+                day = Some(date);
+            }
+        }
     }
     let without_ends: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     Ok(without_ends)
+}
+
+fn heading(text: &mut String, date: NaiveDate, notes: &[String]) {
+    let _infallible = write!(text, "\n{}", date.format("%A %d %B %Y"));
+    for note in notes {
+        let _infallible = write!(text, "   {note}");
+    }
+    text.push('\n');
 }
 
 /// The nodes that are wanted in a segment: the floor wins over the ceiling.

@@ -259,12 +259,10 @@ fn desired(
         DesiredObject::new(ObjectKind::Service, &service::build(&owner, compute)),
     ];
     // A budget over one pod would keep its node of Kubernetes from ever being emptied; over none it says nothing.
-    if scale.wanted > 1 {
-        objects.push(DesiredObject::new(
-            ObjectKind::PodDisruptionBudget,
-            &disruption_budget::build(&owner, compute),
-        ));
-    }
+    objects.push(DesiredObject::new(
+        ObjectKind::PodDisruptionBudget,
+        &disruption_budget::build(&owner, compute),
+    ));
     if let Some(autoscaling) = &group.autoscaling {
         let bounds = autoscaler::bounds(autoscaling, &scale.evaluation, group.max_replicas);
         objects.push(DesiredObject::new(
@@ -375,15 +373,15 @@ fn report(
         (ConditionType::Ready, health.ready.clone()),
     ];
     let (conditions, mut events) = condition::update(&before.conditions, group.metadata.generation, now, findings);
-    // These are found once; those about conditions as long as the status is not written.
-    let mut found_once = departure.events;
+    // What was cut off is found once; the others as long as the status is not written.
+    let found_once = departure.events;
     // Statements that wait are seen by looking only.
     let waits_for_statements = in_force
         .group
         .as_ref()
         .is_some_and(|group| scale.asleep || !scale.suspended && group.autoscaling.is_some() && group.replicas > 0);
     let windows = window_watch::look(observed, &scale.evaluation, now);
-    found_once.extend(windows.events);
+    events.extend(windows.events);
     let recent = start_up::observe(observed, now);
     let found = status::Found {
         draining: departure.draining,

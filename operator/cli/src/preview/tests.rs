@@ -105,3 +105,21 @@ fn a_calendar_that_is_not_there_is_named() {
         "{message}"
     );
 }
+
+#[test]
+fn a_sunday_on_which_clocks_change_is_shown_to_a_group_with_windows_from_monday_to_friday() {
+    let group = group(json!([
+        {"name": "berlin", "start": "0 8 * * MON-FRI", "until": "18:00", "timeZone": "Europe/Berlin", "minReplicas": 3},
+        {"name": "sydney", "start": "0 8 * * MON-FRI", "until": "18:00", "timeZone": "Australia/Sydney", "minReplicas": 2},
+    ]));
+    let from = "2026-03-27T00:00:00Z".parse().unwrap();
+    let days = chrono::TimeDelta::days(12);
+    let text = render(&group, &Surroundings::default(), from, from + days, None).unwrap();
+    for line in [
+        "Sunday 29 March 2026   ! clocks go forward: this day has 23 h",
+        "Sunday 05 April 2026   ! clocks go back: this day has 25 h in Australia/Sydney",
+    ] {
+        assert_eq!(text.lines().filter(|found| *found == line).count(), 1, "{line}\n{text}");
+    }
+    assert_eq!(text.matches("Sunday").count(), 2, "{text}");
+}

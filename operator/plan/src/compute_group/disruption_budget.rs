@@ -1,4 +1,6 @@
 //! How many compute nodes of a group may leave at once of their own accord.
+//!
+//! A group of one node has a budget, too: it lets that node go, and a window that opens or closes has one object less to write.
 
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;

@@ -63,9 +63,24 @@ fn placement_and_labels_reach_the_pods_and_the_central_team_wins() {
 }
 
 #[test]
-fn one_node_has_no_disruption_budget() {
-    assert!(!applied(&group("etl").plan()).contains_key("PodDisruptionBudget retail/etl-cn"));
-    assert!(applied(&group("etl").replicas(2).plan()).contains_key("PodDisruptionBudget retail/etl-cn"));
+fn a_window_changes_the_size_and_nothing_else() {
+    let asleep = group("etl")
+        .replicas(0)
+        .window("peak", "0 13 * * *", Some(4), None)
+        .settled();
+    let actions = asleep.plan_at(at("2026-11-23T13:00:00Z")).actions;
+    assert!(
+        matches!(&actions[..], [Action::Scale { replicas: 4, .. }]),
+        "{actions:?}"
+    );
+    let budget = &asleep
+        .0
+        .live
+        .iter()
+        .find(|(key, _)| key.kind == ObjectKind::PodDisruptionBudget)
+        .unwrap()
+        .1;
+    assert_eq!(budget["spec"]["maxUnavailable"], 1, "a single node may be evicted, too");
 }
 
 #[test]
@@ -428,8 +443,11 @@ fn floors_that_only_together_exceed_the_quota_are_told_to_who_comes_second() {
         condition(&scaled.status.unwrap().conditions, "Accepted"),
         "True Valid: the written values are in force"
     );
-    let last = scaled.actions.last();
-    assert!(matches!(last, Some(Action::Scale { replicas: 2, .. })), "{last:?}");
+    assert!(
+        matches!(&scaled.actions[..], [Action::Scale { replicas: 2, .. }]),
+        "{:?}",
+        scaled.actions
+    );
     let smaller = crowded.with(|observed| {
         observed.quotas[0]
             .spec
@@ -503,7 +521,7 @@ fn a_group_without_its_cluster_is_taken_down() {
             .iter()
             .all(|action| matches!(action, Action::Delete { .. }))
     );
-    assert_eq!(plan.actions.len(), 3);
+    assert_eq!(plan.actions.len(), 4);
     assert!(condition(&plan.status.unwrap().conditions, "Ready").starts_with("False ClusterNotFound"));
 }
 
