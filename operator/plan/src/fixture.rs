@@ -149,13 +149,13 @@ impl ClusterFixture {
     }
 }
 
-/// What the API server would have after an apply: the same, an identity, and a StatefulSet that is rolled out.
 fn scale(live: &mut Live, object: &ObjectKey, replicas: i64) {
     let mut body = live.get(object).cloned().expect("what is scaled exists");
     body["spec"]["replicas"] = json!(replicas);
     live.insert(object.kind, body);
 }
 
+/// What the API server would have after an apply: the same, an identity, and a StatefulSet that is rolled out.
 pub(crate) fn apply(live: &mut Live, object: &DesiredObject) {
     let mut body = object.body.clone();
     body["metadata"]["uid"] = json!(format!("uid-of-{}", object.key.name));

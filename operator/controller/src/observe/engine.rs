@@ -26,7 +26,7 @@ use springtide_plan::{
 use crate::{
     context::Context,
     engine::{EngineError, Login},
-    observe::secrets::SecretValues,
+    observe::secrets::{self, SecretValues},
 };
 
 /// How long an answer is good for other reconciles. Short beside the second after which a plan that waits looks again.
@@ -112,8 +112,8 @@ pub(crate) async fn ask(
 ) -> SqlAnswer {
     let asked = ask_now(context, cluster, pods, secrets);
     let answer = context.members.or_ask(&line_of(cluster), asked).await;
-    if matches!(answer, SqlAnswer::LoginRefused { .. }) {
-        // Another password may have been written meanwhile.
+    // Another password may have been written meanwhile. Once the status says that this one fails, Secrets are read often anyway.
+    if matches!(answer, SqlAnswer::LoginRefused { .. }) && secrets::is_proven(cluster) {
         let key = (cluster.namespace().unwrap_or_default(), cluster.name_any());
         context.secrets.forget(&key);
     }

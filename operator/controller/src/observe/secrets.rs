@@ -72,7 +72,7 @@ pub(crate) async fn of_cluster(context: &Context, cluster: &LakeCluster) -> Resu
 }
 
 /// Whether the bucket was reached and the operator's account works with the values that there are.
-fn is_proven(cluster: &LakeCluster) -> bool {
+pub(crate) fn is_proven(cluster: &LakeCluster) -> bool {
     let conditions = cluster.status.iter().flat_map(|status| &status.conditions);
     let needed = [ConditionType::StorageReady, ConditionType::OperatorAccountReady];
     conditions
