@@ -194,14 +194,24 @@ impl Metrics {
         for state in REPLICA_STATES {
             self.replicas.remove(&replica_labels(namespace, group, state));
         }
+        self.forget_windows(namespace, group, |_| false);
+    }
+
+    /// Forgets those windows of a group that are not to stay.
+    pub(crate) fn forget_windows(&self, namespace: &str, group: &str, stays: impl Fn(&str) -> bool) {
+        let first = WindowLabels {
+            namespace: namespace.to_owned(),
+            group: group.to_owned(),
+            window: String::new(),
+        };
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        windows.retain(|labels| {
-            let stays = labels.namespace != namespace || labels.group != group;
-            if !stays {
-                self.window_lateness.remove(labels);
-            }
-            stays
-        });
+        let of_group = windows.range(first..);
+        let of_group = of_group.take_while(|labels| labels.namespace == namespace && labels.group == group);
+        let gone: Vec<WindowLabels> = of_group.filter(|labels| !stays(&labels.window)).cloned().collect();
+        for labels in gone {
+            self.window_lateness.remove(&labels);
+            windows.remove(&labels);
+        }
     }
 
     /// The OpenMetrics text.

@@ -187,6 +187,11 @@ pub(crate) fn measure_group(
     context
         .metrics
         .group_replicas(namespace, name, [wanted, status.replicas, status.serving_replicas]);
+    let schedules = status.accepted_spec.iter().flat_map(|spec| &spec.schedules);
+    let written: Vec<&str> = schedules.map(|schedule| schedule.name.as_str()).collect();
+    context
+        .metrics
+        .forget_windows(namespace, name, |window| written.contains(&window));
     for window in &status.active_windows {
         if let Some(lateness) = lateness(window, now) {
             context.metrics.window_ready(namespace, name, &window.name, lateness);

@@ -433,3 +433,11 @@ pub(crate) fn condition(
 pub(crate) fn quantity(text: &str) -> Quantity {
     Quantity::new(text)
 }
+
+/// What the condition `Accepted` becomes.
+pub(crate) fn accepted(fixture: &GroupFixture) -> String {
+    condition(
+        &fixture.plan().status.expect("the status changes").conditions,
+        "Accepted",
+    )
+}

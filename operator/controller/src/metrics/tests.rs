@@ -27,3 +27,16 @@ fn a_group_that_is_gone_is_not_reported() {
     metrics.forget_group("retail", "etl");
     assert!(!metrics.render().contains("etl"));
 }
+
+#[test]
+fn a_window_that_was_taken_out_is_not_reported_and_others_are() {
+    let metrics = Metrics::default();
+    for (group, window) in [("etl", "month-end"), ("etl", "opening-hours"), ("etl-2", "month-end")] {
+        metrics.window_ready("retail", group, window, 1.0);
+    }
+    metrics.forget_windows("retail", "etl", |window| window == "opening-hours");
+    let text = metrics.render();
+    let reported: Vec<&str> = text.lines().filter(|line| line.contains("lateness_seconds{")).collect();
+    assert_eq!(reported.len(), 2, "{text}");
+    assert!(!text.contains(r#"group="etl",window="month-end""#), "{text}");
+}

@@ -195,3 +195,6 @@ fn text(resource: &str, milli: u64) -> String {
         Quantity::new(format!("{milli}m")).to_string()
     }
 }
+
+#[cfg(test)]
+mod tests;

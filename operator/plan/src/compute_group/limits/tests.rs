@@ -1,0 +1,129 @@
+use serde_json::json;
+
+use crate::action::Action;
+use crate::fixture::{accepted, applied, condition, group, quantity};
+
+#[test]
+fn floors_that_only_together_exceed_the_quota_are_told_to_who_comes_second() {
+    let hard = json!({"pods": "6"});
+    let first = group("etl")
+        .window("w", "0 8 * * *", Some(4), None)
+        .quota(hard.clone(), json!({"pods": "2"}))
+        .pods(0..1)
+        .nodes(0..1)
+        .settled();
+    let second = group("bi")
+        .window("w", "0 8 * * *", Some(3), None)
+        .quota(hard, json!({"pods": "2"}))
+        .with(|observed| observed.siblings = vec![first.0.group.clone()]);
+    let message = accepted(&second);
+    assert!(
+        message.starts_with(
+            "False QuotaExceeded: schedules: minReplicas 3 needs 3 of pods, but the namespace's quota leaves 1"
+        ),
+        "{message}"
+    );
+    let fits = second
+        .with(|observed| observed.group.spec.schedules[0].min_replicas = Some(1))
+        .settled();
+    // What was accepted stays accepted, whatever others do; only a smaller quota takes it back.
+    let crowded = first.with(|observed| {
+        observed.siblings = vec![fits.0.group.clone()];
+        observed.quotas[0]
+            .status
+            .as_mut()
+            .unwrap()
+            .used
+            .as_mut()
+            .unwrap()
+            .insert("pods".to_owned(), quantity_of_api("6"));
+    });
+    assert_eq!(crowded.plan().status, None);
+    // An autoscaler and kubectl scale write `replicas` alone, and are not refused for it.
+    let scaled = crowded.clone().replicas(2).plan();
+    assert_eq!(
+        condition(&scaled.status.unwrap().conditions, "Accepted"),
+        "True Valid: the written values are in force"
+    );
+    assert!(
+        matches!(&scaled.actions[..], [Action::Scale { replicas: 2, .. }]),
+        "{:?}",
+        scaled.actions
+    );
+    let smaller = crowded.with(|observed| {
+        observed.quotas[0]
+            .spec
+            .as_mut()
+            .unwrap()
+            .hard
+            .as_mut()
+            .unwrap()
+            .insert("pods".to_owned(), quantity_of_api("3"));
+    });
+    assert!(accepted(&smaller).starts_with("False QuotaExceeded"));
+}
+
+fn quantity_of_api(text: &str) -> k8s_openapi::apimachinery::pkg::api::resource::Quantity {
+    k8s_openapi::apimachinery::pkg::api::resource::Quantity(text.to_owned())
+}
+
+#[test]
+fn the_limits_of_the_department_hold() {
+    let limits = json!({
+        "namespaces": [{"name": "retail"}],
+        "limits": {"maxReplicasPerGroup": 5, "maxComputeResources": {"cpu": "2", "memory": "4Gi"}},
+        "defaults": {"computeResources": {"cpu": "500m", "memory": "1Gi"}},
+    });
+    let fixture = || group("etl").department(limits.clone());
+    let objects = applied(&fixture().plan());
+    let container = &objects["StatefulSet retail/etl-cn"]["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(
+        container["resources"]["requests"],
+        json!({"cpu": "500m", "memory": "1Gi"})
+    );
+    let message = accepted(&fixture().replicas(6));
+    assert!(
+        message.starts_with("False DepartmentLimitExceeded: replicas: 6 is more than"),
+        "{message}"
+    );
+    let message = accepted(&fixture().window("w", "0 8 * * *", Some(6), None));
+    assert!(message.contains("schedules[w].minReplicas: 6"), "{message}");
+    let large = fixture().with(|observed| {
+        observed.group.spec.resources = Some(springtide_crds::pod::PodResources {
+            cpu: quantity("2"),
+            memory: quantity("4097Mi"),
+        });
+    });
+    let message = accepted(&large);
+    assert!(message.contains("resources.memory: 4097Mi is more than"), "{message}");
+}
+
+#[test]
+fn a_floor_above_the_quota_is_told_when_it_is_written() {
+    let quota = |used: &str| {
+        group("etl")
+            .window("w", "0 8 * * *", Some(4), None)
+            .with(|observed| {
+                observed.group.spec.resources = Some(springtide_crds::pod::PodResources {
+                    cpu: quantity("990m"),
+                    memory: quantity("1Gi"),
+                });
+            })
+            .quota(
+                json!({"requests.cpu": "5", "pods": "100"}),
+                json!({"requests.cpu": used, "pods": "1"}),
+            )
+    };
+    assert!(accepted(&quota("1")).starts_with("True Valid"));
+    let message = accepted(&quota("2"));
+    assert!(
+        message.starts_with("False QuotaExceeded: schedules: minReplicas 4 needs 4 of requests.cpu"),
+        "{message}"
+    );
+    assert!(message.contains("write 3 or less"), "{message}");
+    let own = quota("2").pods(0..1);
+    assert!(
+        accepted(&own).starts_with("True Valid"),
+        "what the group itself uses is free for it"
+    );
+}
