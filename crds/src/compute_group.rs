@@ -300,6 +300,9 @@ pub struct ComputeGroupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub wanted_replicas: Option<i32>,
+    /// What `wantedReplicas` follows from, and who wrote `replicas` last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<ScalingStatus>,
     /// The largest minimum of the windows that are open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
@@ -341,6 +344,30 @@ pub struct ComputeGroupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::pod::accepted_spec_schema")]
     pub accepted_spec: Option<Box<ComputeGroupSpec>>,
+}
+
+/// Who wins at present.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScalingStatus {
+    /// What `wantedReplicas` follows from: `replicas` as written (`Replicas`), statements that wait (`Demand`), a window's minimum (`Floor`), a window's maximum (`Ceiling`), the department's limit (`Limit`), or that the cluster is suspended (`Suspension`).
+    pub decided_by: ScaleDecider,
+    /// Who wrote `replicas` last, as the API server notes it: for example `kubectl`, a GitOps tool, `kube-controller-manager` for the autoscaler, `springtide-operator` for a group that a statement woke.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub replicas_written_by: Option<String>,
+}
+
+/// What decides how many nodes are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ScaleDecider {
+    #[default]
+    Replicas,
+    Demand,
+    Floor,
+    Ceiling,
+    Limit,
+    Suspension,
 }
 
 /// A window that counts at present.

@@ -245,10 +245,10 @@ async fn perform(command: Command, timeline: &Timeline) -> Result<()> {
                 },
         } => {
             let options = soak::Options {
-                scale_ins,
+                gone: scale_ins,
+                going: soak::Going::Asked,
                 limit: Duration::from_secs(hours * 3600),
                 seed: seed.unwrap_or_else(rand::random),
-                drains_kubernetes_nodes: true,
             };
             soak::soak(&places, timeline, nodes, &options).await
         }

@@ -3,7 +3,7 @@
 //! Nouns: a [`timeline::Timeline`] shows steps as they run; [`places::Places`] says where things are on this machine; a
 //! [`target::Target`] is the Kubernetes that a run works on, with the way by which images get there; [`storage`] is the S3
 //! server in the cluster; [`tpch`] is the data, its queries and the answers they must give; [`platform`] is what departments stand on; [`demo`] puts them together;
-//! [`bench`] measures;
+//! [`bench`] measures; a [`mishap`] befalls a pod;
 //! [`soak`] tries a promise for hours.
 
 pub mod bench;
@@ -13,6 +13,7 @@ pub mod demo;
 pub mod departments;
 pub mod error;
 pub mod images;
+pub mod mishap;
 pub mod places;
 pub mod platform;
 pub mod process;

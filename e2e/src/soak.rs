@@ -6,7 +6,8 @@
 //!   Kubernetes, by a roll.
 //! - [`witness`] counts the nodes that went, and sees that none is forgotten that lives.
 //!
-//! The same run with the drain switched off must have failures: otherwise it would prove nothing.
+//! The same run with the drain switched off must have failures: otherwise it would prove nothing. And nodes may be torn away, by
+//! SIGKILL, by force, by the kubelet under pressure: then statements fail, are repeated, and every row is there once.
 
 use std::{
     collections::BTreeMap,
@@ -50,13 +51,22 @@ const TOLD_FAILURES: usize = 20;
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Nodes that have to go before it ends.
-    pub scale_ins: u64,
+    pub gone: u64,
+    /// How they go.
+    pub going: Going,
     /// It ends after this at the latest.
     pub limit: Duration,
     /// Of all random choices.
     pub seed: u64,
-    /// Nodes of Kubernetes are emptied, too, where there are several.
-    pub drains_kubernetes_nodes: bool,
+}
+
+/// How nodes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Going {
+    /// In every way that leaves them time to finish: no statement may fail.
+    Asked,
+    /// In every way that does not: statements may have to be repeated, and no answer and no row may be wrong.
+    Torn,
 }
 
 /// A group under trial, and its way.
@@ -88,6 +98,7 @@ struct Counts {
     failures: Vec<String>,
     failed: u64,
     scale_ins: u64,
+    wrong_answers: Vec<String>,
     forgotten_alive: Vec<String>,
 }
 
@@ -98,6 +109,12 @@ impl Tally {
 
     fn done(&self, kind: &'static str) {
         self.change(|counts| *counts.statements.entry(kind).or_default() += 1);
+    }
+
+    fn wrong(&self, kind: &str, found: &str, expected: &str) {
+        let line = format!("{kind} answered {found}, not {expected}");
+        self.failed(kind, &line);
+        self.change(|counts| counts.wrong_answers.push(line));
     }
 
     fn failed(&self, kind: &str, why: impl fmt::Display) {
@@ -124,6 +141,8 @@ pub struct Outcome {
     pub failed: u64,
     /// The first of them, in full.
     pub failures: Vec<String>,
+    /// Answers to queries that are not the right ones.
+    pub wrong_answers: Vec<String>,
     /// Rows that are missing or too many, by what clients were told.
     pub ledger_difference: u64,
     /// What the frontend knows at the end beside what it should, and nodes that it forgot while they lived.
@@ -144,14 +163,14 @@ impl fmt::Display for Outcome {
             let parts: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
             parts.join(", ")
         };
-        writeln!(f, "{} scale-ins by {}", self.scale_ins, listed(&self.actions))?;
+        writeln!(f, "{} scale-ins; {}", self.scale_ins, listed(&self.actions))?;
         writeln!(f, "{} statements: {}", self.succeeded(), listed(&self.statements))?;
         writeln!(
             f,
             "{} failed, ledger off by {} rows",
             self.failed, self.ledger_difference
         )?;
-        for line in self.failures.iter().chain(&self.wrong_nodes) {
+        for line in self.failures.iter().chain(&self.wrong_answers).chain(&self.wrong_nodes) {
             writeln!(f, "  {line}")?;
         }
         Ok(())
@@ -206,6 +225,7 @@ pub async fn scale_in(
         actions: std::mem::take(&mut counts.actions),
         failed: counts.failed,
         failures: std::mem::take(&mut counts.failures),
+        wrong_answers: std::mem::take(&mut counts.wrong_answers),
         ledger_difference: 0,
         wrong_nodes: std::mem::take(&mut counts.forgotten_alive),
     });

@@ -11,10 +11,15 @@ use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Options, Trial};
-use crate::{Error, Result, timeline::Progress};
+use super::{Going, Options, Trial, witness};
+use crate::{
+    Error, Result,
+    cluster::{self, Look, wait_until},
+    mishap,
+    timeline::Progress,
+};
 
-/// A group has as many nodes at most, but for a few times.
+/// A group has as many nodes at most, but for once in a while.
 const MOST: i32 = 6;
 /// And then so many: names beyond nine sort otherwise than numbers.
 const MANY: i32 = 11;
@@ -22,28 +27,41 @@ const MANY: i32 = 11;
 const KUBECTL: Duration = Duration::from_secs(180);
 /// An autoscaler looks every 15 s.
 const AUTOSCALER: Duration = Duration::from_secs(40);
+/// A kubelet looks every 10 s, at figures that may be as old.
+const EVICTION: Duration = Duration::from_secs(90);
 
 /// What is done to the nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Scale,
+    Many,
     Window,
     Autoscale,
     Evict,
     Delete,
     EmptyNode,
     Roll,
+    Kill,
+    ForceDelete,
+    Overfill,
 }
 
 /// How often each of them is chosen.
-const WEIGHTS: &[(Action, &str, u32)] = &[
+const ASKED: &[(Action, &str, u32)] = &[
     (Action::Scale, "kubectl scale", 50),
+    (Action::Many, "kubectl scale beyond ten", 1),
     (Action::Window, "windows", 20),
     (Action::Autoscale, "autoscaler", 4),
     (Action::Evict, "evictions", 12),
     (Action::Delete, "deleted pods", 8),
     (Action::EmptyNode, "emptied nodes", 3),
     (Action::Roll, "rolls", 3),
+];
+/// As [`ASKED`], of nodes that are torn away.
+const TORN: &[(Action, &str, u32)] = &[
+    (Action::Kill, "engines killed", 3),
+    (Action::ForceDelete, "pods deleted by force", 2),
+    (Action::Overfill, "pods evicted by their kubelet", 1),
 ];
 
 /// Until enough nodes have gone, or the time is up. Every kind of action happens at least once.
@@ -56,36 +74,36 @@ pub(super) async fn run(trial: &Trial, options: &Options, progress: &Progress) -
         .await
         .map_err(Error::kubernetes("list the nodes"))?;
     let others: Vec<String> = nodes.iter().skip(1).map(ResourceExt::name_any).collect();
-    let can_empty = options.drains_kubernetes_nodes && !others.is_empty();
-    let mut missing: Vec<usize> = (0..WEIGHTS.len())
-        .filter(|index| WEIGHTS[*index].0 != Action::EmptyNode || can_empty)
-        .collect();
+    let mut actions = match options.going {
+        Going::Asked => ASKED.to_vec(),
+        Going::Torn => TORN.to_vec(),
+    };
+    actions.retain(|(action, ..)| *action != Action::EmptyNode || !others.is_empty());
+    let mut missing = actions.clone();
     let mut step = 0_u32;
     loop {
-        let scale_ins = trial.tally.change(|counts| counts.scale_ins);
-        let is_enough = scale_ins >= options.scale_ins && missing.is_empty();
+        let gone = match options.going {
+            Going::Asked => trial.tally.change(|counts| counts.scale_ins),
+            Going::Torn => u64::from(step),
+        };
+        let is_enough = gone >= options.gone && missing.is_empty();
         if is_enough || trial.has_ended() || Instant::now() >= ends {
             break;
         }
         step += 1;
         // All of them in the first third, then as the weights say.
-        let index = if step.is_multiple_of(3) && !missing.is_empty() {
+        let (action, name, _) = if step.is_multiple_of(3) && !missing.is_empty() {
             missing.remove(0)
         } else {
-            let chosen = (0..WEIGHTS.len()).collect::<Vec<_>>();
-            let chosen = chosen.choose_weighted(&mut rng, |index| WEIGHTS[*index].2);
+            let chosen = actions.choose_weighted(&mut rng, |(.., weight)| *weight);
             *chosen.map_err(|error| Error::Missing(format!("an action: {error}")))?
         };
-        let (action, name, _) = WEIGHTS[index];
-        if action == Action::EmptyNode && !can_empty {
-            continue;
-        }
         let (statements, failed) = trial
             .tally
             .change(|counts| (counts.statements.values().sum::<u64>(), counts.failed));
         progress.say(format!(
-            "{scale_ins} of {} scale-ins, {statements} statements, {failed} failed; {name}",
-            options.scale_ins
+            "{gone} of {} nodes went, {statements} statements, {failed} failed; {name}",
+            options.gone
         ));
         perform(trial, action, &mut rng, step, &others).await?;
         trial
@@ -109,12 +127,37 @@ async fn perform(trial: &Trial, action: Action, rng: &mut StdRng, step: u32, oth
             let now = trial.group().await?.spec.replicas;
             let to = if now > 3 {
                 rng.random_range(1..=2)
-            } else if rng.random_ratio(1, 12) {
-                MANY
             } else {
                 rng.random_range(4..=MOST)
             };
             scale(trial, to).await
+        }
+        Action::Many => {
+            scale(trial, MANY).await?;
+            trial.settled(&Progress::default()).await?;
+            scale(trial, 2).await
+        }
+        Action::Kill => {
+            let Some(pod) = any_running(trial, rng).await? else {
+                return Ok(());
+            };
+            mishap::kill_engine(&pod)
+        }
+        Action::ForceDelete => {
+            let Some(pod) = any_running(trial, rng).await? else {
+                return Ok(());
+            };
+            let deleted = pods(trial)
+                .delete(&pod.name_any(), &DeleteParams::default().grace_period(0))
+                .await;
+            tolerated(deleted.map(drop), "delete a pod by force")
+        }
+        Action::Overfill => {
+            let Some(pod) = any_running(trial, rng).await? else {
+                return Ok(());
+            };
+            mishap::overfill(&pod)?;
+            evicted(trial, &pod).await
         }
         Action::Window => {
             // Open at once: the first wants more, the second fewer than people do.
@@ -212,6 +255,35 @@ async fn any_pod(trial: &Trial, rng: &mut StdRng) -> Result<Option<String>> {
         .await
         .map_err(Error::kubernetes("list the pods"))?;
     Ok(pods.items.choose(rng).map(ResourceExt::name_any))
+}
+
+/// A pod whose containers run and were not told to stop.
+async fn any_running(trial: &Trial, rng: &mut StdRng) -> Result<Option<Pod>> {
+    let mut running = witness::living(trial)
+        .await
+        .map_err(Error::kubernetes("list the pods"))?;
+    Ok(if running.is_empty() {
+        None
+    } else {
+        Some(running.swap_remove(rng.random_range(0..running.len())))
+    })
+}
+
+/// Waits until the kubelet has evicted the pod.
+async fn evicted(trial: &Trial, pod: &Pod) -> Result<()> {
+    let name = pod.name_any();
+    let what = format!("the kubelet evicts pod {name}");
+    wait_until(&what, EVICTION, &Progress::default(), async || {
+        let now = cluster::get(&pods(trial), &name).await?;
+        let lives = now.filter(|now| now.uid() == pod.uid() && now.metadata.deletion_timestamp.is_none());
+        let reason = lives.map(|now| now.status.and_then(|status| status.reason));
+        Ok(match reason {
+            None => Look::Done(()),
+            Some(Some(reason)) if reason == "Evicted" => Look::Done(()),
+            Some(reason) => Look::NotYet(format!("{reason:?}")),
+        })
+    })
+    .await
 }
 
 impl Trial {

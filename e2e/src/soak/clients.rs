@@ -287,9 +287,7 @@ impl Client {
                 }
                 match session.value(&query, STATEMENT_LIMIT).await {
                     Ok(found) if found == expected => trial.tally.done(kind.name()),
-                    Ok(found) => trial
-                        .tally
-                        .failed(kind.name(), format!("answered {found}, not {expected}")),
+                    Ok(found) => trial.tally.wrong(kind.name(), &found, &expected),
                     Err(error) => {
                         trial.tally.failed(kind.name(), error);
                         tokio::time::sleep(AFTER_FAILURE).await;

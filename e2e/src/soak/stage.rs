@@ -43,11 +43,11 @@ pub async fn soak(places: &Places, timeline: &Timeline, nodes: u8, options: &Opt
     timeline.note(&format!("seed {}", options.seed));
     let mut outcomes = Vec::new();
     for (name, drains, scale_ins) in [
-        ("with the drain", true, options.scale_ins),
+        ("with the drain", true, options.gone),
         ("without it", false, WITHOUT_DRAIN),
     ] {
         let options = Options {
-            scale_ins,
+            gone: scale_ins,
             ..options.clone()
         };
         let outcome = timeline
@@ -70,7 +70,7 @@ pub async fn soak(places: &Places, timeline: &Timeline, nodes: u8, options: &Opt
         return Ok(());
     };
     Figures::print(timeline, places, "scalein", metrics(with, without)).await?;
-    judge(with, without, options.scale_ins)
+    judge(with, without, options.gone)
 }
 
 /// A department on the local Kubernetes with a cluster that has no group yet.

@@ -45,6 +45,10 @@ pub(super) async fn watch(trial: &Trial) {
         };
         session = Some(open);
         let Ok(alive) = living(trial).await else { continue };
+        let alive: BTreeMap<String, String> = alive
+            .iter()
+            .map(|pod| (pod.name_any(), pod.uid().unwrap_or_default()))
+            .collect();
         for (pod, seen) in &before {
             let is_known = rows.contains_key(pod);
             if let (false, Some(uid)) = (is_known, &seen.lives_as)
@@ -82,20 +86,16 @@ async fn rows(trial: &Trial, session: &mut Session) -> Result<BTreeMap<String, S
     Ok(nodes.collect())
 }
 
-/// Uids of the group's pods that run and were not told to stop, by name.
-async fn living(trial: &Trial) -> kube::Result<BTreeMap<String, String>> {
+/// The group's pods that run and were not told to stop.
+pub(super) async fn living(trial: &Trial) -> kube::Result<Vec<Pod>> {
     let pods: Api<Pod> = Api::namespaced(trial.client.clone(), &trial.namespace());
     let of_group = ListParams::default().labels(&format!("springtide.dev/compute-group={}", trial.group));
     let pods = pods.list(&of_group).await?.items;
-    let runs = |pod: &&Pod| {
+    let runs = |pod: &Pod| {
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         pod.metadata.deletion_timestamp.is_none() && phase == Some("Running")
     };
-    Ok(pods
-        .iter()
-        .filter(runs)
-        .map(|pod| (pod.name_any(), pod.uid().unwrap_or_default()))
-        .collect())
+    Ok(pods.into_iter().filter(runs).collect())
 }
 
 /// What the frontend knows beside the nodes that are wanted, in words.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use springtide_e2e::{
-    soak::{self, Options, Outcome},
+    soak::{self, Going, Options, Outcome},
     timeline::Progress,
 };
 
@@ -15,18 +15,21 @@ const GROUP: &str = "soak";
 const SCALE_INS: u64 = 30;
 /// Without a drain the first few are enough.
 const WITHOUT_DRAIN: u64 = 12;
+/// Nodes that are torn away.
+const TORN: u64 = 12;
 /// Other scenarios run on the same machine.
 const LIMIT: Duration = Duration::from_secs(1200);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_statement_fails_while_nodes_come_and_go_and_some_do_without_a_drain() {
+async fn no_statement_fails_while_nodes_come_and_go_some_do_without_a_drain_and_no_row_is_lost_with_a_node_that_is_torn_away()
+ {
     with_department("soak", async |department| {
         let quota = json!({"cpu": "8", "memory": "32Gi", "storage": "50Gi", "pods": 60});
         department
             .apply(json!({"namespaces": [{"name": department.name, "quota": quota}]}))
             .await;
         department.lake(LAKE, json!({})).await;
-        let with = tried(department, true, SCALE_INS).await;
+        let with = tried(department, true, Going::Asked, SCALE_INS).await;
         println!("with the drain: {with}");
         assert_eq!((with.failed, with.ledger_difference), (0, 0), "{with}");
         assert!(with.wrong_nodes.is_empty(), "{with}");
@@ -36,27 +39,33 @@ async fn no_statement_fails_while_nodes_come_and_go_and_some_do_without_a_drain(
             "the clients hardly worked: {with}"
         );
         // A test that cannot fail proves nothing.
-        let without = tried(department, false, WITHOUT_DRAIN).await;
+        let without = tried(department, false, Going::Asked, WITHOUT_DRAIN).await;
         println!("without the drain: {without}");
         assert!(without.failed > 0, "{without}");
         assert_eq!(
             without.ledger_difference, 0,
             "what was acknowledged is there, even then: {without}"
         );
+        let torn = tried(department, true, Going::Torn, TORN).await;
+        println!("torn away: {torn}");
+        assert_eq!((torn.ledger_difference, torn.wrong_answers.len()), (0, 0), "{torn}");
+        assert!(torn.wrong_nodes.is_empty(), "{torn}");
+        assert_eq!(torn.actions.values().sum::<u64>(), TORN, "{torn}");
+        assert_eq!(torn.actions.len(), 3, "each way at least once: {torn}");
     })
     .await;
 }
 
-async fn tried(department: &Department, drains: bool, scale_ins: u64) -> Outcome {
+async fn tried(department: &Department, drains: bool, going: Going, gone: u64) -> Outcome {
     let spec = json!({"replicas": 2, "drain": {"enabled": drains, "timeout": "5m"}});
     department.group(GROUP, LAKE, spec).await;
     department.serves(GROUP, 2).await;
     let lake = department.answers(LAKE).await;
     let options = Options {
-        scale_ins,
+        gone,
+        going,
         limit: LIMIT,
         seed: rand::random(),
-        drains_kubernetes_nodes: false,
     };
     println!("seed {}", options.seed);
     let cluster = &department.cluster;

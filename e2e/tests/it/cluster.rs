@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{Node, Pod},
+};
 use kube::{
     Api,
     api::{ListParams, PostParams},
@@ -94,7 +97,15 @@ async fn starting_the_cluster_again_ends_nothing() {
     let cluster = cluster().await;
     let before = processes();
     assert!(before.len() >= 7, "{before:?}");
-    cluster::up(&cluster.places, 1, &Progress::default())
+    let nodes: Api<Node> = Api::all(cluster.client.clone());
+    let nodes = nodes
+        .list(&ListParams::default())
+        .await
+        .expect("list nodes")
+        .items
+        .len();
+    let nodes = u8::try_from(nodes).expect("a few nodes");
+    cluster::up(&cluster.places, nodes, &Progress::default())
         .await
         .expect("up succeeds");
     // A process that watches its files would end a moment later.

@@ -2,12 +2,11 @@
 
 use mysql_async::{Conn, OptsBuilder, Row, prelude::Queryable};
 use serde_json::json;
-use springtide_e2e::sql::Session;
+use springtide_e2e::{mishap::kill_engine, sql::Session};
 
 use crate::{
     department::{Department, EFFECT_LIMIT, LAKE, STATEMENT_LIMIT, eventually, nodes, shared, value},
     long_query::{ROWS, long_work, table},
-    processes::kill_engine,
 };
 
 const GROUP: &str = "victims";
@@ -50,7 +49,7 @@ async fn before_the_first_row(department: &Department, mut session: Session, has
     })
     .await;
     let pod = department.pods().get(&victim.pod).await.expect("get");
-    kill_engine(&pod);
+    kill_engine(&pod).expect("kill the engine");
     assert!(!running.is_finished(), "the query ended before the node was killed");
     assert_eq!(running.await.expect("the query"), expected);
     let frontend = department
@@ -91,7 +90,7 @@ async fn after_the_first_row(department: &Department, hash: &str) {
             .ok_or(format!("{nodes:?}"))
     })
     .await;
-    kill_engine(&department.pods().get(&victim.pod).await.expect("get"));
+    kill_engine(&department.pods().get(&victim.pod).await.expect("get")).expect("kill the engine");
     let mut rows = 1;
     let end = tokio::time::timeout(STATEMENT_LIMIT, async {
         loop {

@@ -78,6 +78,41 @@ async fn told_by_the_plugin(department: &Department) {
             && told.contains("statement of connection"),
         "{told}"
     );
+    told_to_an_sql_account(department).await;
+}
+
+/// A department's admin reads no Secret and forwards no port: an account that may log in is enough, where clients do.
+async fn told_to_an_sql_account(department: &Department) {
+    let mut session = department.session(LAKE).await;
+    let password = "Looks-1-only";
+    execute(
+        &mut session,
+        &[
+            "DROP USER IF EXISTS onlooker",
+            format!("CREATE USER onlooker IDENTIFIED BY '{password}'").as_str(),
+        ],
+    )
+    .await;
+    let frontend = department.pods().get("lake-fe-0").await.expect("get");
+    let address = frontend.status.and_then(|status| status.pod_ip).expect("an address");
+    let plugin = department.cluster.places.programs().join("kubectl-springtide");
+    let server = format!("{address}:9030");
+    let told = run(plugin, EFFECT_LIMIT)
+        .args([
+            "drain",
+            GROUP,
+            "--replicas",
+            "1",
+            "--dry-run",
+            "--namespace",
+            &department.name,
+        ])
+        .args(["--user", "onlooker", "--server", &server])
+        .env("SPRINGTIDE_PASSWORD", password)
+        .output()
+        .await
+        .expect("the plugin asks where clients do");
+    assert!(told.contains("1 node of leavers would go, 1 would stay"), "{told}");
 }
 
 /// The pod is deleted while a query runs on it: its hook is answered only after the query has ended, with the right answer.

@@ -5,13 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use kube::api::DeleteParams;
 use mysql_async::{Conn, OptsBuilder, prelude::Queryable};
 use serde_json::json;
-use springtide_e2e::sql::Session;
+use springtide_e2e::{mishap::kill_engine, sql::Session};
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::{
-    department::{Department, EFFECT_LIMIT, STATEMENT_LIMIT, eventually, execute, shared},
-    processes::kill_engine,
-};
+use crate::department::{Department, EFFECT_LIMIT, STATEMENT_LIMIT, eventually, execute, shared};
 
 const LAKE: &str = "mortal";
 const GROUP: &str = "mortal-main";
@@ -53,7 +50,7 @@ async fn a_frontend_killed_again_and_again_loses_nothing_and_shows_nothing_in_pa
             for round in 0..KILLS {
                 progress(&writers).await;
                 let frontend = department.pods().get("mortal-fe-0").await.expect("get");
-                kill_engine(&frontend);
+                kill_engine(&frontend).expect("kill the engine");
                 if round > 0 {
                     // The kubelet would wait longer before each further start of the container: a new pod starts at once.
                     let now = DeleteParams::default().grace_period(0);

@@ -13,6 +13,8 @@ use crate::{
 
 const SLEEPER: &str = "sleeper";
 const BURST: &str = "burst";
+/// Another autoscaled group of the same cluster, by memory.
+const BESIDE: &str = "beside";
 /// Statements that arrive at once.
 const AT_ONCE: usize = 64;
 /// All of them share this machine's cores with other scenarios.
@@ -82,7 +84,15 @@ async fn a_query_wakes_a_group_that_sleeps_and_nothing_else_does() {
 async fn a_burst_of_queries_brings_nodes_sooner_than_their_use_of_cpu_does() {
     let department = shared().await;
     department
-        .with_own(&[], &[BURST], async || {
+        .with_own(&[], &[BURST, BESIDE], async || {
+            let by_memory = json!({"minReplicas": 1, "maxReplicas": 2, "memory": 90});
+            department
+                .group(
+                    BESIDE,
+                    LAKE,
+                    json!({"replicas": 1, "autoscaling": by_memory, "drain": {"timeout": "10m"}}),
+                )
+                .await;
             let autoscaling = json!({"minReplicas": 1, "maxReplicas": MOST, "cpu": 80});
             department
                 .group(
@@ -143,8 +153,32 @@ async fn a_burst_of_queries_brings_nodes_sooner_than_their_use_of_cpu_does() {
             for client in clients {
                 assert_eq!(client.await.expect("a query"), expected);
             }
+            department.serves(BESIDE, 1).await;
+            measures(&department, BURST, "cpu").await;
+            measures(&department, BESIDE, "memory").await;
         })
         .await;
+}
+
+/// The autoscaler of a group reads the engine container's use: it decides by what it was told to decide by.
+async fn measures(department: &Department, group: &str, resource: &str) {
+    let autoscalers: Api<HorizontalPodAutoscaler> =
+        Api::namespaced(department.cluster.client.clone(), &department.name);
+    let what = format!("the autoscaler of {group} measures {resource}");
+    eventually(&what, EFFECT_LIMIT, async || {
+        let autoscaler = autoscalers.get(&format!("{group}-cn")).await.expect("get");
+        let status = autoscaler.status.unwrap_or_default();
+        let metrics = status.current_metrics.iter().flatten();
+        let read = metrics
+            .filter_map(|metric| metric.container_resource.as_ref())
+            .any(|metric| metric.name == resource && metric.current.average_utilization.is_some());
+        let active = status.conditions.iter().flatten();
+        let active: Vec<String> = active
+            .map(|condition| format!("{}={} {:?}", condition.type_, condition.status, condition.message))
+            .collect();
+        if read { Ok(()) } else { Err(format!("{active:?}")) }
+    })
+    .await;
 }
 
 /// After how long so many nodes are wanted; nothing if that does not come in a minute and a half.

@@ -23,7 +23,6 @@ mod load;
 mod loads_from_s3;
 mod long_query;
 mod operator_crash;
-mod processes;
 mod registry;
 mod scale;
 mod shared_prefix;

@@ -23,7 +23,7 @@ use springtide_e2e::{
 };
 
 use crate::{
-    department::{Department, EFFECT_LIMIT, LAKE, eventually, execute, value, with_department},
+    department::{Department, EFFECT_LIMIT, LAKE, eventually, execute, nodes, value, with_department},
     harness::{Cluster, cluster},
 };
 
@@ -54,7 +54,7 @@ async fn scenario(department: &Department) {
     let mut session = department.session(LAKE).await;
     assert_eq!(
         value(&mut session, "SELECT sum(id) FROM d.t").await,
-        "3",
+        "6",
         "the cluster answers without an operator"
     );
     nothing_hangs(department).await;
@@ -109,8 +109,20 @@ async fn in_a_drain_with_the_operator_down(department: &Department) {
         if left == 0 { Ok(()) } else { Err(format!("{left} pods")) }
     })
     .await;
+    // Nobody takes this order back, and no node is left that does not drain.
+    let mut session = department.session(LAKE).await;
+    let staying = nodes(&mut session, GROUP).await;
+    let staying = staying.iter().find(|node| node.pod == format!("{GROUP}-cn-0"));
+    let staying = &staying.expect("the first node is known").id;
+    execute(
+        &mut session,
+        &[format!("ALTER SYSTEM DRAIN COMPUTE NODE {staying}").as_str()],
+    )
+    .await;
     uninstall(department).await;
     is_left_with(department, 1).await;
+    // As a statement waits for compute, this is answered once the order has lapsed.
+    execute(&mut session, &["INSERT INTO d.t VALUES (3)"]).await;
 }
 
 async fn install(target: &springtide_e2e::target::Target, places: &springtide_e2e::places::Places) {

@@ -28,6 +28,7 @@ struct Shared {
 struct Standing {
     draining: bool,
     observed: bool,
+    cut_off: bool,
     epoch: Epoch,
     frontend: Option<Frontend>,
 }
@@ -98,6 +99,7 @@ impl Node {
             node_id: request.node_id,
         });
         let settled = u128::from(request.quiet_ms) >= REDIRECT_LINGER.as_millis();
+        standing.cut_off = request.cut_off;
         standing.observed = request.known_draining == standing.draining && (settled || !standing.draining);
         Ok(standing.draining)
     }
@@ -153,6 +155,7 @@ impl Node {
             observed_by_frontend: standing.observed || standing.frontend.is_none(),
             running_fragments,
             running_loads: self.running_loads(),
+            cut_off: standing.cut_off,
         }
     }
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use object_store::ObjectStore;
 use springtide_cache::{CacheOptions, CachingStore};
-use springtide_contract::config::ComputeConfig;
+use springtide_contract::{config::ComputeConfig, drain::longest_work};
 use springtide_model::ClusterId;
 use springtide_query::{WorkerOptions, WorkerService, WorkerToken, limits};
 use springtide_rpc::{ClusterToken, RpcClient};
@@ -158,10 +158,7 @@ pub async fn run(options: ComputeNodeOptions) -> Result<(), ComputeNodeError> {
             ..WriterOptions::default()
         },
         volume,
-        longest: match config.drain_timeout_s {
-            0 => Duration::MAX,
-            seconds => Duration::from_secs(seconds),
-        },
+        longest: longest_work(Duration::from_secs(config.drain_timeout_s)).unwrap_or(Duration::MAX),
         metrics: Metrics::new(),
     };
     let internal = Internal {

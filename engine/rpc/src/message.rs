@@ -32,6 +32,9 @@ pub struct HeartbeatRequest {
     /// For how long the frontend has sent it nothing new and no statement of its could reach it, in milliseconds; 0 as long as one can.
     #[serde(default)]
     pub quiet_ms: u64,
+    /// Whether nobody waits any more for what runs there.
+    #[serde(default)]
+    pub cut_off: bool,
 }
 
 /// What a compute node says about itself at each heartbeat. Ports are on the host that the heartbeat was sent to.

@@ -259,15 +259,26 @@ pub enum AlterSystem {
         /// The warehouse, where it is named; the nodes must be in it.
         warehouse: Option<String>,
     },
-    /// `[CANCEL] DRAIN COMPUTE NODE "host:port"|id, …`: nothing new is sent there, and what runs there ends.
+    /// `[CANCEL] DRAIN COMPUTE NODE "host:port"|id, … [FORCE]`: nothing new is sent there, and what runs there ends.
     DrainComputeNodes {
         /// Which.
         nodes: Vec<NodeReference>,
-        /// `CANCEL`: they take work again.
-        cancelled: bool,
+        /// What is ordered.
+        order: DrainOrder,
     },
     /// `CREATE IMAGE`.
     CreateImage,
+}
+
+/// What is ordered of nodes that drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrainOrder {
+    /// `DRAIN`: nothing new is sent there, and what runs there ends.
+    Drain,
+    /// `DRAIN … FORCE`: as before, and when the node is stopped, nobody waits for what runs there.
+    Force,
+    /// `CANCEL DRAIN`: they take work again.
+    Cancel,
 }
 
 /// A host and a port.

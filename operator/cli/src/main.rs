@@ -41,7 +41,8 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
-    /// What a group's nodes would wait for if they were let go now. Needs the right to forward ports to the frontend's pod.
+    /// What a group's nodes would wait for if they were let go now. Needs the right to read the administrator's Secret and to
+    /// forward ports to the frontend's pod; with --server and --user, an SQL account alone.
     Drain {
         /// Name of the ComputeGroup.
         group: String,
@@ -54,6 +55,9 @@ enum Command {
         /// SQL account, with its password in SPRINGTIDE_PASSWORD; by default the administrator, by the cluster's Secret.
         #[arg(long)]
         user: Option<String>,
+        /// `host:port` at which MySQL clients reach the cluster; by default a port is forwarded to the frontend's pod.
+        #[arg(long, requires = "user")]
+        server: Option<String>,
         #[command(flatten)]
         place: Place,
     },
@@ -96,7 +100,7 @@ enum CommandError {
     #[error("there is no password: set {}, beside --user", sql::PASSWORD_VARIABLE)]
     NoPassword,
     #[error(
-        "cannot read Secret {name:?}; give an account with --user and its password in {}",
+        "cannot read Secret {name:?}; give an account with --user and its password in {}, and --server if you may forward no ports",
         sql::PASSWORD_VARIABLE
     )]
     Secret {
@@ -104,8 +108,12 @@ enum CommandError {
         #[source]
         source: kube::Error,
     },
-    #[error("cannot forward a port to the frontend's pod; do you have the right to (pods/portforward)?")]
+    #[error(
+        "cannot forward a port to the frontend's pod; do you have the right to (pods/portforward)? Without it, give --server and --user"
+    )]
     Forward(#[source] kube::Error),
+    #[error("--server: {0:?} is not host:port; write for example lake.example.com:9030")]
+    Server(String),
     #[error("the frontend refuses")]
     Sql(#[source] mysql_async::Error),
     #[error("the frontend's answer cannot be read")]
@@ -167,11 +175,12 @@ async fn run(arguments: Arguments) -> Result<(), CommandError> {
             replicas,
             dry_run: _,
             user,
+            server,
             place,
         } => {
             let (client, group, cluster) = fetch::group_and_cluster(&place, &group).await?;
             let account = sql::Account::find(&client, &cluster, user).await?;
-            let (rows, knows_drains) = sql::compute_nodes(&client, &cluster, account).await?;
+            let (rows, knows_drains) = sql::compute_nodes(&client, &cluster, account, server).await?;
             let wanted = group.status.as_ref().and_then(|status| status.wanted_replicas);
             let wanted = u32::try_from(wanted.unwrap_or(group.spec.replicas)).unwrap_or_default();
             drain::render(

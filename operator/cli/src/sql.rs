@@ -1,4 +1,5 @@
-//! Asks a cluster's frontend, through the API server: whoever may forward ports to pods needs no way into the cluster.
+//! Asks a cluster's frontend: through the API server, since whoever may forward ports to pods needs no way into the cluster; or
+//! where MySQL clients do, since an admin of a department needs no such right.
 
 use std::net::SocketAddr;
 
@@ -55,17 +56,16 @@ pub(crate) async fn compute_nodes(
     client: &Client,
     cluster: &LakeCluster,
     account: Account,
+    server: Option<String>,
 ) -> Result<(Vec<ComputeNodeRow>, bool), CommandError> {
-    let leader = cluster.status.as_ref().and_then(|status| status.leader.as_deref());
-    let pod = leader
-        .and_then(|host| host.split('.').next())
-        .ok_or_else(|| not_serving(cluster))?;
-    let pods: Api<Pod> = Api::namespaced(client.clone(), &cluster.namespace().unwrap_or_default());
     let answer = async {
-        let address = forward(pods, pod).await.map_err(CommandError::Forward)?;
+        let (host, port) = match server {
+            Some(server) => host_and_port(&server).ok_or(CommandError::Server(server))?,
+            None => forwarded(client, cluster).await?,
+        };
         let options = OptsBuilder::default()
-            .ip_or_hostname(address.ip().to_string())
-            .tcp_port(address.port())
+            .ip_or_hostname(host)
+            .tcp_port(port)
             .user(Some(account.user))
             .pass(Some(account.password))
             .prefer_socket(false);
@@ -97,6 +97,23 @@ fn not_serving(cluster: &LakeCluster) -> CommandError {
         namespace: cluster.namespace().unwrap_or_default(),
         name: cluster.name_any(),
     }
+}
+
+fn host_and_port(server: &str) -> Option<(String, u16)> {
+    let (host, port) = server.rsplit_once(':')?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    Some((host.to_owned(), port.parse().ok()?)).filter(|(host, port)| !host.is_empty() && *port > 0)
+}
+
+/// A local address that leads to the leader, for one connection.
+async fn forwarded(client: &Client, cluster: &LakeCluster) -> Result<(String, u16), CommandError> {
+    let leader = cluster.status.as_ref().and_then(|status| status.leader.as_deref());
+    let pod = leader
+        .and_then(|host| host.split('.').next())
+        .ok_or_else(|| not_serving(cluster))?;
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &cluster.namespace().unwrap_or_default());
+    let address = forward(pods, pod).await.map_err(CommandError::Forward)?;
+    Ok((address.ip().to_string(), address.port()))
 }
 
 /// A local address that leads to a frontend, for one connection.

@@ -183,6 +183,7 @@ fn label(statement: &AdminStatement) -> &'static str {
         AdminStatement::CreateWarehouse { .. } => "create warehouse",
         AdminStatement::AddComputeNode { .. } => "add compute node",
         AdminStatement::DrainComputeNode { .. } => "drain compute node",
+        AdminStatement::ForceDrainComputeNode { .. } => "force drain of compute node",
         AdminStatement::CancelDrainComputeNode { .. } => "cancel drain compute node",
         AdminStatement::DropComputeNode { .. } | AdminStatement::DropComputeNodeAt { .. } => "drop compute node",
         AdminStatement::AddFollower { .. } => "add follower",

@@ -4,13 +4,16 @@
 //! The latter keeps objects as text, because hundreds of StatefulSets as trees of values would fill the memory.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use kube::ResourceExt;
 use serde_json::Value;
 use springtide_plan::{ObjectKey, ObjectKind, names};
+
+/// Deletions that are remembered: many more than writes can be under way.
+const DELETIONS: usize = 1024;
 
 /// The part of the cluster that is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +127,10 @@ pub(crate) struct ObjectCache {
 struct ObjectState {
     objects: BTreeMap<ObjectKey, Cached>,
     owned: BTreeMap<String, BTreeSet<ObjectKey>>,
+    /// Versions of the latest deletions.
+    deleted: BTreeMap<ObjectKey, u64>,
+    /// Their keys, the oldest first.
+    deletions: VecDeque<ObjectKey>,
 }
 
 #[derive(Debug)]
@@ -134,7 +141,7 @@ struct Cached {
 }
 
 impl ObjectCache {
-    /// Takes an object as it was read or as a write returned it; an older one than is known changes nothing.
+    /// Takes an object as it was read or as a write returned it; an older one than is known, or than was deleted, changes nothing.
     pub(crate) fn put(&self, kind: ObjectKind, body: &Value) {
         let Some(key) = key_of(kind, body) else { return };
         let version = version_of(body);
@@ -145,7 +152,10 @@ impl ObjectCache {
             .and_then(Value::as_str)
             .map(str::to_owned);
         let mut state = self.write();
-        if state.objects.get(&key).is_some_and(|known| known.version > version) {
+        let is_older = |than: u64| than > version;
+        if state.objects.get(&key).is_some_and(|known| is_older(known.version))
+            || state.deleted.get(&key).is_some_and(|deleted| is_older(*deleted))
+        {
             return;
         }
         state.remove(&key);
@@ -156,9 +166,29 @@ impl ObjectCache {
         state.objects.insert(key, Cached { body, version, owner });
     }
 
-    /// Forgets an object that was deleted.
+    /// Forgets an object that is being deleted.
     pub(crate) fn remove(&self, key: &ObjectKey) {
         self.write().remove(key);
+    }
+
+    /// Takes a deletion as the watch has it. The answer to a write from before it may still be on its way; and that to one after it may
+    /// have come already.
+    pub(crate) fn deleted(&self, kind: ObjectKind, body: &Value) {
+        let Some(key) = key_of(kind, body) else { return };
+        let version = version_of(body);
+        let mut state = self.write();
+        if state.objects.get(&key).is_some_and(|known| known.version > version) {
+            return;
+        }
+        state.remove(&key);
+        if state.deleted.insert(key.clone(), version).is_none() {
+            state.deletions.push_back(key);
+        }
+        if state.deletions.len() > DELETIONS
+            && let Some(oldest) = state.deletions.pop_front()
+        {
+            state.deleted.remove(&oldest);
+        }
     }
 
     /// Forgets the objects of a kind at a place that a complete list did not name.

@@ -8,7 +8,7 @@
 use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
 
 use futures::{SinkExt, StreamExt, channel::mpsc};
-use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::FieldsV1};
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::DynamicObject,
@@ -18,7 +18,9 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
-use springtide_plan::{ObjectKind, compare::FIELD_MANAGER, names};
+use serde_json::json;
+use springtide_crds::ComputeGroup;
+use springtide_plan::{ObjectKind, compare::FIELD_MANAGER, compute_group, names};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
@@ -95,7 +97,7 @@ impl Watches {
                 &everywhere,
                 api,
                 None,
-                all_of_it,
+                drop_notes,
                 |caches| &caches.departments,
                 concerned::by_department,
             );
@@ -105,7 +107,7 @@ impl Watches {
             &places,
             api_at,
             None,
-            all_of_it,
+            drop_notes,
             |caches| &caches.clusters,
             concerned::by_cluster,
         );
@@ -113,7 +115,7 @@ impl Watches {
             &places,
             api_at,
             None,
-            all_of_it,
+            keep_who_scaled,
             |caches| &caches.groups,
             concerned::by_group,
         );
@@ -121,7 +123,7 @@ impl Watches {
             &places,
             api_at,
             None,
-            all_of_it,
+            drop_notes,
             |caches| &caches.calendars,
             concerned::by_calendar,
         );
@@ -131,7 +133,10 @@ impl Watches {
             &places,
             api_at,
             ours,
-            |pod| pod.spec = None,
+            |pod| {
+                drop_notes(pod);
+                pod.spec = None;
+            },
             |caches| &caches.pods,
             concerned::by_pod,
         );
@@ -283,10 +288,7 @@ impl Follower {
         let mut events = std::pin::pin!(
             watcher(api, self.config.clone())
                 .default_backoff()
-                .modify(move |object| {
-                    object.managed_fields_mut().clear();
-                    keep(object);
-                })
+                .modify(move |object| keep(object))
         );
         let mut listed = BTreeSet::new();
         while let Some(event) = events.next().await {
@@ -328,10 +330,8 @@ impl Follower {
                     }
                 }
                 Event::Delete(object) => {
-                    let metadata = serde_json::json!({"metadata": object.metadata});
-                    if let Some(key) = key_of(kind, &metadata) {
-                        self.caches.objects.remove(&key);
-                    }
+                    let metadata = json!({"metadata": object.metadata});
+                    self.caches.objects.deleted(kind, &metadata);
                 }
                 Event::InitDone => {
                     self.caches.objects.retain(kind, place.as_deref(), &listed);
@@ -390,8 +390,19 @@ impl Follower {
     }
 }
 
-/// Keeps an object as it is.
-fn all_of_it<K>(_: &mut K) {}
+/// Drops what the API server notes about who wrote which field.
+fn drop_notes<K: ResourceExt>(object: &mut K) {
+    object.managed_fields_mut().clear();
+}
+
+/// Of those notes, keeps who wrote the size.
+fn keep_who_scaled(group: &mut ComputeGroup) {
+    let notes = group.managed_fields_mut();
+    notes.retain(compute_group::owns_replicas);
+    for note in notes {
+        note.fields_v1 = Some(FieldsV1(json!({"f:spec": {"f:replicas": {}}})));
+    }
+}
 
 /// Drops what others have noted about their fields, but leaves one note as a sign that there are notes.
 fn keep_our_notes(object: &mut DynamicObject) {

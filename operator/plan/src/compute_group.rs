@@ -15,6 +15,7 @@ use crate::observed::{ObservedComputeGroup, SqlAnswer};
 
 mod autoscaler;
 mod config_map;
+mod decision;
 mod demand;
 mod disruption_budget;
 mod drain;
@@ -29,6 +30,7 @@ mod stateful_set;
 mod status;
 mod window_watch;
 
+pub use decision::owns_replicas;
 use demand::Demand;
 use drain::Departure;
 pub use shape::{ComputeShape, GroupShape};

@@ -77,7 +77,15 @@ pub trait Flavour: Debug + Sync {
         }
     }
 
-    /// Takes that back.
+    /// Lets nobody wait for what runs there when the node is stopped.
+    fn force_drain(&self, row: &ComputeNodeRow) -> AdminStatement {
+        AdminStatement::ForceDrainComputeNode {
+            node_id: row.id.clone(),
+            host: row.host.clone(),
+        }
+    }
+
+    /// Takes both back.
     fn cancel_drain(&self, row: &ComputeNodeRow) -> AdminStatement {
         AdminStatement::CancelDrainComputeNode {
             node_id: row.id.clone(),

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 mod rows;
 
-pub use rows::{AnswerError, ComputeNodeRow, DrainState, FrontendRow, WarehouseRow};
+pub use rows::{AnswerError, ComputeNodeRow, DrainOrder, DrainState, FrontendRow, WarehouseRow};
 
 /// Lists the frontends; see [`FrontendRow::parse`].
 pub const SHOW_FRONTENDS: &str = "SHOW FRONTENDS";
@@ -34,6 +34,13 @@ pub enum AdminStatement {
     },
     /// A compute node gets nothing new and finishes what it has.
     DrainComputeNode {
+        /// `ComputeNodeId`: digits.
+        node_id: String,
+        /// Host name as the row shows it, for people.
+        host: String,
+    },
+    /// A compute node that drains is not waited for when it is stopped.
+    ForceDrainComputeNode {
         /// `ComputeNodeId`: digits.
         node_id: String,
         /// Host name as the row shows it, for people.
@@ -109,6 +116,9 @@ impl AdminStatement {
                 Identifier(warehouse)
             ),
             Self::DrainComputeNode { node_id, host: _ } => format!("ALTER SYSTEM DRAIN COMPUTE NODE {node_id}"),
+            Self::ForceDrainComputeNode { node_id, host: _ } => {
+                format!("ALTER SYSTEM DRAIN COMPUTE NODE {node_id} FORCE")
+            }
             Self::CancelDrainComputeNode { node_id, host: _ } => {
                 format!("ALTER SYSTEM CANCEL DRAIN COMPUTE NODE {node_id}")
             }
@@ -157,9 +167,10 @@ impl AdminStatement {
             | Self::AddFollower { .. }
             | Self::CreateOperatorAccount { .. } => message.contains("already exist"),
             Self::DropComputeNode { .. } | Self::DropComputeNodeAt { .. } => message.contains("does not exist"),
-            Self::DrainComputeNode { .. } | Self::CancelDrainComputeNode { .. } | Self::GrantOperatorRoles { .. } => {
-                false
-            }
+            Self::DrainComputeNode { .. }
+            | Self::ForceDrainComputeNode { .. }
+            | Self::CancelDrainComputeNode { .. }
+            | Self::GrantOperatorRoles { .. } => false,
         }
     }
 }

@@ -23,6 +23,26 @@ pub const STATUS_PATH: &str = "/internal/v1/status";
 /// A client of a Stream Load that was sent on to a node has arrived there after this time.
 pub const REDIRECT_LINGER: Duration = Duration::from_secs(2);
 
+/// A drain that was ordered at a frontend and not ordered again lapses after this time: whoever ordered it may be gone for good,
+/// and its nodes would never take work again.
+pub const ORDER_LASTS: Duration = Duration::from_secs(60);
+
+/// From the end of the longest work until a drain has seen it: heartbeats, [`REDIRECT_LINGER`], the sidecar's looks.
+const LONGEST_WORK_MARGIN: Duration = Duration::from_secs(10);
+/// A margin is this part of `drain.timeout` at most.
+const LONGEST_WORK_MARGIN_PART: u32 = 4;
+
+/// How long a statement or a load may take on a node whose drain lasts `drain_timeout` at most, so that a drain that begins just
+/// after it cuts nothing off. `None` where there is no drain, and so no bound.
+#[must_use]
+pub fn longest_work(drain_timeout: Duration) -> Option<Duration> {
+    if drain_timeout.is_zero() {
+        return None;
+    }
+    let margin = LONGEST_WORK_MARGIN.min(drain_timeout / LONGEST_WORK_MARGIN_PART);
+    Some(drain_timeout.saturating_sub(margin))
+}
+
 /// Why a node is asked to drain; shown in its log and status.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -53,6 +73,9 @@ pub struct NodeStatus {
     pub running_fragments: u64,
     /// Loads that run here, Stream Loads and ingest tasks alike.
     pub running_loads: u64,
+    /// Whether nobody waits any more for what runs here: the frontend was told so by `ALTER SYSTEM DRAIN COMPUTE NODE … FORCE`.
+    #[serde(default)]
+    pub cut_off: bool,
 }
 
 impl NodeStatus {

@@ -64,6 +64,8 @@ pub enum Outcome {
     Idle,
     /// The deadline came first; what still ran is cut off.
     Deadline,
+    /// The frontend was told not to wait any longer; what still ran is cut off.
+    Forced,
     /// There is no engine any more.
     EngineGone,
 }
@@ -89,15 +91,19 @@ impl fmt::Display for Report {
         let outcome = match self.outcome {
             Outcome::Idle => "idle",
             Outcome::Deadline => "deadline",
+            Outcome::Forced => "forced",
             Outcome::EngineGone => "engine gone",
         };
         write!(formatter, "{outcome} after {:.1} s", self.waited_seconds)?;
-        if let (Outcome::Deadline | Outcome::EngineGone, Some(status)) = (self.outcome, &self.last_status) {
+        if let (Outcome::Deadline | Outcome::Forced | Outcome::EngineGone, Some(status)) =
+            (self.outcome, &self.last_status)
+        {
             let NodeStatus {
                 state,
                 observed_by_frontend,
                 running_fragments,
                 running_loads,
+                cut_off: _,
             } = status;
             write!(
                 formatter,
@@ -203,10 +209,11 @@ fn go_on(mut drain: Drain, event: Event, stopping: bool, now: Duration, settings
             drain.last_error = None;
             // An engine that was started again has forgotten that it drains, so it is told again.
             drain.cordoned = status.state == NodeState::Draining;
-            let drained = status.is_drained();
+            let (drained, cut_off) = (status.is_drained(), drain.cordoned && status.cut_off);
             drain.last_status = Some(status);
-            if drained {
-                return end(drain, Outcome::Idle, stopping, now);
+            if drained || cut_off {
+                let outcome = if drained { Outcome::Idle } else { Outcome::Forced };
+                return end(drain, outcome, stopping, now);
             }
             drain.ask_at = Some(now.saturating_add(settings.poll_interval));
         }

@@ -45,6 +45,7 @@ impl Node {
             observed_by_frontend: true,
             running_fragments: fragments,
             running_loads: 0,
+            cut_off: false,
         };
         let facts = NodeFacts {
             token: TOKEN.into(),

@@ -16,6 +16,7 @@ fn heartbeat(cluster_id: ClusterId, epoch: u64) -> HeartbeatRequest {
         frontend_rpc_url: "http://fe:9020".into(),
         known_draining: false,
         quiet_ms: 0,
+        cut_off: false,
     }
 }
 
@@ -114,4 +115,18 @@ fn a_frontend_of_an_abandoned_timeline_is_refused() {
     });
     assert_eq!(node.check_epoch(Epoch(1)), stale);
     assert_eq!(node.check_epoch(Epoch(2)), Ok(()));
+}
+
+#[test]
+fn a_node_that_is_not_waited_for_says_so_while_its_frontend_does() {
+    let node = Node::new(cluster(1));
+    node.set_draining(true);
+    let forced = HeartbeatRequest {
+        cut_off: true,
+        ..heartbeat(cluster(1), 1)
+    };
+    node.heartbeat(&forced).unwrap();
+    assert!(node.status(3).cut_off && !node.status(3).is_drained());
+    node.heartbeat(&heartbeat(cluster(1), 1)).unwrap();
+    assert!(!node.status(3).cut_off);
 }

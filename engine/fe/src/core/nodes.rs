@@ -7,7 +7,8 @@
 //! says in its heartbeats that it was told to stop. From then on the node gets no new *route*. Routes that statements hold already
 //! are counted by node, so that a drain ends only when no statement here can reach the node any more; and as clients of Stream
 //! Loads are on their way without a route, it lasts [`REDIRECT_LINGER`] at least. Orders are in memory alone: after a restart of
-//! the frontend, whoever ordered asks for it again.
+//! the frontend, whoever ordered asks for it again. And an order lapses after [`ORDER_LASTS`] unless it is given again, so that
+//! nodes of somebody who is gone for good take work again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,9 +20,10 @@ use std::{
 };
 
 use springtide_catalog::{CatalogError, ErrorKind};
-use springtide_contract::drain::REDIRECT_LINGER;
+use springtide_contract::drain::{ORDER_LASTS, REDIRECT_LINGER, longest_work};
 use springtide_model::{ComputeNode, NodeId};
 use springtide_rpc::message::{HeartbeatReply, HeartbeatRequest};
+use springtide_sql::DrainOrder;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +41,8 @@ pub struct NodeView {
     pub alive: bool,
     /// How far it is on its way out.
     pub drain: DrainState,
+    /// The drain that is ordered, if one is.
+    pub order: Option<OrderView>,
     /// The statements that have a route to it, for people.
     pub routes: Vec<Arc<str>>,
     /// Its last good heartbeat, milliseconds since 1970.
@@ -65,6 +69,15 @@ pub enum DrainState {
     Leaving,
 }
 
+/// An order to drain a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderView {
+    /// Nobody waits for what runs there when the node is stopped.
+    pub forced: bool,
+    /// Until it lapses.
+    pub lasts: Duration,
+}
+
 impl DrainState {
     /// The word in `SHOW COMPUTE NODES`; empty for a node that takes work.
     #[must_use]
@@ -84,6 +97,7 @@ impl NodeView {
             node,
             alive: false,
             drain: DrainState::None,
+            order: None,
             routes: Vec::new(),
             last_heartbeat_ms: None,
             last_start_ms: None,
@@ -149,8 +163,8 @@ struct State {
     /// But for `drain` and `routes`, which follow from what is below.
     view: NodeView,
     failures: u32,
-    /// A drain is ordered.
-    ordered: bool,
+    /// The drain that is ordered.
+    order: Option<Order>,
     /// The node said that it was told to stop.
     leaving: bool,
     /// When it got its last new route, while it gets none.
@@ -161,6 +175,13 @@ struct State {
     routes: BTreeMap<u64, Arc<str>>,
     /// Ends the heartbeats of a node that was dropped.
     dropped: CancellationToken,
+}
+
+/// See [`OrderView`].
+#[derive(Clone, Copy, Debug)]
+struct Order {
+    forced: bool,
+    lapses: Instant,
 }
 
 impl Nodes {
@@ -213,11 +234,11 @@ impl Core {
         }
     }
 
-    /// Orders nodes to be drained, or takes that back. Both may be repeated.
+    /// Orders nodes to be drained, or takes that back. All may be repeated; an order lasts anew from then on.
     ///
     /// # Errors
     /// One of them is not known; then nothing is changed.
-    pub fn order_drain(&self, nodes: &[NodeId], ordered: bool) -> Result<(), CatalogError> {
+    pub fn order_drain(&self, nodes: &[NodeId], order: DrainOrder) -> Result<(), CatalogError> {
         let mut states = self.inner.nodes.lock();
         if let Some(unknown) = nodes.iter().find(|id| !states.contains_key(id)) {
             return Err(CatalogError::new(
@@ -226,12 +247,8 @@ impl Core {
             ));
         }
         for id in nodes {
-            if let Some(state) = states.get_mut(id)
-                && state.ordered != ordered
-            {
-                tracing::info!(node = %id, host = state.view.node.host, ordered, "the drain of a compute node is ordered or taken back");
-                state.ordered = ordered;
-                state.unrouted();
+            if let Some(state) = states.get_mut(id) {
+                state.take_order(order, Instant::now());
             }
         }
         drop(states);
@@ -256,12 +273,15 @@ impl Core {
     }
 
     /// How long a statement on a warehouse may take, so that a drain of its nodes cuts nothing off; `None` for as long as it likes.
+    /// See [`longest_work`].
     #[must_use]
     pub fn longest_statement(&self, warehouse: &str) -> Option<Duration> {
         let nodes = self.nodes();
         let of_warehouse = nodes.iter().filter(|view| view.node.warehouse == warehouse);
         let bounds = of_warehouse.filter_map(|view| view.reply.as_ref().map(|reply| reply.drain_timeout_s));
-        bounds.filter(|seconds| *seconds > 0).min().map(Duration::from_secs)
+        bounds
+            .filter_map(|seconds| longest_work(Duration::from_secs(seconds)))
+            .min()
     }
 
     /// What to do about a warehouse without a node that takes work: use one that has some, with `choose` as the words for
@@ -298,11 +318,14 @@ impl Core {
     }
 
     async fn heartbeat(&self, node: &ComputeNode) {
-        let (known_draining, quiet) = {
-            let states = self.inner.nodes.lock();
-            states
-                .get(&node.id)
-                .map_or((false, Duration::ZERO), |state| (state.leaving, state.quiet()))
+        let (known_draining, quiet, cut_off) = {
+            let mut states = self.inner.nodes.lock();
+            let Some(state) = states.get_mut(&node.id) else { return };
+            if state.lapse(Instant::now()) {
+                self.inner.queue.has_changed();
+            }
+            let cut_off = state.order.is_some_and(|order| order.forced);
+            (state.leaving, state.quiet(), cut_off)
         };
         let request = HeartbeatRequest {
             cluster_id: self.inner.cluster_id,
@@ -311,6 +334,7 @@ impl Core {
             frontend_rpc_url: self.inner.rpc_url.clone(),
             known_draining,
             quiet_ms: u64::try_from(quiet.as_millis()).unwrap_or(u64::MAX),
+            cut_off,
         };
         let answer = self
             .inner
@@ -345,7 +369,7 @@ impl State {
         Self {
             view: NodeView::new(node),
             failures: 0,
-            ordered: false,
+            order: None,
             leaving: false,
             unrouted_since: None,
             found_idle: false,
@@ -356,20 +380,54 @@ impl State {
 
     fn view(&self) -> NodeView {
         NodeView {
-            drain: match (self.leaving, self.ordered) {
+            drain: match (self.leaving, self.order.is_some()) {
                 (true, _) => DrainState::Leaving,
                 (false, true) if self.found_idle && self.routes.is_empty() => DrainState::Drained,
                 (false, true) => DrainState::Draining,
                 (false, false) => DrainState::None,
             },
+            order: self.order.map(|order| OrderView {
+                forced: order.forced,
+                lasts: order.lapses.saturating_duration_since(Instant::now()),
+            }),
             routes: self.routes.values().cloned().collect(),
             ..self.view.clone()
         }
     }
 
+    fn take_order(&mut self, order: DrainOrder, now: Instant) {
+        let given = |forced| Order {
+            forced,
+            lapses: now + ORDER_LASTS,
+        };
+        let before = self.order.map(|order| order.forced);
+        self.order = match order {
+            DrainOrder::Cancel => None,
+            DrainOrder::Drain => Some(given(false)),
+            DrainOrder::Force => Some(given(true)),
+        };
+        if before != self.order.map(|order| order.forced) {
+            let (node, host) = (self.view.node.id, &self.view.node.host);
+            tracing::info!(%node, host, ?order, "the drain of a compute node is ordered or taken back");
+        }
+        self.unrouted();
+    }
+
+    /// Forgets an order that was not given again in time; answers whether there was one.
+    fn lapse(&mut self, now: Instant) -> bool {
+        let lapsed = self.order.is_some_and(|order| order.lapses <= now);
+        if lapsed {
+            let (node, host) = (self.view.node.id, &self.view.node.host);
+            tracing::warn!(%node, host, "nobody gave the order to drain a compute node again; it takes work again");
+            self.order = None;
+            self.unrouted();
+        }
+        lapsed
+    }
+
     /// Takes note of whether new routes may lead here.
     fn unrouted(&mut self) {
-        if !self.ordered && !self.leaving {
+        if self.order.is_none() && !self.leaving {
             self.unrouted_since = None;
             self.found_idle = false;
         } else if self.unrouted_since.is_none() {
@@ -395,7 +453,7 @@ impl State {
         {
             tracing::info!(node = %id, host, "a compute node was restarted");
             // Whoever ordered the drain meant the process that has ended.
-            self.ordered = false;
+            self.order = None;
         }
         if !self.view.alive || self.leaving != reply.draining {
             tracing::info!(node = %id, host, draining = reply.draining, "a compute node is alive");
@@ -475,3 +533,6 @@ async fn beat(core: Core, node: Arc<ComputeNode>, dropped: CancellationToken) {
         () = beats => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -264,12 +264,12 @@ async fn alter_system(shared: &Shared, login: &Login, action: &AlterSystem) -> R
             })
             .await
         }
-        AlterSystem::DrainComputeNodes { nodes, cancelled } => {
+        AlterSystem::DrainComputeNodes { nodes, order } => {
             let catalog = core.catalog();
             let nodes = nodes.iter().map(|node| Ok(referenced_node(&catalog, node)?.id));
             let nodes: Result<Vec<_>, CatalogError> = nodes.collect();
             nodes
-                .and_then(|nodes| core.order_drain(&nodes, !cancelled))
+                .and_then(|nodes| core.order_drain(&nodes, order))
                 .map_err(|error| from_catalog(&error))?;
             return Ok(Outcome::done());
         }

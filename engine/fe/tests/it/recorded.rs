@@ -11,8 +11,14 @@ const CLIENTS: &str = include_str!("recorded/clients.txt");
 
 /// What we tell beyond StarRocks, after its columns: drains and the queue.
 const OUR_COLUMNS: &[(&str, &str)] = &[
-    ("SHOW COMPUTE NODES", "DrainState,DrainWaitingFor"),
-    ("SHOW PROC '/compute_nodes'", "DrainState,DrainWaitingFor"),
+    (
+        "SHOW COMPUTE NODES",
+        "DrainState,DrainWaitingFor,DrainOrder,DrainOrderLastsSeconds",
+    ),
+    (
+        "SHOW PROC '/compute_nodes'",
+        "DrainState,DrainWaitingFor,DrainOrder,DrainOrderLastsSeconds",
+    ),
     ("SHOW WAREHOUSES", "RequiredNodes"),
     ("SHOW PROC '/warehouses'", "RequiredNodes"),
 ];

@@ -2,7 +2,7 @@
 
 use sqlparser::tokenizer::Token;
 
-use crate::{AlterSystem, HostPort, NodeReference, SqlError, Statement, tokens::Cursor};
+use crate::{AlterSystem, DrainOrder, HostPort, NodeReference, SqlError, Statement, tokens::Cursor};
 
 pub(super) fn alter_system(cursor: &mut Cursor) -> Result<Statement, SqlError> {
     if cursor.take_all(&["CREATE", "IMAGE"]) {
@@ -15,10 +15,13 @@ pub(super) fn alter_system(cursor: &mut Cursor) -> Result<Statement, SqlError> {
     if cursor.take("DRAIN") {
         cursor.require("COMPUTE")?;
         cursor.require("NODE")?;
-        return Ok(Statement::AlterSystem(AlterSystem::DrainComputeNodes {
-            nodes: cursor.comma_separated(node_reference)?,
-            cancelled,
-        }));
+        let nodes = cursor.comma_separated(node_reference)?;
+        let order = match cancelled {
+            true => DrainOrder::Cancel,
+            false if cursor.take("FORCE") => DrainOrder::Force,
+            false => DrainOrder::Drain,
+        };
+        return Ok(Statement::AlterSystem(AlterSystem::DrainComputeNodes { nodes, order }));
     }
     let add = if cursor.take("ADD") {
         true

@@ -283,16 +283,24 @@ fn alters_the_system() {
                     port: 9050
                 }),
             ],
-            cancelled: false,
+            order: DrainOrder::Drain,
         })
     );
     assert_eq!(
         one("alter system cancel drain compute node 10042"),
         Statement::AlterSystem(AlterSystem::DrainComputeNodes {
             nodes: vec![NodeReference::Id(10042)],
-            cancelled: true,
+            order: DrainOrder::Cancel,
         })
     );
+    assert_eq!(
+        one("ALTER SYSTEM DRAIN COMPUTE NODE 10042 FORCE"),
+        Statement::AlterSystem(AlterSystem::DrainComputeNodes {
+            nodes: vec![NodeReference::Id(10042)],
+            order: DrainOrder::Force,
+        })
+    );
+    assert!(fails("ALTER SYSTEM CANCEL DRAIN COMPUTE NODE 1 FORCE").contains("Unexpected input 'FORCE'"));
     assert!(fails("ALTER SYSTEM CANCEL DROP COMPUTE NODE 1").contains("'DRAIN'"));
     assert_eq!(
         fails("ALTER SYSTEM ADD COMPUTE NODE 'noport'"),

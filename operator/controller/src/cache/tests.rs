@@ -26,6 +26,29 @@ fn what_a_write_returned_is_not_undone_by_an_older_watch_event() {
 }
 
 #[test]
+fn the_answer_to_a_write_that_comes_after_the_deletion_brings_nothing_back() {
+    let cache = ObjectCache::default();
+    let at = |version| service("retail", "lake", "lakecluster.lake", version);
+    cache.put(ObjectKind::Service, &at("10"));
+    cache.deleted(ObjectKind::Service, &at("12"));
+    cache.put(ObjectKind::Service, &at("11"));
+    assert_eq!(cache.get(&key("retail", "lake")), None);
+    cache.put(ObjectKind::Service, &at("13"));
+    cache.deleted(ObjectKind::Service, &at("12"));
+    assert!(cache.get(&key("retail", "lake")).is_some(), "it was made anew");
+}
+
+#[test]
+fn deletions_are_forgotten_in_time() {
+    let cache = ObjectCache::default();
+    for number in 0..2 * DELETIONS {
+        cache.deleted(ObjectKind::Service, &service("retail", &format!("s{number}"), "o", "7"));
+    }
+    let state = cache.read();
+    assert_eq!((state.deleted.len(), state.deletions.len()), (DELETIONS, DELETIONS));
+}
+
+#[test]
 fn owners_of_the_same_name_in_two_namespaces_are_two() {
     let cache = ObjectCache::default();
     cache.put(ObjectKind::Service, &service("retail", "lake", "lakecluster.lake", "1"));

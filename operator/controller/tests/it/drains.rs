@@ -1,5 +1,7 @@
 //! Nodes that leave one by one, by what the frontend says of them.
 
+use k8s_openapi::api::core::v1::Event;
+use kube::{Api, api::ListParams};
 use serde_json::json;
 use springtide_crds::ComputeGroup;
 
@@ -55,6 +57,47 @@ async fn a_busy_node_stays_until_it_is_idle_and_serves_again_when_it_is_wanted_a
         .await;
     world.group_serves("etl", 1).await;
     assert_eq!(drains(&world).len(), 3);
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_finish_is_let_go_by_the_frontend_first_and_an_event_says_what_was_cut_off() {
+    let world = World::new().await;
+    let operator = world.operator();
+    world.make_cluster("lake").await;
+    let drain = json!({"timeout": "10s", "onTimeout": "Force"});
+    world
+        .make_group("etl", "lake", json!({"replicas": 2, "drain": drain}))
+        .await;
+    world.group_serves("etl", 2).await;
+    {
+        let mut catalog = world.frontend.catalog.lock().unwrap();
+        catalog.busy.insert("etl-cn-1".to_owned());
+        catalog.orders_last = Some(20);
+    }
+    let began = std::time::Instant::now();
+    world
+        .merge::<ComputeGroup>("etl", json!({"spec": {"replicas": 1}}))
+        .await;
+    world.group_serves("etl", 1).await;
+    assert!(began.elapsed() >= std::time::Duration::from_secs(10));
+    let orders = drains(&world);
+    let forced = orders.iter().position(|order| order.ends_with("FORCE")).unwrap();
+    assert!(
+        forced >= 2 && orders[forced..].iter().all(|order| order.ends_with("FORCE")),
+        "orders that soon lapse are given again, and the last ones let it go: {orders:?}"
+    );
+    world
+        .eventually("an Event says what was cut off", || async {
+            let events: Api<Event> = world.api();
+            let events = events.list(&ListParams::default()).await.unwrap();
+            events
+                .iter()
+                .filter(|event| event.reason.as_deref() == Some("DrainForced"))
+                .any(|event| event.message.as_deref().unwrap().contains("statement of connection 17"))
+                .then_some(())
+        })
+        .await;
     operator.stop().await;
 }
 

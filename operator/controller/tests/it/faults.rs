@@ -25,6 +25,8 @@ use crate::{
 const LAG: Duration = Duration::from_secs(2);
 /// Share of requests that go wrong on a bad network.
 const TROUBLE: f64 = 0.2;
+/// The node that still has work when it is to go.
+const BUSY: &str = "etl-cn-2";
 /// A window is open from eight to ten.
 const OPENS: &str = "2030-06-03T08:00:00Z";
 
@@ -71,7 +73,10 @@ impl Step {
             }
             Self::WindowOpens => set_clock(world, TimeDelta::minutes(30)),
             Self::WindowCloses => set_clock(world, TimeDelta::hours(3)),
-            Self::ScaleIn => scale(world, "etl", 1).await,
+            Self::ScaleIn => {
+                world.frontend.catalog.lock().unwrap().busy.insert(BUSY.to_owned());
+                scale(world, "etl", 1).await;
+            }
             Self::Delete => {
                 // How long a deletion has waited is told by the API server's clock.
                 world.clock.set(Utc::now());
@@ -100,7 +105,25 @@ impl Step {
                 world.group_serves("etl", 3).await;
             }
             Self::WindowOpens => world.group_serves("etl", 4).await,
-            Self::ScaleIn => world.group_serves("etl", 1).await,
+            Self::ScaleIn => {
+                world
+                    .eventually("the busy node is waited for", || async {
+                        if world.frontend.catalog.lock().unwrap().busy.is_empty() {
+                            return Some(());
+                        }
+                        assert_eq!(
+                            world.wanted("etl").await,
+                            Some(3),
+                            "no pod goes before the highest is idle"
+                        );
+                        let status = world.get::<ComputeGroup>("etl").await?.status?;
+                        let busy = status.draining.iter().find(|node| node.node == BUSY)?;
+                        busy.waiting_for.as_ref()?.contains("connection 17").then_some(())
+                    })
+                    .await;
+                world.frontend.catalog.lock().unwrap().busy.clear();
+                world.group_serves("etl", 1).await;
+            }
             Self::Delete => {
                 world
                     .eventually("all of it is gone", || async {
@@ -189,6 +212,7 @@ async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
                 let operator = world.operator_through(&faults, number * 2 + 1).await;
                 step.arrives(&world).await;
                 operator.stop().await;
+                assert!(faults.repeated_lists() > 0, "{step:?}: nothing was told as it had been");
             }
             Disturbance::Nothing | Disturbance::Trouble(_) => step.act(&world).await,
         }
@@ -199,7 +223,9 @@ async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
         let operator = world.operator_through(&faults, 100 + number).await;
         step.arrives(&world).await;
         if matches!(disturbance, Disturbance::Trouble(_)) {
-            eprintln!("met: {:?}", faults.calm());
+            let met = faults.calm();
+            eprintln!("met: {met:?}");
+            assert!(!met.is_empty(), "{step:?}: nothing went wrong");
         }
         world.settle().await;
         step.arrives(&world).await;

@@ -23,4 +23,5 @@ mod process;
 mod rights;
 mod uninstall;
 mod walks;
+mod who_wins;
 mod windows;

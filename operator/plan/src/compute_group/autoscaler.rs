@@ -179,6 +179,41 @@ mod tests {
     }
 
     #[test]
+    fn behaviour_is_passed_through_and_what_is_left_out_is_fast_up_and_slow_down() {
+        let steps = json!([{"type": "Percent", "value": 50, "periodSeconds": 30}]);
+        let written = autoscaled(json!({
+            "maxReplicas": 8,
+            "memory": 75,
+            "scaleDown": {"stabilizationWindowSeconds": 60, "selectPolicy": "Min", "policies": steps},
+        }));
+        let spec = applied(&written.plan())[HPA]["spec"].clone();
+        let down = json!({
+            "stabilizationWindowSeconds": 60, "selectPolicy": "Min",
+            "policies": [{"type": "Percent", "value": 50, "periodSeconds": 30}],
+        });
+        assert_eq!(spec["behavior"]["scaleDown"], down);
+        let up = &spec["behavior"]["scaleUp"];
+        assert_eq!(
+            (&up["stabilizationWindowSeconds"], &up["selectPolicy"]),
+            (&json!(0), &json!("Max"))
+        );
+        let memory = json!({
+            "type": "ContainerResource",
+            "containerResource": {
+                "name": "memory", "container": "engine", "target": {"type": "Utilization", "averageUtilization": 75},
+            },
+        });
+        assert_eq!(
+            spec["metrics"],
+            json!([memory]),
+            "CPU is the default only where nothing else is asked for"
+        );
+        let off = autoscaled(json!({"maxReplicas": 8, "scaleDown": {"selectPolicy": "Disabled"}}));
+        let spec = applied(&off.plan())[HPA]["spec"].clone();
+        assert_eq!(spec["behavior"]["scaleDown"]["selectPolicy"], "Disabled");
+    }
+
+    #[test]
     fn the_autoscaler_is_written_whole_and_goes_with_its_field() {
         let fixture =
             autoscaled(json!({"maxReplicas": 8, "pods": [{"name": "queued", "averageValue": "5"}], "cpu": 60}));

@@ -1,7 +1,7 @@
 //! Nodes that waiting statements ask for: a floor beside those of the windows, which decays.
 //!
 //! CPU says that more nodes were needed a minute ago; a line of statements says it now. The engine counts how many nodes would let
-//! all of them run. That counts from the look that sees it until [`DECAY`] after the last one that saw as much, so that a short
+//! all of them run. That counts from the look that sees it until [`DECAY`] after the last one that saw as much, or a little less, so that a short
 //! pause between two queries lets nothing go. Only groups that load may scale have it, and none that sleeps.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,6 +15,9 @@ use crate::sql::WarehouseRow;
 
 /// How long a line that is gone still counts.
 const DECAY: TimeDelta = TimeDelta::minutes(2);
+
+/// An end that is no sooner than this before the newest one stays as it is: each look would write the status otherwise.
+const MOVES: TimeDelta = TimeDelta::seconds(15);
 
 /// What waiting statements ask for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -64,6 +67,7 @@ impl Demand {
         let asked = waits.map_or(0, |needed| needed.min(most));
         let (nodes, until) = match before {
             Some((nodes, until)) if nodes > asked => (nodes.min(most), until),
+            Some((nodes, until)) if nodes == asked && now + DECAY - until < MOVES => (nodes, until),
             _ => (asked, now + DECAY),
         };
         if nodes == 0 {
@@ -164,9 +168,15 @@ mod tests {
         let later = noon() + TimeDelta::seconds(60);
         let shorter = busy.queued(4, 2);
         assert_eq!(wanted(&shorter, later), Some(4));
-        let again = shorter.queued(48, 4);
+        let again = shorter.clone().queued(48, 4);
         let until = again.plan_at(later).status.unwrap().demand.unwrap().until;
         assert_eq!(until, instant_text(later + DECAY));
+        let a_moment_later = shorter.queued(48, 4).plan_at(noon() + TimeDelta::seconds(14));
+        let until = a_moment_later.status.map(|status| status.demand.unwrap().until);
+        assert!(
+            until.is_none_or(|until| until == instant_text(noon() + DECAY)),
+            "a line that stays writes nothing at each look"
+        );
     }
 
     #[test]

@@ -11,8 +11,9 @@
 //!                   └── wanted again: ALTER SYSTEM CANCEL DRAIN COMPUTE NODE ──► serves
 //! ```
 //!
-//! Nothing is remembered but since when (in the status): an order that a frontend forgot with its restart is given again, and a
-//! shrink that was decided is seen in the StatefulSet. Pods that go for other reasons (evictions, rolls, node drains) have their
+//! Nothing is remembered but since when (in the status): an order that a frontend forgot with its restart, or would soon let lapse,
+//! is given again, and a shrink that was decided is seen in the StatefulSet. A node that does not finish in time is let go by
+//! `DRAIN COMPUTE NODE … FORCE`, where the group says so: then its pod's hook does not wait a second time. Pods that go for other reasons (evictions, rolls, node drains) have their
 //! hook alone, and so have all pods of an engine that knows no drain.
 
 use std::collections::BTreeMap;
@@ -27,11 +28,14 @@ use super::shape::flavour_of;
 use super::{GroupShape, stateful_set_of};
 use crate::action::{Action, EventNote, Severity};
 use crate::condition::instant_text;
-use crate::flavour::Cordon;
+use crate::flavour::{Cordon, Flavour};
 use crate::names;
 use crate::observed::{ObservedComputeGroup, SqlAnswer};
 use crate::sql::DrainState;
 use crate::trouble;
+
+/// An order that lasts no longer than this is given again.
+const GIVEN_AGAIN_SECONDS: u32 = 30;
 
 /// How the nodes leave that are not wanted any more.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -81,7 +85,13 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
         if node.pod.is_none() {
             continue;
         }
+        let overdue = group.on_drain_timeout == DrainTimeoutPolicy::Force
+            && (now - since).to_std().is_ok_and(|waited| waited >= group.drain_timeout);
         if is_leaving || state == DrainState::Leaving || !drains || *ordinal >= current {
+            // A frontend that forgot it with its restart would have the hook wait anew.
+            if drains && overdue && state == DrainState::Leaving {
+                departure.statements.extend(node.order(flavour, true));
+            }
             departure.draining.push(node.status(DrainPhase::Leaving, since, &nodes));
             leavers.push(Leaver::free(*ordinal));
             continue;
@@ -94,18 +104,16 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
             (_, DrainState::Draining) => DrainPhase::Draining,
             (None, _) | (Some(_), DrainState::None | DrainState::Leaving) => DrainPhase::Cordoning,
         };
-        if phase == DrainPhase::Cordoning
-            && let Some(member) = &node.member
-        {
-            departure.statements.push(Action::Sql(flavour.drain(member.row)));
-        }
+        let overdue = overdue && phase != DrainPhase::Drained;
+        departure.statements.extend(node.order(flavour, overdue));
+        let is_forced = node
+            .member
+            .as_ref()
+            .is_none_or(|member| member.row.order.is_some_and(|order| order.forced));
         let status = node.status(phase, since, &nodes);
-        let overdue = phase != DrainPhase::Drained
-            && group.on_drain_timeout == DrainTimeoutPolicy::Force
-            && (now - since).to_std().is_ok_and(|waited| waited >= group.drain_timeout);
         leavers.push(Leaver {
             ordinal: *ordinal,
-            may_go: phase == DrainPhase::Drained || overdue,
+            may_go: phase == DrainPhase::Drained || (overdue && is_forced),
             cut: overdue.then(|| status.waiting_for.clone().unwrap_or_default()),
         });
         departure.draining.push(status);
@@ -213,6 +221,22 @@ impl<'a> Nodes<'a> {
 }
 
 impl Node<'_> {
+    /// The order to drain, unless it stands. A node that the engine does not know or does not reach needs none.
+    fn order(&self, flavour: &dyn Flavour, forced: bool) -> Option<Action> {
+        let row = self.member.as_ref()?.row;
+        let stands = row
+            .order
+            .is_some_and(|order| order.forced == forced && order.lasts_seconds > GIVEN_AGAIN_SECONDS);
+        if stands || (!row.alive && !row.draining) {
+            return None;
+        }
+        Some(Action::Sql(if forced {
+            flavour.force_drain(row)
+        } else {
+            flavour.drain(row)
+        }))
+    }
+
     fn status(&self, phase: DrainPhase, since: DateTime<Utc>, nodes: &Nodes<'_>) -> DrainingNode {
         let said = self.member.as_ref().map(|member| member.row.waiting_for.as_str());
         let waiting_for = match (phase, said) {

@@ -5,7 +5,7 @@ use springtide_contract::ports;
 use springtide_crds::ComputeGroupStatus;
 use springtide_crds::compute_group::{ActiveWindow, DrainingNode, NextTransition, NodeStatus, StartUp};
 
-use super::{GroupShape, InForce, Scale, health, members, stateful_set, wanted};
+use super::{GroupShape, InForce, Scale, decision, health, members, stateful_set, wanted};
 use crate::condition::{self, instant_text};
 use crate::names;
 use crate::observed::ObservedComputeGroup;
@@ -45,6 +45,10 @@ pub(super) fn build(
         ready_replicas: number(observed.pods.iter().filter(|pod| trouble::is_ready(pod)).count()),
         serving_replicas: replicas(health::serving(observed)),
         wanted_replicas: in_force.group.as_ref().map(|_| replicas(scale.wanted)),
+        scaling: in_force
+            .group
+            .as_ref()
+            .map(|group| decision::status(&observed.group, group, scale)),
         floor: scale.evaluation.floor.map(replicas),
         ceiling: scale.evaluation.ceiling.map(replicas),
         endpoint,

@@ -74,6 +74,15 @@ impl DrainState {
     }
 }
 
+/// The drain that is ordered of a compute node, by its frontend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct DrainOrder {
+    /// Column `DrainOrder` is `FORCE`: nobody waits for what runs there when the node is stopped.
+    pub forced: bool,
+    /// Column `DrainOrderLastsSeconds`: until the order lapses, unless it is given again.
+    pub lasts_seconds: u32,
+}
+
 /// A row of `SHOW COMPUTE NODES`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ComputeNodeRow {
@@ -89,6 +98,8 @@ pub struct ComputeNodeRow {
     pub draining: bool,
     /// Column `DrainState`, where the engine has it.
     pub drain: DrainState,
+    /// The drain that is ordered, where one is and the engine tells.
+    pub order: Option<DrainOrder>,
     /// Column `DrainWaitingFor`, where the engine has it: what a drain waits for, or would if it began now, for people.
     pub waiting_for: String,
     /// Column `WarehouseName`; `default_warehouse` where the engine has no such column.
@@ -184,6 +195,7 @@ impl ComputeNodeRow {
                     alive: answer.boolean(row, alive, "Alive")?,
                     draining,
                     drain: DrainState::read(&answer.optional_text(row, "DrainState"), draining),
+                    order: answer.drain_order(row)?,
                     waiting_for: answer.optional_text(row, "DrainWaitingFor"),
                     warehouse: if warehouse.is_empty() {
                         crate::flavour::DEFAULT_WAREHOUSE.to_owned()
@@ -246,6 +258,16 @@ impl<'a> Answer<'a> {
     fn count(&self, row: &[Option<String>], column: usize, name: &'static str) -> Result<u32, AnswerError> {
         let value = self.text(row, column);
         value.parse().map_err(|_| self.malformed(name, &value, "a number"))
+    }
+
+    fn drain_order(&self, row: &[Option<String>]) -> Result<Option<DrainOrder>, AnswerError> {
+        let forced = match self.optional_text(row, "DrainOrder").as_str() {
+            "" => return Ok(None),
+            order => order == "FORCE",
+        };
+        let lasts = self.column("DrainOrderLastsSeconds")?;
+        let lasts_seconds = self.count(row, lasts, "DrainOrderLastsSeconds")?;
+        Ok(Some(DrainOrder { forced, lasts_seconds }))
     }
 
     /// A number as it stands: it goes into statements again, so nothing else may.

@@ -1,4 +1,6 @@
-use super::{NodeState, NodeStatus, drain_key, is_drain_key};
+use std::time::Duration;
+
+use super::{NodeState, NodeStatus, REDIRECT_LINGER, drain_key, is_drain_key, longest_work};
 
 fn drained() -> NodeStatus {
     NodeStatus {
@@ -6,6 +8,7 @@ fn drained() -> NodeStatus {
         observed_by_frontend: true,
         running_fragments: 0,
         running_loads: 0,
+        cut_off: false,
     }
 }
 
@@ -65,6 +68,29 @@ fn the_status_keeps_its_spelling() {
     let json = serde_json::to_string(&drained()).unwrap();
     assert_eq!(
         json,
-        r#"{"state":"Draining","observedByFrontend":true,"runningFragments":0,"runningLoads":0}"#
+        r#"{"state":"Draining","observedByFrontend":true,"runningFragments":0,"runningLoads":0,"cutOff":false}"#
     );
+}
+
+#[test]
+fn what_began_just_before_a_drain_ends_before_it_gives_up() {
+    let bound = |seconds| longest_work(Duration::from_secs(seconds)).map(|longest| longest.as_secs());
+    assert_eq!(
+        [bound(0), bound(20), bound(40), bound(600), bound(86_400)],
+        [None, Some(15), Some(30), Some(590), Some(86_390)]
+    );
+    // The frontend must see the end and be quiet for a while before the sidecar may answer.
+    for seconds in 12..86_400 {
+        let timeout = Duration::from_secs(seconds);
+        assert!(
+            timeout - longest_work(timeout).unwrap() > REDIRECT_LINGER,
+            "{seconds} s"
+        );
+    }
+}
+
+#[test]
+fn a_status_of_an_older_engine_is_read() {
+    let old = r#"{"state":"Draining","observedByFrontend":true,"runningFragments":0,"runningLoads":0}"#;
+    assert_eq!(serde_json::from_str::<NodeStatus>(old).unwrap(), drained());
 }

@@ -64,6 +64,7 @@ fn status(state: NodeState, observed_by_frontend: bool, running_fragments: u64) 
         observed_by_frontend,
         running_fragments,
         running_loads: 0,
+        cut_off: false,
     })
 }
 
@@ -103,6 +104,33 @@ fn an_idle_node_that_the_frontend_has_not_seen_draining_is_not_done() {
         .does(&[])
         .until_alarm()
         .does(&[Effect::AskStatus]);
+}
+
+#[test]
+fn a_drain_that_the_frontend_was_told_to_force_is_not_waited_for_a_second_time() {
+    let cut_off = |state| {
+        Event::Status(NodeStatus {
+            state,
+            observed_by_frontend: false,
+            running_fragments: 3,
+            running_loads: 0,
+            cut_off: true,
+        })
+    };
+    // Before it drains, nobody has sent away what comes next.
+    let forced = script()
+        .on(Event::Called)
+        .on(cut_off(NodeState::Ready))
+        .does(&[])
+        .until_alarm()
+        .does(&[Effect::AskToDrain])
+        .on(cut_off(Draining));
+    let report = forced.answers();
+    assert_eq!(report.outcome, Outcome::Forced);
+    assert!(
+        report.to_string().contains("forced after") && report.to_string().contains("fragments: 3"),
+        "{report}"
+    );
 }
 
 #[test]
@@ -256,10 +284,12 @@ fn the_report_keeps_its_spelling() {
             observed_by_frontend: false,
             running_fragments: 1,
             running_loads: 2,
+            cut_off: false,
         }),
         last_error: Some("connection refused".into()),
     };
-    let status = r#"{"state":"Draining","observedByFrontend":false,"runningFragments":1,"runningLoads":2}"#;
+    let status =
+        r#"{"state":"Draining","observedByFrontend":false,"runningFragments":1,"runningLoads":2,"cutOff":false}"#;
     assert_eq!(
         serde_json::to_string(&report).unwrap(),
         format!(

@@ -56,6 +56,8 @@ const COMPUTE_NODES: &[&str] = &[
     // StarRocks has no drain of a compute node, and so no columns about it.
     "DrainState",
     "DrainWaitingFor",
+    "DrainOrder",
+    "DrainOrderLastsSeconds",
 ];
 /// Statements that `DrainWaitingFor` names; more are counted.
 const WAITED_FOR: usize = 5;
@@ -247,6 +249,15 @@ pub(super) fn compute_nodes(context: Context<'_>) -> Rows {
             Some("0".to_owned()),
             Some(node.drain.as_str().to_owned()),
             Some(waiting_for(&node)),
+            Some(
+                node.order
+                    .map_or("", |order| if order.forced { "FORCE" } else { "DRAIN" })
+                    .to_owned(),
+            ),
+            Some(
+                node.order
+                    .map_or_else(String::new, |order| order.lasts.as_secs().to_string()),
+            ),
         ]);
     }
     rows

@@ -8,6 +8,7 @@ use std::{
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::post};
 use springtide_fe::core::{Core, DrainState, NodeView};
 use springtide_rpc::message::{HEARTBEAT, HeartbeatReply, HeartbeatRequest};
+use springtide_sql::DrainOrder;
 use tokio::net::TcpListener;
 
 use super::fixture::Cluster;
@@ -131,8 +132,8 @@ async fn an_ordered_drain_ends_when_no_statement_can_reach_the_node_and_can_be_t
     let statement = core.route("w", "statement of connection 7");
     assert_eq!(statement.nodes().len(), 1);
 
-    core.order_drain(&[id], true).unwrap();
-    core.order_drain(&[id], true).unwrap();
+    core.order_drain(&[id], DrainOrder::Drain).unwrap();
+    core.order_drain(&[id], DrainOrder::Drain).unwrap();
     assert!(core.workers("w").is_empty() && core.route("w", "another").nodes().is_empty());
     let ordered = std::time::Instant::now();
     // The node itself is idle all the while: a statement that is still being planned must hold the drain.
@@ -150,9 +151,9 @@ async fn an_ordered_drain_ends_when_no_statement_can_reach_the_node_and_can_be_t
     until(&core, "drained", |node| node.drain == DrainState::Drained).await;
     assert!(ordered.elapsed() >= springtide_contract::drain::REDIRECT_LINGER);
 
-    core.order_drain(&[id], false).unwrap();
+    core.order_drain(&[id], DrainOrder::Cancel).unwrap();
     assert!(core.nodes()[0].is_available(), "taken back, it takes work at once");
-    core.order_drain(&[id], true).unwrap();
+    core.order_drain(&[id], DrainOrder::Drain).unwrap();
     assert_eq!(
         core.nodes()[0].drain,
         DrainState::Draining,
@@ -166,7 +167,7 @@ async fn an_ordered_drain_ends_when_no_statement_can_reach_the_node_and_can_be_t
     });
     until(&core, "back", NodeView::is_available).await;
     let unknown = core
-        .order_drain(&[id, springtide_model::NodeId(4711)], true)
+        .order_drain(&[id, springtide_model::NodeId(4711)], DrainOrder::Drain)
         .unwrap_err();
     assert!(unknown.to_string().contains("4711"), "{unknown}");
     assert!(core.nodes()[0].is_available(), "nothing was changed");

@@ -65,9 +65,9 @@ async fn a_drain_that_is_taken_back_lets_waiting_statements_go_on() {
     add_node(&core, start_node(Arc::new(Mutex::new(Some(reply(1))))).await, "w").await;
     until(&core, "alive", NodeView::is_available).await;
     let id = core.nodes()[0].node.id;
-    core.order_drain(&[id], true).unwrap();
+    core.order_drain(&[id], springtide_sql::DrainOrder::Drain).unwrap();
     let task = waiting(&core, Wait::AllAway).await;
-    core.order_drain(&[id], false).unwrap();
+    core.order_drain(&[id], springtide_sql::DrainOrder::Cancel).unwrap();
     assert!(matches!(task.await.unwrap(), Admission::Admitted(_)));
     core.shutdown().await;
 }

@@ -40,6 +40,8 @@ struct State {
     lists: BTreeMap<String, (http::response::Parts, Bytes)>,
     keeps_lists: bool,
     repeats_lists: bool,
+    /// Lists that were answered as they had been.
+    repeated_lists: usize,
 }
 
 /// Some requests go wrong.
@@ -107,6 +109,11 @@ impl Faults {
         (state.keeps_lists, state.repeats_lists, state.late) = (false, true, late);
     }
 
+    /// How many lists were answered as they had been.
+    pub(crate) fn repeated_lists(&self) -> usize {
+        self.state.lock().unwrap().repeated_lists
+    }
+
     /// Writes that took effect, in order.
     pub(crate) fn writes(&self) -> Vec<String> {
         self.state.lock().unwrap().writes.clone()
@@ -158,9 +165,10 @@ impl Faults {
     }
 
     fn list_again(&self, uri: &str) -> Option<Answer> {
-        let state = self.state.lock().unwrap();
-        let (parts, body) = state.repeats_lists.then(|| state.lists.get(uri))??;
-        Some(Response::from_parts(parts.clone(), whole(body.clone())))
+        let mut state = self.state.lock().unwrap();
+        let (parts, body) = state.repeats_lists.then(|| state.lists.get(uri).cloned())??;
+        state.repeated_lists += 1;
+        Some(Response::from_parts(parts, whole(body)))
     }
 }
 

@@ -36,8 +36,10 @@ pub(crate) struct Catalog {
     pub(crate) running: BTreeSet<String>,
     /// Nodes that say they drain, by pod name.
     pub(crate) draining: BTreeSet<String>,
-    /// Ids of nodes whose drain is ordered.
-    ordered: BTreeSet<u64>,
+    /// Ids of nodes whose drain is ordered, and whether it is forced.
+    ordered: BTreeMap<u64, bool>,
+    /// Seconds that an order lasts when it is given.
+    pub(crate) orders_last: Option<u32>,
     /// Nodes that have work which does not end, by pod name.
     pub(crate) busy: BTreeSet<String>,
     /// Statements that wait, by warehouse, and nodes that they would need.
@@ -180,7 +182,7 @@ const FRONTEND_COLUMNS: [&str; 17] = [
     "StartTime",
     "Version",
 ];
-const NODE_COLUMNS: [&str; 27] = [
+const NODE_COLUMNS: [&str; 29] = [
     "ComputeNodeId",
     "IP",
     "HeartbeatPort",
@@ -208,6 +210,8 @@ const NODE_COLUMNS: [&str; 27] = [
     "StatusCode",
     "DrainState",
     "DrainWaitingFor",
+    "DrainOrder",
+    "DrainOrderLastsSeconds",
 ];
 
 const WAREHOUSE_COLUMNS: [&str; 5] = ["Id", "Name", "RunningSql", "QueuedSql", "RequiredNodes"];
@@ -251,7 +255,8 @@ impl Catalog {
                 self.next_id += 1;
             }
         } else if let Some(id) = upper.strip_prefix("ALTER SYSTEM DRAIN COMPUTE NODE ") {
-            self.ordered.insert(id.parse().unwrap());
+            let (id, forced) = id.strip_suffix(" FORCE").map_or((id, false), |id| (id, true));
+            self.ordered.insert(id.parse().unwrap(), forced);
         } else if let Some(id) = upper.strip_prefix("ALTER SYSTEM CANCEL DRAIN COMPUTE NODE ") {
             self.ordered.remove(&id.parse().unwrap());
         } else if let Some(rest) = upper.strip_prefix("ALTER SYSTEM DROP COMPUTE NODE ") {
@@ -343,7 +348,8 @@ impl Catalog {
                 // Another process begins without orders.
                 self.ordered.remove(id);
             }
-            let drain = match (self.ordered.contains(id), self.busy.contains(pod)) {
+            let order = self.ordered.get(id);
+            let drain = match (order.is_some(), self.busy.contains(pod)) {
                 (true, true) => "DRAINING",
                 (true, false) => "DRAINED",
                 (false, _) if runs && self.draining.contains(pod) => "LEAVING",
@@ -360,6 +366,10 @@ impl Catalog {
                 "StatusCode" if !drain.is_empty() => "SHUTDOWN".to_owned(),
                 "DrainState" => drain.to_owned(),
                 "DrainWaitingFor" if drain == "DRAINING" => "statement of connection 17".to_owned(),
+                "DrainOrder" => order
+                    .map_or("", |forced| if *forced { "FORCE" } else { "DRAIN" })
+                    .to_owned(),
+                "DrainOrderLastsSeconds" if order.is_some() => self.orders_last.unwrap_or(60).to_string(),
                 "StatusCode" if alive => "OK".to_owned(),
                 "StatusCode" => "DISCONNECTED".to_owned(),
                 "LastStartTime" | "LastHeartbeat" if alive => "2026-11-22 17:40:08".to_owned(),

@@ -7,7 +7,7 @@ use springtide_crds::compute_group::{DrainPhase, DrainTimeoutPolicy};
 use crate::action::Plan;
 use crate::fixture::{GroupFixture, applied, cluster, group, group_of, noon, statements};
 use crate::observed::SqlAnswer;
-use crate::sql::{ComputeNodeRow, DrainState};
+use crate::sql::{ComputeNodeRow, DrainOrder, DrainState};
 
 /// Replicas that the plan writes to the StatefulSet; `None` where it leaves it alone.
 fn shrinks_to(plan: &Plan<ComputeGroupStatus>) -> Option<i64> {
@@ -46,6 +46,25 @@ impl GroupFixture {
             row.draining = true;
             row.drain = state;
             row.waiting_for = waiting_for.to_owned();
+        })
+        .order(ordinal, state != DrainState::Leaving, 60)
+    }
+
+    fn order(self, ordinal: usize, is_ordered: bool, lasts_seconds: u32) -> Self {
+        self.row(ordinal, |row| {
+            row.order = is_ordered.then_some(DrainOrder {
+                forced: false,
+                lasts_seconds,
+            });
+        })
+    }
+
+    fn forced(self, ordinal: usize) -> Self {
+        self.row(ordinal, |row| {
+            row.order = Some(DrainOrder {
+                forced: true,
+                lasts_seconds: 60,
+            });
         })
     }
 
@@ -133,6 +152,16 @@ fn a_frontend_that_forgot_its_orders_gets_them_again() {
 }
 
 #[test]
+fn orders_are_given_again_before_they_lapse() {
+    let drained = two_too_many()
+        .drain(1, DrainState::Drained, "")
+        .drain(2, DrainState::Draining, "1 load");
+    assert_eq!(statements(&drained.plan()), [] as [&str; 0]);
+    let later = drained.order(1, true, 30).order(2, true, 29);
+    assert_eq!(statements(&later.plan()).len(), 2);
+}
+
+#[test]
 fn nodes_that_cannot_lose_anything_are_not_waited_for() {
     let dead = two_too_many()
         .row(1, |row| row.alive = false)
@@ -164,8 +193,16 @@ fn a_node_that_does_not_finish_in_time_is_stopped_and_an_event_says_what_was_cut
         .remembered();
     let early = busy.plan_at(noon() + TimeDelta::seconds(599));
     assert_eq!((shrinks_to(&early), early.events), (None, vec![]));
-    let late = busy.plan_at(noon() + TimeDelta::seconds(600));
-    assert_eq!(shrinks_to(&late), Some(1));
+    let time_is_up = noon() + TimeDelta::seconds(600);
+    let late = busy.plan_at(time_is_up);
+    assert_eq!(
+        (shrinks_to(&late), late.events.len()),
+        (None, 0),
+        "the hook would wait anew"
+    );
+    assert_eq!(statements(&late), ["ALTER SYSTEM DRAIN COMPUTE NODE 10002 FORCE"]);
+    let late = busy.clone().forced(2).plan_at(time_is_up);
+    assert_eq!((shrinks_to(&late), statements(&late).len()), (Some(1), 0));
     let forced: Vec<&str> = late.events.iter().map(|event| event.note.as_str()).collect();
     assert_eq!(
         forced,
@@ -174,6 +211,13 @@ fn a_node_that_does_not_finish_in_time_is_stopped_and_an_event_says_what_was_cut
              drain.timeout, or set drain.onTimeout to Wait"
         ]
     );
+    let leaving = busy.clone().drain(2, DrainState::Leaving, "1 load").terminating(2);
+    assert_eq!(
+        statements(&leaving.plan_at(time_is_up)),
+        ["ALTER SYSTEM DRAIN COMPUTE NODE 10002 FORCE"],
+        "a frontend that was restarted has forgotten it"
+    );
+    assert_eq!(statements(&leaving.forced(2).plan_at(time_is_up)), [] as [&str; 0]);
     let patient = busy.with(|observed| observed.group.spec.drain.on_timeout = DrainTimeoutPolicy::Wait);
     assert_eq!(shrinks_to(&patient.plan_at(noon() + TimeDelta::days(7))), None);
 }
