@@ -11,4 +11,5 @@ mod cron_crate;
 mod oracle;
 mod peers;
 mod random;
+mod size;
 mod zones;
