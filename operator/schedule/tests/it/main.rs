@@ -12,4 +12,5 @@ mod oracle;
 mod peers;
 mod random;
 mod size;
+mod tzdata;
 mod zones;
