@@ -37,7 +37,10 @@ fn hour_field() -> impl Strategy<Value = String> {
     prop_oneof![field(0, 23), field(0, 3), Just("*".to_owned())]
 }
 
-fn case() -> impl Strategy<Value = Case> {
+/// An expression, an end and a lead time in minutes.
+type Shape = (String, End, i64);
+
+fn any_shape() -> impl Strategy<Value = Shape> {
     let cron = (field(0, 59), hour_field(), day_field(1, 28), day_field(0, 7)).prop_map(
         |(minute, hour, day_of_month, day_of_week)| format!("{minute} {hour} {day_of_month} * {day_of_week}"),
     );
@@ -48,8 +51,27 @@ fn case() -> impl Strategy<Value = Case> {
         (0..1_440_i64).prop_map(End::Until),
     ];
     let lead_minutes = prop_oneof![Just(0_i64), 1..120_i64, 1..=1_440_i64];
+    (cron, end, lead_minutes)
+}
+
+/// Occurrences that just touch the next, or just do not.
+fn touching_shape() -> impl Strategy<Value = Shape> {
+    let by_minute = (2..=30_i64).prop_map(|step| (format!("*/{step} *"), step));
+    let by_hour = (0..60, 1..=12_i64).prop_map(|(minute, step)| (format!("{minute} */{step}"), 60 * step));
+    let times = prop_oneof![by_minute, by_hour];
+    (times, day_field(0, 7), -2..=2_i64, 0..=2_i64).prop_map(|((times, pause), day_of_week, more, lead_minutes)| {
+        (
+            format!("{times} * * {day_of_week}"),
+            End::Minutes((pause + more).max(1)),
+            lead_minutes,
+        )
+    })
+}
+
+fn case() -> impl Strategy<Value = Case> {
     let ramp_minutes = prop_oneof![2 => Just(0_i64), 1 => (1..480_i64).prop_map(|steps| 3 * steps)];
-    (cron, end, lead_minutes, ramp_minutes).prop_map(|(cron, end, lead_minutes, ramp_minutes)| Case {
+    let shape = prop_oneof![4 => any_shape().boxed(), 1 => touching_shape().boxed()];
+    (shape, ramp_minutes).prop_map(|((cron, end, lead_minutes), ramp_minutes)| Case {
         start: Start::cron(&cron),
         end,
         lead_minutes,
