@@ -326,6 +326,10 @@ pub struct ComputeGroupStatus {
     /// How long nodes take to start, and what a lead time of `auto` is now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_up: Option<StartUp>,
+    /// The lead times of the windows that have one, by window.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["window"]))]
+    pub lead_times: Vec<WindowLeadTime>,
     /// The next change of floor or ceiling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_transition: Option<NextTransition>,
@@ -413,6 +417,32 @@ pub enum WindowPhase {
     #[default]
     Open,
     RampingDown,
+}
+
+/// How long before its start the floor of a window is raised, and what decides that.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WindowLeadTime {
+    /// Name of the window.
+    #[schemars(length(min = 1, max = 63))]
+    pub window: String,
+    /// What decides: the span that is written (`Fixed`), or the starts of nodes that were seen (`Auto`).
+    pub source: LeadTimeSource,
+    /// How long it is: `5m`, `42s`. A floor that `auto` has raised already stays raised, also when this becomes shorter.
+    #[schemars(length(max = 16))]
+    pub lead_time: String,
+    /// How many starts `Auto` follows from, at most 20. 0: none was seen, and 5 minutes are a guess. Unset: it is fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observations: Option<i32>,
+}
+
+/// What decides how long a lead time is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LeadTimeSource {
+    #[default]
+    Fixed,
+    Auto,
 }
 
 /// How long nodes take from the creation of their pod until they serve.

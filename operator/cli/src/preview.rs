@@ -2,14 +2,20 @@
 
 use std::fmt::Write;
 
-use chrono::{DateTime, Datelike, NaiveDate, TimeZone, Utc};
+use chrono::{DateTime, Datelike, LocalResult, NaiveDate, TimeZone, Utc};
 use chrono_tz::Tz;
 use kube::ResourceExt;
 use springtide_crds::{Calendar, ComputeGroup};
 use springtide_schedule::{Segment, Window};
 
-/// Widest bar, in characters.
-const BAR_WIDTH: u32 = 40;
+use bar::{Nodes, Scale};
+
+mod bar;
+
+/// Columns of a terminal that all but long names fit into.
+const WIDTH: usize = 100;
+/// Columns before the bar: the times and three numbers.
+const MARGIN: usize = 50;
 
 /// Why there is no preview.
 #[derive(Debug, thiserror::Error)]
@@ -59,12 +65,12 @@ pub(crate) fn render(
     let zone: Tz = time_zone.or_else(first_zone).unwrap_or(Tz::UTC);
     let replicas = u32::try_from(group.spec.replicas).unwrap_or(0);
     let segments = springtide_schedule::preview(&windows, from, to);
-    let most = segments
-        .iter()
-        .map(|segment| wanted(replicas, segment))
-        .max()
-        .unwrap_or(0)
-        .max(1);
+    let nodes = |segment: &Segment| Nodes {
+        floor: segment.floor,
+        wanted: wanted(replicas, segment),
+        ceiling: segment.ceiling,
+    };
+    let scale = Scale::of(segments.iter().map(nodes));
 
     let mut text = String::new();
     let namespace = group.namespace().unwrap_or_default();
@@ -76,6 +82,8 @@ pub(crate) fn render(
     if windows.is_empty() {
         text.push_str("no windows: spec.schedules is empty, so replicas alone decides\n");
     }
+    let columns = format!("{:>33}{:>7}{:>8}", "floor", "wanted", "ceiling");
+    let _infallible = writeln!(text, "{}\n\n{columns:<MARGIN$}{}", bar::LEGEND, scale.axis());
     // Clocks change on Sundays, on which many groups have no window: such a day is shown also where nothing else begins on it.
     let others = group
         .spec
@@ -91,10 +99,12 @@ pub(crate) fn render(
     let notes = |date: NaiveDate| -> Vec<String> {
         let note = |other: &Tz| {
             let note = clock_change(*other, date)?;
-            Some(if *other == zone {
-                note
-            } else {
+            Some(if *other != zone {
                 format!("{note} in {other}")
+            } else if note.contains("back") {
+                format!("{note}, * is shown for the second time")
+            } else {
+                note
             })
         };
         zones.iter().filter_map(note).collect()
@@ -106,24 +116,30 @@ pub(crate) fn render(
             day = Some(begins.date_naive());
             heading(&mut text, begins.date_naive(), &notes(begins.date_naive()));
         }
-        let nodes = wanted(replicas, segment);
-        // A share of the widest bar; a group that has nodes has at least one character.
-        let width = (nodes * BAR_WIDTH / most).max(u32::from(nodes > 0)) as usize;
         let until = if ends.date_naive() == begins.date_naive() {
-            ends.format("%H:%M").to_string()
+            clock(ends)
         } else if ends.year() == begins.year() {
-            ends.format("%a %d %b %H:%M").to_string()
+            format!("{} {}", ends.format("%a %d %b"), clock(ends))
         } else {
-            ends.format("%a %d %b %Y %H:%M").to_string()
+            format!("{} {}", ends.format("%d %b %Y"), clock(ends))
         };
-        let _infallible = writeln!(
-            text,
-            "  {} - {until:<16} {nodes:>4} {:<width_of_bar$}{}",
-            begins.format("%H:%M"),
-            "#".repeat(width),
-            reason(segment, nodes, surroundings.room.as_ref()),
-            width_of_bar = BAR_WIDTH as usize + 1,
+        let nodes = nodes(segment);
+        let troubles = troubles(nodes, surroundings.room.as_ref());
+        let number = |number: Option<u32>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+        let row = format!(
+            "{} {:<6}- {until:<17}{:>6}{:>7}{:>8}",
+            if troubles.is_empty() { ' ' } else { '!' },
+            clock(begins),
+            number(nodes.floor),
+            nodes.wanted,
+            number(nodes.ceiling),
         );
+        let bar = scale.bar(nodes, surroundings.room.as_ref().map(|room| room.nodes));
+        let row = format!("{row:<MARGIN$}{bar:<width$}", width = bar::WIDTH as usize + 2);
+        text.push_str(&beside(&row, &segment.active.join(", ")));
+        for trouble in troubles {
+            let _infallible = writeln!(text, "  ! {trouble}");
+        }
         let last = (segment.to - chrono::TimeDelta::seconds(1))
             .with_timezone(&zone)
             .date_naive();
@@ -140,11 +156,46 @@ pub(crate) fn render(
 }
 
 fn heading(text: &mut String, date: NaiveDate, notes: &[String]) {
-    let _infallible = write!(text, "\n{}", date.format("%A %d %B %Y"));
-    for note in notes {
-        let _infallible = write!(text, "   {note}");
-    }
+    let mut line = date.format("%A %d %B %Y").to_string();
     text.push('\n');
+    for note in notes {
+        if line.chars().count() + note.chars().count() + 5 > WIDTH {
+            let _infallible = writeln!(text, "{line}");
+            line.clear();
+        }
+        let _infallible = write!(line, "   ! {note}");
+    }
+    let _infallible = writeln!(text, "{line}");
+}
+
+/// What the clock on the wall shows; with a `*` when it does so for the second time that day.
+fn clock(time: DateTime<Tz>) -> String {
+    let is_second = match time.timezone().from_local_datetime(&time.naive_local()) {
+        LocalResult::Ambiguous(first, _) => first != time,
+        LocalResult::Single(_) | LocalResult::None => false,
+    };
+    format!("{}{}", time.format("%H:%M"), if is_second { "*" } else { "" })
+}
+
+/// A row and what stands beside it, on lines of its own where the terminal is too narrow.
+fn beside(row: &str, names: &str) -> String {
+    let has_room = row.chars().count() + names.chars().count() <= WIDTH;
+    if has_room {
+        return format!("{row}{names}\n");
+    }
+    let longest = names.split(", ").map(|name| name.chars().count()).max().unwrap_or(0);
+    let indent = WIDTH.saturating_sub(longest + 1).min(MARGIN);
+    let mut lines = format!("{row}\n");
+    let mut line = String::new();
+    for name in names.split_inclusive(", ") {
+        if !line.is_empty() && indent + line.chars().count() + name.trim_end().chars().count() > WIDTH {
+            let _infallible = writeln!(lines, "{:indent$}{line}", "");
+            line.clear();
+        }
+        line.push_str(name);
+    }
+    let _infallible = writeln!(lines, "{:indent$}{line}", "");
+    lines
 }
 
 /// The nodes that are wanted in a segment: the floor wins over the ceiling.
@@ -172,21 +223,24 @@ fn clock_change(zone: Tz, date: NaiveDate) -> Option<String> {
         (hours, 0) => format!("{hours} h"),
         (hours, rest) => format!("{hours} h {rest} min"),
     };
-    Some(format!("! clocks go {direction}: this day has {length}"))
+    Some(format!("clocks go {direction}: this day has {length}"))
 }
 
-fn reason(segment: &Segment, nodes: u32, room: Option<&Room>) -> String {
-    let mut parts = Vec::new();
-    parts.extend(
-        room.filter(|room| nodes > room.nodes)
-            .map(|room| format!("! {} has room for {}", room.by, room.nodes)),
+/// What an operator should look at, one line each.
+fn troubles(nodes: Nodes, room: Option<&Room>) -> Vec<String> {
+    let mut troubles = Vec::new();
+    troubles.extend(
+        room.filter(|room| nodes.wanted > room.nodes)
+            .map(|room| format!("{} has room for {} of {} nodes", room.by, room.nodes, nodes.wanted)),
     );
-    parts.extend(segment.floor.map(|floor| format!("at least {floor}")));
-    parts.extend(segment.ceiling.map(|ceiling| format!("at most {ceiling}")));
-    if !segment.active.is_empty() {
-        parts.push(segment.active.join(", "));
+    if let (Some(floor), Some(ceiling)) = (nodes.floor, nodes.ceiling)
+        && floor > ceiling
+    {
+        troubles.push(format!(
+            "the floor {floor} is above the ceiling {ceiling}: the floor wins"
+        ));
     }
-    parts.join("; ")
+    troubles
 }
 
 fn windows(group: &ComputeGroup, surroundings: &Surroundings) -> Result<Vec<Window>, PreviewError> {

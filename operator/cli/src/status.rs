@@ -5,6 +5,7 @@ use std::fmt::Write;
 use chrono::{DateTime, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
+use springtide_crds::compute_group::{ActiveWindow, LeadTimeSource, WindowLeadTime, WindowPhase};
 use springtide_crds::{ComputeGroup, Department, LakeCluster};
 
 use crate::fetch::Found;
@@ -133,9 +134,10 @@ fn group_lines(screen: &mut String, depth: usize, namespace: &str, group: &Compu
             screen,
             depth + 1,
             &format!(
-                "window   {} is open until {}",
+                "window   {} {}{}",
                 window.name,
-                moment(&window.closes_at, now)
+                phase(window, now),
+                lead(&status.lead_times, &window.name)
             ),
         );
     }
@@ -160,6 +162,28 @@ fn group_lines(screen: &mut String, depth: usize, namespace: &str, group: &Compu
         status.observed_generation,
     );
     next(screen, depth + 1, &status.conditions, namespace, "computegroup", &name);
+}
+
+/// What the window does, and until when.
+fn phase(window: &ActiveWindow, now: DateTime<Utc>) -> String {
+    match window.phase {
+        WindowPhase::Raised => format!("is raised and opens {}", moment(&window.opens_at, now)),
+        WindowPhase::Open => format!("is open until {}", moment(&window.closes_at, now)),
+        WindowPhase::RampingDown => "is closed, and its floor falls node by node".to_owned(),
+    }
+}
+
+/// How long ahead the window's floor was raised, and what decides that.
+fn lead(lead_times: &[WindowLeadTime], window: &str) -> String {
+    let Some(lead) = lead_times.iter().find(|lead| lead.window == window) else {
+        return String::new();
+    };
+    let decided = match (lead.source, lead.observations.unwrap_or_default()) {
+        (LeadTimeSource::Fixed, _) => "fixed".to_owned(),
+        (LeadTimeSource::Auto, 0) => "auto: no start was seen yet".to_owned(),
+        (LeadTimeSource::Auto, starts) => format!("auto: by {}", counted(starts, "start")),
+    };
+    format!(", lead {} ({decided})", lead.lead_time)
 }
 
 /// Whether it can be used, in two words.

@@ -385,13 +385,15 @@ fn report(
     let windows = window_watch::look(observed, &scale.evaluation, now);
     events.extend(windows.events);
     let recent = start_up::observe(observed, now);
+    let start_up = in_force
+        .group
+        .as_ref()
+        .map(|group| start_up::status(recent, group.warm_up));
     let found = status::Found {
         draining: departure.draining,
         windows: windows.active,
-        start_up: in_force
-            .group
-            .as_ref()
-            .map(|group| start_up::status(recent, group.warm_up)),
+        lead_times: start_up::lead_times(&in_force, start_up.as_ref()),
+        start_up,
     };
     let status = status::build(observed, in_force, scale, found, conditions);
     let telling = match &group.status {

@@ -31,11 +31,14 @@ fn a_day_with_a_window_shows_its_three_parts_in_the_windows_own_time() {
     );
     insta::assert_snapshot!(two_days(&group).unwrap(), @r"
     ComputeGroup retail/etl, replicas 2, times in Europe/Prague
+    # floor  + wanted above it  . free below the ceiling  | ceiling, > beyond the axis  ! look here
+
+                                floor wanted ceiling  0     2     4     6     8
 
     Monday 23 November 2026
-      00:00 - 07:55               2 ##########
-      07:55 - 18:00               8 ######################################## at least 8; morning
-      18:00 - Wed 25 Nov 00:00    2 ##########
+      00:00 - 07:55                 -      2       -  ++++++
+      07:55 - 18:00                 8      8       -  ########################  morning
+      18:00 - Wed 25 Nov 00:00      -      2       -  ++++++
     ");
 }
 
@@ -92,6 +95,79 @@ fn a_day_on_which_clocks_change_says_so() {
         "{text}"
     );
     assert!(text.contains("Monday 30 March 2026\n"), "{text}");
+}
+
+#[test]
+fn floors_ceilings_and_what_is_wanted_between_them_are_drawn() {
+    let group = group(json!([
+        {"name": "budget", "start": "0 0 * * *", "until": "23:00", "timeZone": "Europe/Prague", "maxReplicas": 5},
+        {"name": "reports", "start": "0 8 * * *", "until": "18:00", "timeZone": "Europe/Prague",
+         "minReplicas": 4, "maxReplicas": 8, "leadTime": "10m"},
+        {"name": "the-month-end-close-of-the-whole-retail-group", "at": "2026-10-24T16:00", "duration": "2h",
+         "timeZone": "Europe/Prague", "minReplicas": 9},
+        {"name": "quiet", "at": "2026-10-25T19:00", "duration": "2h", "timeZone": "Europe/Prague", "maxReplicas": 0},
+    ]));
+    let surroundings = Surroundings {
+        calendars: Vec::new(),
+        room: Some(Room {
+            nodes: 6,
+            by: "quota department (requests.memory)".to_owned(),
+        }),
+    };
+    let from = "2026-10-23T22:00:00Z".parse().unwrap();
+    let text = render(&group, &surroundings, from, from + chrono::TimeDelta::days(3), None).unwrap();
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_time_that_clocks_show_twice_is_told_apart() {
+    let group = group(
+        json!([{"name": "hourly", "start": "0 * * * *", "duration": "20m", "timeZone": "Europe/Prague", "minReplicas": 3}]),
+    );
+    let from = "2026-10-24T23:30:00Z".parse().unwrap();
+    let text = render(
+        &group,
+        &Surroundings::default(),
+        from,
+        from + chrono::TimeDelta::hours(3),
+        None,
+    )
+    .unwrap();
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_month_fits_into_a_hundred_columns() {
+    let names = [
+        "eu-peak",
+        "us-peak",
+        "batch-of-the-night",
+        "reports-of-the-finance-department",
+    ];
+    let zones = [
+        "Europe/Prague",
+        "America/Argentina/Buenos_Aires",
+        "Australia/Sydney",
+        "America/New_York",
+    ];
+    let windows = names.iter().zip(zones).enumerate().map(|(index, (name, zone))| {
+        json!({"name": name, "start": "30 6 * * *", "duration": "14h", "timeZone": zone, "minReplicas": 900 + index,
+            "maxReplicas": 1000 - index, "leadTime": "20m", "rampDown": "20s"})
+    });
+    let group = group(windows.collect());
+    let surroundings = Surroundings {
+        calendars: Vec::new(),
+        room: Some(Room {
+            nodes: 899,
+            by: "quota department (requests.ephemeral-storage)".to_owned(),
+        }),
+    };
+    for from in ["2026-03-14T00:00:00Z", "2026-10-14T00:00:00Z", "2026-12-14T00:00:00Z"] {
+        let from = from.parse().unwrap();
+        let text = render(&group, &surroundings, from, from + chrono::TimeDelta::days(30), None).unwrap();
+        let widest = text.lines().max_by_key(|line| line.chars().count()).unwrap();
+        assert!(widest.chars().count() <= 100, "{widest}");
+    }
 }
 
 #[test]

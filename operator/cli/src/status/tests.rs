@@ -44,6 +44,7 @@ fn a_healthy_cluster_says_how_to_connect_and_when_its_compute_changes() {
             "observedGeneration": 5, "servingReplicas": 8, "wantedReplicas": 8, "floor": 8,
             "activeWindows": [{"name": "morning", "opensAt": "2026-11-23T08:00:00Z", "raisedAt": "2026-11-23T07:55:00Z",
                 "closesAt": "2026-11-23T18:00:00Z", "minReplicas": 8}],
+            "leadTimes": [{"window": "morning", "source": "Fixed", "leadTime": "5m"}],
             "nextTransition": {"at": "2026-11-23T18:00:00Z", "wantedReplicas": 2, "windows": ["morning"]},
         }))],
     };
@@ -54,7 +55,7 @@ fn a_healthy_cluster_says_how_to_connect_and_when_its_compute_changes() {
       frontends  1 of 1 alive
       ComputeGroup retail/etl  available (Serving)
         compute  8 of 8 serving (replicas 2, at least 8)
-        window   morning is open until Mon 23 Nov 18:00 UTC (in 9 h)
+        window   morning is open until Mon 23 Nov 18:00 UTC (in 9 h), lead 5m (fixed)
         next     2 wanted Mon 23 Nov 18:00 UTC (in 9 h) (morning)
     ");
 }
@@ -97,4 +98,32 @@ fn distances_are_in_the_unit_that_people_use() {
         "Fri 27 Nov 08:45 UTC (in 4 days)"
     );
     assert_eq!(moment("soon", now()), "soon");
+}
+
+#[test]
+fn windows_say_what_they_do_and_what_decides_how_early() {
+    let window = |name: &str, phase: &str, opens: &str, closes: &str| json!({"name": name, "phase": phase, "opensAt": opens, "raisedAt": opens, "closesAt": closes, "minReplicas": 2});
+    let lead = |window: &str, starts: i32| json!({"window": window, "source": "Auto", "leadTime": "42s", "observations": starts});
+    let group = group(json!({
+        "conditions": [condition("Available", "True", "Serving", "")],
+        "observedGeneration": 5, "servingReplicas": 2, "wantedReplicas": 2, "floor": 2,
+        "activeWindows": [
+            window("soon", "Raised", "2026-11-23T09:00:00Z", "2026-11-23T18:00:00Z"),
+            window("new", "Open", "2026-11-23T08:00:00Z", "2026-11-23T18:00:00Z"),
+            window("night", "RampingDown", "2026-11-22T22:00:00Z", "2026-11-23T08:00:00Z"),
+        ],
+        "leadTimes": [lead("soon", 1), lead("new", 0)],
+    }));
+    let found = Found {
+        departments: Vec::new(),
+        clusters: Vec::new(),
+        groups: vec![group],
+    };
+    insta::assert_snapshot!(render(&found, now()), @r"
+    ComputeGroup retail/etl  available (Serving)
+      compute  2 of 2 serving (replicas 2, at least 2)
+      window   soon is raised and opens Mon 23 Nov 09:00 UTC (in 30 min), lead 42s (auto: by 1 start)
+      window   new is open until Mon 23 Nov 18:00 UTC (in 9 h), lead 42s (auto: no start was seen yet)
+      window   night is closed, and its floor falls node by node
+    ");
 }

@@ -7,9 +7,10 @@ use std::time::Duration as StdDuration;
 
 use chrono::{DateTime, Utc};
 use k8s_openapi::api::core::v1::Pod;
-use springtide_crds::compute_group::{ObservedStart, StartUp, WindowPhase};
+use springtide_crds::LeadTime;
+use springtide_crds::compute_group::{LeadTimeSource, ObservedStart, StartUp, WindowLeadTime, WindowPhase};
 
-use super::members;
+use super::{InForce, members};
 use crate::observed::ObservedComputeGroup;
 
 /// Starts that are kept.
@@ -127,6 +128,33 @@ pub(super) fn status(recent: Vec<ObservedStart>, warm_up: StdDuration) -> StartU
     }
 }
 
+/// The lead times of the windows in force that have one, for the status.
+pub(super) fn lead_times(in_force: &InForce, start_up: Option<&StartUp>) -> Vec<WindowLeadTime> {
+    let (Some(spec), Some(start_up)) = (in_force.spec.as_deref(), start_up) else {
+        return Vec::new();
+    };
+    let of = |window: &str, lead: &LeadTime| {
+        let (source, lead_time, observations) = match lead.fixed() {
+            Some(fixed) => (LeadTimeSource::Fixed, fixed.0, None),
+            None => (
+                LeadTimeSource::Auto,
+                start_up.auto_lead_time.clone(),
+                Some(i32::try_from(start_up.recent.len()).unwrap_or(i32::MAX)),
+            ),
+        };
+        WindowLeadTime {
+            window: window.to_owned(),
+            source,
+            lead_time,
+            observations,
+        }
+    };
+    let schedules = spec.schedules.iter();
+    schedules
+        .filter_map(|schedule| Some(of(&schedule.name, schedule.lead_time.as_ref()?)))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -178,6 +206,57 @@ mod tests {
         let settled = first.settled();
         let later = settled.plan_at(noon() + chrono::TimeDelta::seconds(60));
         assert_eq!(later.status, None, "it serves on, and nothing is new");
+    }
+
+    #[test]
+    fn the_status_says_which_lead_is_fixed_and_which_follows_from_how_many_starts() {
+        let with_windows = |fixture: GroupFixture| {
+            ["5m", "auto", ""].into_iter().fold(fixture, |fixture, lead| {
+                let name = format!("lead-{lead}");
+                fixture.window(&name, "0 18 * * *", Some(1), None).with(|observed| {
+                    let schedule = observed.group.spec.schedules.last_mut().unwrap();
+                    schedule.lead_time = Some(springtide_crds::LeadTime(lead.to_owned())).filter(|_| !lead.is_empty());
+                })
+            })
+        };
+        let said = |fixture: GroupFixture| -> Vec<String> {
+            let lead_times = fixture.plan().status.unwrap().lead_times;
+            lead_times
+                .iter()
+                .map(|lead| {
+                    let observations = lead.observations;
+                    format!("{} {:?} {} {observations:?}", lead.window, lead.source, lead.lead_time)
+                })
+                .collect()
+        };
+        assert_eq!(
+            said(with_windows(group("etl"))),
+            ["lead-5m Fixed 5m None", "lead-auto Auto 300s Some(0)"],
+            "none was seen yet"
+        );
+        assert_eq!(
+            said(with_windows(starting(12))),
+            ["lead-5m Fixed 5m None", "lead-auto Auto 42s Some(1)"]
+        );
+    }
+
+    #[test]
+    fn lead_times_are_those_in_force_and_not_those_that_were_refused() {
+        let accepted = group("etl")
+            .window("morning", "0 18 * * *", Some(1), None)
+            .with(|observed| {
+                observed.group.spec.schedules[0].lead_time = Some(springtide_crds::LeadTime("5m".to_owned()));
+            })
+            .settled();
+        let refused = accepted.with(|observed| {
+            observed.group.spec.schedules[0].lead_time = Some(springtide_crds::LeadTime("auto".to_owned()));
+            observed.group.spec.schedules[0].time_zone = "Europe/Atlantis".to_owned();
+        });
+        let lead_times = refused.plan().status.unwrap().lead_times;
+        assert_eq!(
+            (lead_times[0].source, lead_times[0].lead_time.as_str(), lead_times.len()),
+            (LeadTimeSource::Fixed, "5m", 1)
+        );
     }
 
     #[test]

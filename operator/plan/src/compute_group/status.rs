@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use springtide_contract::ports;
 use springtide_crds::ComputeGroupStatus;
-use springtide_crds::compute_group::{ActiveWindow, DrainingNode, NextTransition, NodeStatus, StartUp};
+use springtide_crds::compute_group::{ActiveWindow, DrainingNode, NextTransition, NodeStatus, StartUp, WindowLeadTime};
 
 use super::{GroupShape, InForce, Scale, decision, health, members, stateful_set, wanted};
 use crate::condition::{self, instant_text};
@@ -16,6 +16,7 @@ pub(super) struct Found {
     pub(super) draining: Vec<DrainingNode>,
     pub(super) windows: Vec<ActiveWindow>,
     pub(super) start_up: Option<StartUp>,
+    pub(super) lead_times: Vec<WindowLeadTime>,
 }
 
 pub(super) fn build(
@@ -55,6 +56,7 @@ pub(super) fn build(
         warehouse: in_force.group.as_ref().map(|group| group.warehouse.clone()),
         active_windows: found.windows,
         start_up: found.start_up,
+        lead_times: found.lead_times,
         next_transition: next_transition(scale, in_force.group.as_ref()),
         nodes: nodes(observed),
         draining: found.draining,

@@ -104,6 +104,10 @@ fn a_group_that_serves_says_how_much_and_until_when() {
     let fixture = group("etl")
         .window("morning", "0 8 * * *", Some(2), None)
         .window("noon", "0 11 * * *", Some(3), Some(4))
+        .with(|observed| {
+            observed.group.spec.schedules[0].lead_time = Some(springtide_crds::LeadTime("auto".to_owned()));
+            observed.group.spec.schedules[1].lead_time = Some(springtide_crds::LeadTime("5m".to_owned()));
+        })
         .pods(0..3)
         .nodes(0..3)
         .settled();

@@ -11,4 +11,6 @@ mod cron_crate;
 mod oracle;
 mod peers;
 mod random;
+mod size;
+mod tzdata;
 mod zones;

@@ -13,6 +13,8 @@ type Limits = (Option<u32>, Option<u32>);
 /// Minimum and maximum of every window that is compared.
 pub(crate) const MIN: u32 = 3;
 pub(crate) const MAX: u32 = 5;
+/// Length of the previews that are compared, in minutes: an odd one, so that they begin at all times of day.
+const PREVIEW_MINUTES: usize = 40 * 1440 + 37;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
@@ -342,12 +344,16 @@ impl Case {
             }
         }
         let mut segments: Vec<(DateTime<Utc>, Limits)> = Vec::new();
-        for segment in preview(&windows, clock.instant(from), clock.instant(to)) {
-            if segments
-                .last()
-                .is_none_or(|(_, limits)| *limits != (segment.floor, segment.ceiling))
-            {
-                segments.push((segment.from, (segment.floor, segment.ceiling)));
+        // Piece by piece: a preview ends early after many edges, and it must not matter where one begins.
+        for piece in (from..to).step_by(PREVIEW_MINUTES) {
+            let end = to.min(piece + PREVIEW_MINUTES);
+            for segment in preview(&windows, clock.instant(piece), clock.instant(end)) {
+                if segments
+                    .last()
+                    .is_none_or(|(_, limits)| *limits != (segment.floor, segment.ceiling))
+                {
+                    segments.push((segment.from, (segment.floor, segment.ceiling)));
+                }
             }
         }
         for position in 0..runs.len().max(segments.len()) {

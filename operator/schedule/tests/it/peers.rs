@@ -1,9 +1,9 @@
-//! What went wrong elsewhere, one test for each failure, named after what it did to the user.
+//! What went wrong elsewhere, one test for each failure, named after what it did to the user. An image without time zones: [`crate::tzdata`].
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use springtide_schedule::{Evaluation, Window, WindowSpec, clamp, evaluate, preview};
+use springtide_schedule::{Dates, Evaluation, Window, WindowSpec, clamp, evaluate, preview};
 
 fn at(text: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(text).unwrap().to_utc()
@@ -135,20 +135,6 @@ fn keda_6665_compute_flapped_when_one_window_handed_over_to_the_next() {
 }
 
 #[test]
-fn keda_932_a_slim_image_without_tzdata_knew_no_zones() {
-    // Nothing is read at run time: every zone of the compiled-in database is a window, the one in the test's own TZDIR or not.
-    for zone in chrono_tz::TZ_VARIANTS {
-        lasting(
-            WindowSpec {
-                time_zone: zone.name().into(),
-                ..prague("0 8 * * *")
-            },
-            minutes(60),
-        );
-    }
-}
-
-#[test]
 fn cron_hpa_87_a_minimum_was_not_raised_because_there_was_enough_at_the_tick() {
     let window = until(prague("0 8 * * *"), "18:00");
     // Twenty replicas at the start are enough; the floor is there all the same, so what shrinks them later stops at ten.
@@ -220,6 +206,49 @@ fn cronjob_too_many_missed_starts_stopped_the_schedule() {
     let _ = evaluate(std::slice::from_ref(&window), at("2025-01-01T00:00:00Z"));
     assert_eq!(floor(&window, "2026-01-01T00:01:00Z"), Some(10));
     assert_eq!(floor(&window, "2026-01-01T00:02:00Z"), None);
+}
+
+#[test]
+fn cronjob_a_start_that_was_seen_after_its_deadline_was_left_out() {
+    // A CronJob whose controller comes back later than startingDeadlineSeconds leaves the run out until the next day.
+    let windows = [until(
+        WindowSpec {
+            lead_time: minutes(15),
+            ..prague("0 8 * * MON-FRI")
+        },
+        "18:00",
+    )];
+    let before_sleep = evaluate(&windows, at("2026-01-09T07:44:59+01:00"));
+    assert_eq!(before_sleep.floor, None);
+    for woken in ["07:45:00", "08:00:00", "08:00:01", "08:01:40", "11:11:11", "17:59:59"] {
+        let evaluation = evaluate(&windows, at(&format!("2026-01-09T{woken}+01:00")));
+        assert_eq!(evaluation.floor, Some(10), "awake again at {woken}");
+        assert_eq!(evaluation.active[0].opens_at, at("2026-01-09T08:00:00+01:00"));
+    }
+    assert_eq!(
+        floor(&windows[0], "2026-01-09T18:00:00+01:00"),
+        None,
+        "nor is it made up for after its end"
+    );
+}
+
+#[test]
+fn cron_hpa_an_excluded_date_took_another_day_away() {
+    // Its dates were parsed as month, month, hour.
+    let holiday = |day: &str| day.parse::<chrono::NaiveDate>().unwrap();
+    let window = until(
+        WindowSpec {
+            calendars: vec![Dates {
+                excluded: vec![holiday("2026-11-12")..=holiday("2026-11-12")],
+                extra: Vec::new(),
+            }],
+            ..prague("0 8 * * *")
+        },
+        "18:00",
+    );
+    let days = ["2026-11-11", "2026-11-12", "2026-11-13", "2026-12-11"];
+    let open = days.map(|day| floor(&window, &format!("{day}T12:00:00+01:00")).is_some());
+    assert_eq!(open, [true, false, true, true]);
 }
 
 #[test]

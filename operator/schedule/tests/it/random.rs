@@ -1,4 +1,4 @@
-//! Random expressions around the days on which clocks change, against the minute-by-minute watch.
+//! Random expressions against the minute-by-minute watch: around the days on which clocks change, and over whole years.
 
 use chrono::NaiveDate;
 use chrono_tz::TZ_VARIANTS;
@@ -6,9 +6,10 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
 use crate::oracle::{Case, Clock, End, Start};
+use crate::size;
 
-const SEED: [u8; 32] = *b"springtide: a tide by the clock.";
-const CASES: u32 = 160;
+/// Of so many random expressions one is compared over a whole year.
+const CASES_PER_YEAR: u32 = 16;
 /// Days watched before and after the change: the longest window and lead time below, and some days to compare.
 const MARGIN_DAYS: i64 = 4;
 const COMPARED_DAYS: i64 = 6;
@@ -36,7 +37,10 @@ fn hour_field() -> impl Strategy<Value = String> {
     prop_oneof![field(0, 23), field(0, 3), Just("*".to_owned())]
 }
 
-fn case() -> impl Strategy<Value = Case> {
+/// An expression, an end and a lead time in minutes.
+type Shape = (String, End, i64);
+
+fn any_shape() -> impl Strategy<Value = Shape> {
     let cron = (field(0, 59), hour_field(), day_field(1, 28), day_field(0, 7)).prop_map(
         |(minute, hour, day_of_month, day_of_week)| format!("{minute} {hour} {day_of_month} * {day_of_week}"),
     );
@@ -47,8 +51,27 @@ fn case() -> impl Strategy<Value = Case> {
         (0..1_440_i64).prop_map(End::Until),
     ];
     let lead_minutes = prop_oneof![Just(0_i64), 1..120_i64, 1..=1_440_i64];
+    (cron, end, lead_minutes)
+}
+
+/// Occurrences that just touch the next, or just do not.
+fn touching_shape() -> impl Strategy<Value = Shape> {
+    let by_minute = (2..=30_i64).prop_map(|step| (format!("*/{step} *"), step));
+    let by_hour = (0..60, 1..=12_i64).prop_map(|(minute, step)| (format!("{minute} */{step}"), 60 * step));
+    let times = prop_oneof![by_minute, by_hour];
+    (times, day_field(0, 7), -2..=2_i64, 0..=2_i64).prop_map(|((times, pause), day_of_week, more, lead_minutes)| {
+        (
+            format!("{times} * * {day_of_week}"),
+            End::Minutes((pause + more).max(1)),
+            lead_minutes,
+        )
+    })
+}
+
+fn case() -> impl Strategy<Value = Case> {
     let ramp_minutes = prop_oneof![2 => Just(0_i64), 1 => (1..480_i64).prop_map(|steps| 3 * steps)];
-    (cron, end, lead_minutes, ramp_minutes).prop_map(|(cron, end, lead_minutes, ramp_minutes)| Case {
+    let shape = prop_oneof![4 => any_shape().boxed(), 1 => touching_shape().boxed()];
+    (shape, ramp_minutes).prop_map(|((cron, end, lead_minutes), ramp_minutes)| Case {
         start: Start::cron(&cron),
         end,
         lead_minutes,
@@ -77,14 +100,40 @@ fn days_of_change(zone: chrono_tz::Tz, year: i32, which: usize) -> NaiveDate {
     }
 }
 
-#[test]
-fn random_expressions_equal_a_minute_by_minute_watch() {
+/// Runs `check` on as many inputs as a run compares, and on smaller ones once it fails.
+fn compare<Input: Strategy>(cases: u32, input: &Input, check: impl Fn(Input::Value) -> Result<(), String>)
+where
+    Input::Value: std::fmt::Debug,
+{
+    let seed = size::seed();
+    println!("seed {seed}, {cases} cases");
     let config = Config {
-        cases: CASES,
+        cases,
         failure_persistence: None,
         ..Config::default()
     };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &SEED));
+    let mut bytes = *b"springtide: a tide by the clock.";
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    match runner.run(input, |input| check(input).map_err(TestCaseError::fail)) {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, input)) => panic!("seed {seed}: {reason}; smallest input {input:?}"),
+        Err(TestError::Abort(reason)) => panic!("gave up: {reason}"),
+    }
+}
+
+/// The case with days that a calendar takes away and that it adds, counted from the first of the watch.
+fn with_calendar(mut case: Case, clock: &Clock, away: &[i64], more: &[i64]) -> Case {
+    if let Start::Cron { excluded, extra, .. } = &mut case.start {
+        let first = clock.days().start - 1;
+        excluded.extend(away.iter().map(|day| first + day));
+        extra.extend(more.iter().map(|day| first + day));
+    }
+    case
+}
+
+#[test]
+fn random_expressions_equal_a_minute_by_minute_watch() {
     let input = (
         case(),
         0..TZ_VARIANTS.len(),
@@ -94,25 +143,38 @@ fn random_expressions_equal_a_minute_by_minute_watch() {
         proptest::collection::vec(0..COMPARED_DAYS + 2 * MARGIN_DAYS, 0..3),
         proptest::collection::vec(0..COMPARED_DAYS + 2 * MARGIN_DAYS, 0..3),
     );
-    let outcome = runner.run(&input, |(mut case, zone, year, which, instants, away, more)| {
-        let zone = TZ_VARIANTS[zone];
-        let around = days_of_change(zone, year, which);
-        let first = around - chrono::TimeDelta::days(MARGIN_DAYS + COMPARED_DAYS / 2);
-        let clock = Clock::watch(zone, first, COMPARED_DAYS + 2 * MARGIN_DAYS);
-        if let Start::Cron { excluded, extra, .. } = &mut case.start {
-            let first = clock.days().start - 1;
-            excluded.extend(away.iter().map(|day| first + day));
-            extra.extend(more.iter().map(|day| first + day));
-        }
-        case.check(&clock, MARGIN_DAYS as usize, &instants)
-            .map_err(|difference| TestCaseError::fail(format!("{first}: {difference}")))
+    compare(
+        size::cases(),
+        &input,
+        |(case, zone, year, which, instants, away, more)| {
+            let zone = TZ_VARIANTS[zone];
+            let around = days_of_change(zone, year, which);
+            let first = around - chrono::TimeDelta::days(MARGIN_DAYS + COMPARED_DAYS / 2);
+            let clock = Clock::watch(zone, first, COMPARED_DAYS + 2 * MARGIN_DAYS);
+            with_calendar(case, &clock, &away, &more)
+                .check(&clock, MARGIN_DAYS as usize, &instants)
+                .map_err(|difference| format!("{first}: {difference}"))
+        },
+    );
+}
+
+#[test]
+fn random_expressions_equal_a_watch_of_a_whole_year() {
+    let days = 365 + 2 * MARGIN_DAYS;
+    let input = (
+        case(),
+        0..TZ_VARIANTS.len(),
+        2000..2037_i32,
+        proptest::collection::vec(0..365 * 1440_usize, 6),
+        proptest::collection::vec(0..days, 0..30),
+        proptest::collection::vec(0..days, 0..30),
+    );
+    let cases = (size::cases() / CASES_PER_YEAR).max(1);
+    compare(cases, &input, |(case, zone, year, instants, away, more)| {
+        let first = NaiveDate::from_ymd_opt(year, 1, 1).unwrap() - chrono::TimeDelta::days(MARGIN_DAYS);
+        let clock = Clock::watch(TZ_VARIANTS[zone], first, days);
+        with_calendar(case, &clock, &away, &more)
+            .check(&clock, MARGIN_DAYS as usize, &instants)
+            .map_err(|difference| format!("{year}: {difference}"))
     });
-    match outcome {
-        Ok(()) => {}
-        Err(TestError::Fail(reason, input)) => panic!(
-            "seed {:?}: {reason}; smallest input {input:?}",
-            String::from_utf8_lossy(&SEED)
-        ),
-        Err(TestError::Abort(reason)) => panic!("gave up: {reason}"),
-    }
 }

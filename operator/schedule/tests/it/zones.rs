@@ -1,5 +1,8 @@
-//! A sample of zones, years and expressions against the minute-by-minute watch. The full product of all zones and ten years is the
-//! same function with other numbers: `SPRINGTIDE_SCHEDULE_ZONES` and `SPRINGTIDE_SCHEDULE_YEARS` set them.
+//! A sample of zones, years and expressions against the minute-by-minute watch. The full product of all zones, ten years and all
+//! expressions is the same function with other numbers, see [`crate::size`].
+
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::{NaiveDate, TimeDelta};
 use chrono_tz::{TZ_VARIANTS, Tz};
@@ -8,8 +11,10 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 use crate::oracle::{Case, Clock, End, Start};
+use crate::size;
 
-const SEED: u64 = 20_260_329;
+/// Windows with many edges that a small run compares over each of its years: one of them takes as long as all others together.
+const DENSE_SAMPLE: usize = 3;
 /// Zones and years in which clocks do something that a program might not expect.
 const HARD: [(&str, i32); 10] = [
     ("Europe/Prague", 2026),
@@ -53,8 +58,10 @@ fn dense_cases() -> Vec<(&'static str, End)> {
         ("* 1,2 * * *", End::Minutes(1)),
         ("* * * * *", End::Minutes(1)),
         ("*/20 * * * *", End::Minutes(10)),
+        ("*/20 * * * *", End::Minutes(19)),
         ("0 */2 * * *", End::Minutes(90)),
         ("0 */2 * * *", hours(2)),
+        ("7 */3 * * *", End::Minutes(179)),
         ("15 */3 * * *", until(2, 30)),
         ("*/30 * * * *", until(2, 15)),
         ("0 */12 * * *", until(23, 30)),
@@ -71,19 +78,14 @@ fn until(hour: i64, minute: i64) -> End {
     End::Until(hour * 60 + minute)
 }
 
-#[expect(clippy::disallowed_methods, reason = "sizes of a longer run")]
-fn number_from_environment(name: &str, default: usize) -> usize {
-    std::env::var(name).map_or(default, |text| {
-        text.parse().unwrap_or_else(|_| panic!("{name} must be a number"))
-    })
-}
-
-/// A whole year, in which windows with few edges are compared, and then all kinds around each change of the clock.
-fn check_year(zone: Tz, year: i32, random: &mut StdRng) {
+/// A whole year, in which all windows with few edges and some with many are compared, and then all of them around each change of the clock.
+fn check_year(zone: Tz, year: i32, dense: usize, random: &mut StdRng) {
     let from = NaiveDate::from_ymd_opt(year, 1, 1).unwrap() - MARGIN;
     let clock = Clock::watch(zone, from, 365 + 2 * MARGIN.num_days());
     let instants: Vec<usize> = (0..6).map(|_| random.random_range(0..365 * 1440)).collect();
     check_cases(&clock, &fixed_cases(), &instants, random);
+    let dense: Vec<_> = dense_cases().choose_multiple(random, dense).copied().collect();
+    check_cases(&clock, &dense, &instants, random);
     check_single_starts(&clock, &instants, random);
     check_changes(zone, year, random);
 }
@@ -118,7 +120,7 @@ fn check_single_starts(clock: &Clock, instants: &[usize], random: &mut StdRng) {
             ramp_minutes: 3 * random.random_range(0..60),
         };
         if let Err(difference) = case.check(clock, MARGIN.num_days() as usize, instants) {
-            panic!("seed {SEED}: {difference}");
+            panic!("seed {}: {difference}", size::seed());
         }
     }
 }
@@ -141,33 +143,53 @@ fn check_cases(clock: &Clock, cases: &[(&str, End)], instants: &[usize], random:
             ramp_minutes,
         };
         if let Err(difference) = case.check(clock, MARGIN.num_days() as usize, instants) {
-            panic!("seed {SEED}: {difference}");
+            panic!("seed {}: {difference}", size::seed());
         }
     }
 }
 
+/// What is drawn for a zone and a year: the same in a run of all and in one of this zone alone.
+fn random_of(zone: Tz, year: i32) -> StdRng {
+    let name = zone.name().bytes().fold(size::seed(), |hash, byte| {
+        hash.wrapping_mul(0x0100_0000_01b3).wrapping_add(u64::from(byte))
+    });
+    StdRng::seed_from_u64(name.wrapping_add(year.unsigned_abs().into()))
+}
+
 #[test]
 fn hard_changes_of_the_clock_equal_a_minute_by_minute_watch() {
-    let mut random = StdRng::seed_from_u64(SEED);
     for (zone, year) in HARD {
-        check_changes(zone.parse().unwrap(), year, &mut random);
+        let zone = zone.parse().unwrap();
+        check_changes(zone, year, &mut random_of(zone, year));
     }
 }
 
 #[test]
 fn sampled_zones_equal_a_minute_by_minute_watch() {
-    println!("seed {SEED}");
-    let zones = number_from_environment("SPRINGTIDE_SCHEDULE_ZONES", 3).min(TZ_VARIANTS.len());
-    let years = number_from_environment("SPRINGTIDE_SCHEDULE_YEARS", 1);
-    let mut random = StdRng::seed_from_u64(SEED);
-    for zone in TZ_VARIANTS.choose_multiple(&mut random.clone(), zones) {
-        let first_year = if years == 1 {
-            random.random_range(2020..2037)
-        } else {
-            2026
-        };
-        for year in first_year..first_year + years as i32 {
-            check_year(*zone, year, &mut random);
+    let wanted = size::zones().min(TZ_VARIANTS.len());
+    let is_small = size::years().is_none();
+    println!("seed {}, {wanted} zones", size::seed());
+    let mut random = StdRng::seed_from_u64(size::seed());
+    let zones: Vec<Tz> = TZ_VARIANTS.choose_multiple(&mut random, wanted).copied().collect();
+    let work: Vec<(Tz, std::ops::Range<i32>)> = zones
+        .into_iter()
+        .map(|zone| {
+            let drawn = random.random_range(2020..2037);
+            (zone, size::years().map_or(drawn..drawn + 1, |years| 2026..2026 + years))
+        })
+        .collect();
+    let dense = if is_small { DENSE_SAMPLE } else { usize::MAX };
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(|| {
+                while let Some((zone, years)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    for year in years.clone() {
+                        check_year(*zone, year, dense, &mut random_of(*zone, year));
+                    }
+                    println!("{zone}, {years:?}: equal");
+                }
+            });
         }
-    }
+    });
 }

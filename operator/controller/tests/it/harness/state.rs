@@ -28,6 +28,7 @@ const PASSING: &[&str] = &[
     "managedFields",
     "lastTransitionTime",
     "startUp",
+    "leadTimes",
     "startedAt",
     "since",
     "readyAt",
