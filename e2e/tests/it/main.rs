@@ -24,6 +24,7 @@ mod loads_from_s3;
 mod long_query;
 mod operator_crash;
 mod processes;
+mod real_clients;
 mod registry;
 mod scale;
 mod shared_prefix;
