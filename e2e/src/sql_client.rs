@@ -172,7 +172,7 @@ pub struct SqlClient {
 enum Way {
     Own(Login, Option<Session>),
     CommandLine(CommandLine),
-    Program(Program),
+    Program(Box<Program>),
 }
 
 impl SqlClient {
@@ -181,7 +181,9 @@ impl SqlClient {
         let way = match kind {
             Kind::MysqlAsync => Way::Own(login.clone(), None),
             Kind::CommandLine => Way::CommandLine(CommandLine::new(login)),
-            Kind::PyMysql | Kind::ConnectorJ | Kind::Mysql2 => Way::Program(Program::new(kind, installed, login)),
+            Kind::PyMysql | Kind::ConnectorJ | Kind::Mysql2 => {
+                Way::Program(Box::new(Program::new(kind, installed, login)))
+            }
         };
         Self { kind, way }
     }

@@ -184,7 +184,10 @@ async fn values_go_apart_from_the_statement(client: &mut Tried) {
         assert_eq!(read, expected, "{name}");
     }
     let read = client
-        .run_with("SELECT id FROM t WHERE name = ?", &[Value::Text(TEXT.into())])
+        .run_with(
+            "SELECT id FROM t WHERE name = ? ORDER BY id",
+            &[Value::Text(TEXT.into())],
+        )
         .await;
     assert_eq!(read, rows(&[&[Some("1")], &[Some("3")]]), "{name}");
     let page = client
