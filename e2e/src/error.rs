@@ -47,6 +47,18 @@ pub enum Error {
         #[source]
         source: Box<mysql_async::Error>,
     },
+    /// A statement failed that a client in a process of its own sent.
+    #[error("SQL `{statement}` by {client}: {}{message}", numbered(*.code))]
+    SqlClient {
+        /// The client.
+        client: &'static str,
+        /// The statement's first line.
+        statement: String,
+        /// The server's code; 0 where the client itself failed.
+        code: u16,
+        /// What the client says.
+        message: String,
+    },
     /// The S3 server failed a request.
     #[error("{doing}: {source}")]
     Store {
@@ -97,7 +109,23 @@ fn last_seen(last: &str) -> String {
     }
 }
 
+fn numbered(code: u16) -> String {
+    if code == 0 { String::new() } else { format!("{code}: ") }
+}
+
 impl Error {
+    /// The server's code of a statement that failed, whichever client sent it.
+    pub fn sql_code(&self) -> Option<u16> {
+        match self {
+            Self::Sql { source, .. } => match source.as_ref() {
+                mysql_async::Error::Server(error) => Some(error.code),
+                _ => None,
+            },
+            Self::SqlClient { code, .. } => Some(*code).filter(|code| *code != 0),
+            _ => None,
+        }
+    }
+
     /// For `map_err` on calls of the Kubernetes API.
     pub fn kubernetes(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let doing = doing.into();

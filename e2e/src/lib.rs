@@ -4,7 +4,7 @@
 //! [`target::Target`] is the Kubernetes that a run works on, with the way by which images get there; [`storage`] is the S3
 //! server in the cluster; [`tpch`] is the data, its queries and the answers they must give; [`platform`] is what departments stand on; [`demo`] puts them together;
 //! [`bench`] measures; a [`mishap`] befalls a pod;
-//! [`soak`] tries a promise for hours.
+//! [`soak`] tries a promise for hours, with the clients of [`sql_client`].
 
 pub mod bench;
 pub mod cli;
@@ -19,6 +19,8 @@ pub mod platform;
 pub mod process;
 pub mod soak;
 pub mod sql;
+pub mod sql_client;
+pub mod standalone;
 pub mod storage;
 pub mod stream_load;
 pub mod target;

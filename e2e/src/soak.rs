@@ -1,7 +1,8 @@
 //! The promise of scale-in, tried for hours: nodes of one group come and go at random while clients load and query without a
 //! pause, and not one statement may fail.
 //!
-//! - [`clients`] work: Stream Loads, inserts, queries; each keeps what it was told is committed.
+//! - [`clients`] work: Stream Loads, inserts, queries; each keeps what it was told is committed. SQL goes by the clients that people
+//!   use ([`crate::sql_client`]), each in turn.
 //! - [`churn`] makes nodes go: by `kubectl scale`, by windows, by an autoscaler, by evictions, by deletion, by emptying a node of
 //!   Kubernetes, by a roll.
 //! - [`witness`] counts the nodes that went, and sees that none is forgotten that lives.
@@ -27,6 +28,7 @@ use crate::{
     cluster::{self, Look, wait_until},
     departments::{self, Account},
     sql::Session,
+    sql_client::{self, Installed, Login},
     target::Target,
     timeline::Progress,
 };
@@ -77,6 +79,7 @@ struct Trial {
     lake: LakeCluster,
     group: String,
     account: Account,
+    login: Login,
     password: String,
     database: String,
     /// Part of every label, so that a second trial of a cluster has labels of its own.
@@ -94,6 +97,7 @@ struct Tally {
 #[derive(Debug, Default)]
 struct Counts {
     statements: BTreeMap<&'static str, u64>,
+    by_client: BTreeMap<sql_client::Kind, Sent>,
     actions: BTreeMap<&'static str, u64>,
     failures: Vec<String>,
     failed: u64,
@@ -117,6 +121,15 @@ impl Tally {
         self.change(|counts| counts.wrong_answers.push(line));
     }
 
+    /// A client of SQL has an answer, or a failure.
+    fn sent(&self, client: sql_client::Kind, has_failed: bool) {
+        self.change(|counts| {
+            let sent = counts.by_client.entry(client).or_default();
+            sent.statements += 1;
+            sent.failed += u64::from(has_failed);
+        });
+    }
+
     fn failed(&self, kind: &str, why: impl fmt::Display) {
         let now = chrono::Utc::now().format("%H:%M:%S%.3f");
         self.change(|counts| {
@@ -128,6 +141,15 @@ impl Tally {
     }
 }
 
+/// What one client of SQL sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Statements, with those that failed and those that were repeated.
+    pub statements: u64,
+    /// Those that failed, or had a wrong answer.
+    pub failed: u64,
+}
+
 /// What came of it.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
@@ -135,6 +157,8 @@ pub struct Outcome {
     pub scale_ins: u64,
     /// Statements that succeeded, by kind.
     pub statements: BTreeMap<&'static str, u64>,
+    /// What the clients of SQL sent.
+    pub by_client: BTreeMap<sql_client::Kind, Sent>,
     /// What was done to the nodes, by kind.
     pub actions: BTreeMap<&'static str, u64>,
     /// Statements that failed.
@@ -165,6 +189,10 @@ impl fmt::Display for Outcome {
         };
         writeln!(f, "{} scale-ins; {}", self.scale_ins, listed(&self.actions))?;
         writeln!(f, "{} statements: {}", self.succeeded(), listed(&self.statements))?;
+        let clients: Vec<String> = (self.by_client.iter())
+            .map(|(client, sent)| format!("{} {}, {} failed", client.name(), sent.statements, sent.failed))
+            .collect();
+        writeln!(f, "SQL by {}", clients.join("; "))?;
         writeln!(
             f,
             "{} failed, ledger off by {} rows",
@@ -186,20 +214,23 @@ pub async fn scale_in(
     client: &Client,
     lake: &LakeCluster,
     group: &str,
+    installed: &Installed,
     options: &Options,
     progress: &Progress,
 ) -> Result<Outcome> {
     let login = departments::log_in(target, client, lake).await?;
     let password = departments::password(client, lake, &login.account).await?;
+    let database = format!("soak_{}", group.replace('-', "_"));
     let trial = Trial {
         target: target.clone(),
         client: client.clone(),
         lake: lake.clone(),
         group: group.to_owned(),
+        login: Login::new(&login.door, &login.account.user, &password).database(&database),
         account: login.account,
         password,
         run: std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs(),
-        database: format!("soak_{}", group.replace('-', "_")),
+        database,
         tally: Arc::default(),
         ends: Arc::default(),
     };
@@ -213,7 +244,7 @@ pub async fn scale_in(
     };
     let (churned, ledger, ()) = tokio::join!(
         churned,
-        clients::work(&trial, &warehouse, &seeded),
+        clients::work(&trial, installed, &warehouse, &seeded),
         witness::watch(&trial)
     );
     churned?;
@@ -222,6 +253,7 @@ pub async fn scale_in(
     let mut outcome = trial.tally.change(|counts| Outcome {
         scale_ins: counts.scale_ins,
         statements: std::mem::take(&mut counts.statements),
+        by_client: std::mem::take(&mut counts.by_client),
         actions: std::mem::take(&mut counts.actions),
         failed: counts.failed,
         failures: std::mem::take(&mut counts.failures),

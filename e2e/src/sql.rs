@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, Client};
-use mysql_async::{Conn, OptsBuilder, Value, prelude::Queryable};
+use mysql_async::{
+    Conn, OptsBuilder, QueryResult, Value,
+    prelude::{Protocol, Queryable},
+};
 use tokio::process::Child;
 
 use crate::{Error, Result, cluster, process::Run, target::Target};
@@ -61,8 +64,13 @@ impl Door {
 
     /// The way to a server that listens on this machine's loopback address.
     pub fn on_this_machine(port: u16) -> Self {
+        Self::at("127.0.0.1", port)
+    }
+
+    /// The way to an address that this machine reaches as it is.
+    pub fn at(host: &str, port: u16) -> Self {
         Self {
-            host: "127.0.0.1".into(),
+            host: host.into(),
             port,
             _forward: None,
         }
@@ -159,6 +167,26 @@ impl Session {
             .collect())
     }
 
+    /// Whether the server answers on its connection.
+    pub async fn is_alive(&mut self, limit: Duration) -> bool {
+        tokio::time::timeout(limit, self.connection.ping())
+            .await
+            .is_ok_and(|answered| answered.is_ok())
+    }
+
+    /// Runs any statement, within `limit`: as a text or, with values for its `?`, prepared. Gives its rows where it returns any,
+    /// else how many it changed.
+    pub async fn run(&mut self, statement: &str, values: Vec<Value>, limit: Duration) -> Result<Answer> {
+        let work = async {
+            if values.is_empty() {
+                answered(self.connection.query_iter(statement).await?).await
+            } else {
+                answered(self.connection.exec_iter(statement, values).await?).await
+            }
+        };
+        finished(statement, limit, work).await
+    }
+
     /// Runs a query that returns one value.
     pub async fn value(&mut self, statement: &str, limit: Duration) -> Result<String> {
         let rows = self.rows(statement, limit).await?;
@@ -171,6 +199,45 @@ impl Session {
             }),
         }
     }
+}
+
+/// What a statement answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Rows, each value as text; `None` is NULL.
+    Rows(Vec<Vec<Option<String>>>),
+    /// How many rows it changed, where the client says so.
+    Affected(Option<u64>),
+}
+
+impl Answer {
+    /// The only value; `None` where there is more or less.
+    #[must_use]
+    pub fn value(&self) -> Option<&str> {
+        match self {
+            Self::Rows(rows) => match rows.as_slice() {
+                [row] if row.len() == 1 => row[0].as_deref(),
+                _ => None,
+            },
+            Self::Affected(_) => None,
+        }
+    }
+}
+
+async fn answered<P: Protocol>(result: QueryResult<'_, '_, P>) -> mysql_async::Result<Answer> {
+    if result.columns_ref().is_empty() {
+        let affected = result.affected_rows();
+        result.drop_result().await?;
+        return Ok(Answer::Affected(Some(affected)));
+    }
+    let rows: Vec<mysql_async::Row> = result.collect_and_drop().await?;
+    let rows = rows.into_iter().map(|row| {
+        let values = row.unwrap().into_iter();
+        values
+            .map(|value| (value != Value::NULL).then(|| text(value)))
+            .collect()
+    });
+    Ok(Answer::Rows(rows.collect()))
 }
 
 async fn finished<T>(
@@ -193,7 +260,7 @@ async fn finished<T>(
 }
 
 /// The beginning of a statement, up to its first credential: `FILES(...)` names keys further on.
-fn short(statement: &str) -> String {
+pub(crate) fn short(statement: &str) -> String {
     let line = statement.split_whitespace().collect::<Vec<_>>().join(" ");
     let end = line.find("aws.s3").unwrap_or(line.len());
     line[..end].chars().take(STATEMENT_IN_ERROR).collect()

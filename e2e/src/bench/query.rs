@@ -2,32 +2,26 @@
 
 use std::{
     collections::BTreeMap,
-    net::TcpListener,
     path::{Path, PathBuf},
-    process::Stdio,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use object_store::local::LocalFileSystem;
-use springtide_contract::paths;
-use tokio::process::{Child, Command};
 
 use super::{Figures, median, rounded};
 use crate::{
     Error, Result,
-    cluster::{Look, wait_until},
     places::Places,
     process::run,
-    sql::{Door, Session},
+    sql::Session,
+    standalone::{self, Standalone},
     timeline::{Progress, Timeline},
     tpch::{self, Manifest, ScaleFactor, answers, generate::generate},
 };
 
 /// Timed runs of each query, after one that warms up.
 const RUNS: usize = 3;
-/// The engine answers its first statement.
-const START_LIMIT: Duration = Duration::from_secs(60);
 /// A statement on metadata.
 const QUICK: Duration = Duration::from_secs(30);
 /// One query or one table's load, for each unit of the scale factor; and at least this once.
@@ -45,7 +39,7 @@ pub async fn query(places: &Places, timeline: &Timeline, sf: ScaleFactor) -> Res
     let folder = places.cache.join("bench-query");
     let mut engine = timeline
         .step("springtide-engine standalone", async |p| {
-            Engine::start(places, &folder, &p).await
+            Standalone::start(places, &folder, &p).await
         })
         .await?;
     let loaded = timeline
@@ -57,7 +51,7 @@ pub async fn query(places: &Places, timeline: &Timeline, sf: ScaleFactor) -> Res
         .step("queries", async |p| ours(&mut engine.session, sf, &p).await)
         .await?;
     drop(engine);
-    remove(&folder)?;
+    standalone::remove(&folder)?;
     let theirs = timeline
         .step("the same in DuckDB", async |p| {
             theirs(places, &data.join(sf.folder()), sf, &p).await
@@ -70,77 +64,6 @@ async fn files(data: &Path, sf: ScaleFactor, progress: &Progress) -> Result<Mani
     std::fs::create_dir_all(data).map_err(Error::io(format!("make {}", data.display())))?;
     let store = LocalFileSystem::new_with_prefix(data).map_err(Error::store(format!("open {}", data.display())))?;
     generate(Arc::new(store), &sf.folder(), sf, progress).await
-}
-
-/// A standalone engine on an empty folder, ended when it is dropped.
-struct Engine {
-    session: Session,
-    _process: Child,
-}
-
-impl Engine {
-    async fn start(places: &Places, folder: &Path, progress: &Progress) -> Result<Self> {
-        remove(folder)?;
-        std::fs::create_dir_all(folder).map_err(Error::io(format!("make {}", folder.display())))?;
-        let log = folder.join("log");
-        let log = std::fs::File::create(&log).map_err(Error::io(format!("make {}", log.display())))?;
-        let [mysql, http, compute_http] = [free_port()?, free_port()?, free_port()?];
-        let program = places.programs().join("springtide-engine");
-        let process = Command::new(&program)
-            .args(["--log", "warn", "standalone", "--data"])
-            .arg(folder)
-            .args(["--mysql-port", &mysql.to_string(), "--http-port", &http.to_string()])
-            .args(["--compute-http-port", &compute_http.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(Error::io(format!("start {}", program.display())))?;
-        let door = Door::on_this_machine(mysql);
-        let account = folder.join(paths::ADMIN_ACCOUNT.trim_start_matches('/'));
-        let began = Instant::now();
-        let session = wait_until("the engine has compute", START_LIMIT, progress, async || {
-            let text = |file: &str| std::fs::read_to_string(account.join(file)).unwrap_or_default();
-            let (user, password) = (text(paths::USERNAME_FILE), text(paths::PASSWORD_FILE));
-            let mut session = match Session::open(&door, user.trim(), password.trim()).await {
-                Ok(session) => session,
-                Err(error) => return Ok(Look::NotYet(error.to_string())),
-            };
-            let nodes = session.rows("SHOW COMPUTE NODES", QUICK).await?;
-            let alive = nodes.iter().any(|node| node.iter().any(|value| value == "true"));
-            Ok(if alive {
-                Look::Done(session)
-            } else {
-                Look::NotYet("no compute node is alive".into())
-            })
-        })
-        .await?;
-        progress.say(format!(
-            "{:.1} s to its first compute node",
-            began.elapsed().as_secs_f64()
-        ));
-        Ok(Self {
-            session,
-            _process: process,
-        })
-    }
-}
-
-fn free_port() -> Result<u16> {
-    TcpListener::bind(("127.0.0.1", 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(Error::io("find a free port"))
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(format!("remove {}", folder.display()))(error))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Makes and fills the tables; returns the seconds of the loads.

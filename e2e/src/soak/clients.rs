@@ -1,12 +1,17 @@
 //! Clients that load and query without a pause. What they were told is committed is in their ledger; a statement that fails is told,
 //! and repeated where its label makes that exact.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use super::{STATEMENT_LIMIT, Trial};
 use crate::{
-    Result,
+    Error, Result,
     sql::Session,
+    sql_client::{self, Installed, SqlClient, Value},
     stream_load::{StreamLoad, Way},
 };
 
@@ -20,8 +25,12 @@ const SEED_ROWS: u32 = 40_000;
 const LONG: Duration = Duration::from_secs(3);
 /// More work than this per row is not tried.
 const MOST_WORK: u32 = 1 << 20;
-/// Queries of one connection before the client logs in anew.
-const QUERIES_PER_LOGIN: u32 = 25;
+/// Statements of one connection, before the next client has its turn.
+const STATEMENTS_PER_TURN: u32 = 25;
+/// Of those that take a while.
+const LONG_PER_TURN: u32 = 4;
+/// Clients of each kind: with fewer than all workers together have, one would always get back what it has given.
+const OF_EACH_KIND: usize = 2;
 
 /// Loads into one table: nothing puts small ones together yet, and this is no trial of that.
 const LOADS_PER_TABLE: u64 = 150;
@@ -70,9 +79,17 @@ pub(super) async fn prepare(trial: &Trial, session: &mut Session, warehouse: &st
 }
 
 /// All clients, until the trial ends and each has finished what it was at.
-pub(super) async fn work(trial: &Trial, warehouse: &str, seeded: &Seeded) -> Result<Ledger> {
+pub(super) async fn work(trial: &Trial, installed: &Installed, warehouse: &str, seeded: &Seeded) -> Result<Ledger> {
+    let login = trial.login.clone().opening(&format!("SET warehouse = '{warehouse}'"));
+    let all = std::iter::repeat_n(sql_client::Kind::ALL, OF_EACH_KIND).flatten();
+    let turns = Turns {
+        waiting: Arc::new(Mutex::new(
+            all.map(|kind| SqlClient::new(kind, installed, &login)).collect(),
+        )),
+    };
     let client = |number| Client {
         trial: trial.clone(),
+        turns: turns.clone(),
         warehouse: warehouse.to_owned(),
         seeded: seeded.clone(),
         number,
@@ -142,8 +159,32 @@ impl Kind {
     }
 }
 
+/// Clients of SQL that wait for their turn, so that each kind of statement is sent by every one of them.
+#[derive(Clone)]
+struct Turns {
+    waiting: Arc<Mutex<VecDeque<SqlClient>>>,
+}
+
+impl Turns {
+    fn take(&self) -> Result<SqlClient> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = waiting.pop_front();
+        next.ok_or_else(|| Error::Missing("a client of SQL: there are fewer than workers".into()))
+    }
+
+    /// The next one, for one whose turn is over: it closes its connection as people do, and waits.
+    async fn next(&self, mut before: SqlClient) -> Result<SqlClient> {
+        before.close().await?;
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.push_back(before);
+        drop(waiting);
+        self.take()
+    }
+}
+
 struct Client {
     trial: Trial,
+    turns: Turns,
     warehouse: String,
     seeded: Seeded,
     number: u32,
@@ -180,14 +221,6 @@ impl Client {
 
     fn committed(&mut self, table: &str, rows: u64) {
         *self.ledger.entry(table.to_owned()).or_default() += rows;
-    }
-
-    async fn session(&self) -> Result<Session> {
-        let mut session = self.trial.session().await?;
-        session
-            .execute(&format!("SET warehouse = '{}'", self.warehouse), STATEMENT_LIMIT)
-            .await?;
-        Ok(session)
     }
 
     async fn stream_loads(&mut self, kind: Kind, way: Way) -> Result<()> {
@@ -234,37 +267,39 @@ impl Client {
 
     async fn inserts(&mut self, kind: Kind) -> Result<()> {
         let trial = self.trial.clone();
-        let mut session = self.session().await?;
+        let mut client = self.turns.take()?;
         while !trial.has_ended() {
             let own = self.next_table().await?;
             let (number, batch, database) = (self.number, self.batch, &trial.database);
             let label = format!("{database}_{}_{number}_{batch}", trial.run);
-            let (rows, source) = if kind == Kind::Insert {
+            let takes_values = client.kind().takes_values();
+            let (rows, source, values) = if kind == Kind::Insert {
                 let rows = 1 + batch % 7;
-                let values: Vec<String> = (0..rows).map(|line| format!("({number}, {batch}, {line})")).collect();
-                (rows, format!("VALUES {}", values.join(", ")))
+                let (source, values) = listed(number, batch, rows, takes_values);
+                (rows, source, values)
             } else {
                 let rows = 100 + batch % 1900;
-                (
-                    rows,
-                    format!("SELECT {number}, {batch}, id FROM {database}.seed WHERE id < {rows}"),
-                )
+                let source = format!("SELECT {number}, {batch}, id FROM {database}.seed WHERE id < {rows}");
+                (rows, source, Vec::new())
             };
             let statement = format!("INSERT INTO {database}.{own} WITH LABEL {label} {source}");
             loop {
-                match session.execute(&statement, STATEMENT_LIMIT).await {
-                    Ok(_) => break,
+                let done = client.run_with(&statement, &values, STATEMENT_LIMIT).await;
+                let failure = match done {
                     // It was committed, and its answer was lost.
-                    Err(error) if error.to_string().contains("has already been used") => break,
-                    Err(error) => {
-                        trial.tally.failed(kind.name(), error);
-                        tokio::time::sleep(AFTER_FAILURE).await;
-                        session = self.session().await?;
-                    }
-                }
+                    Err(error) if error.to_string().contains("has already been used") => None,
+                    done => done.err(),
+                };
+                trial.tally.sent(client.kind(), failure.is_some());
+                let Some(failure) = failure else { break };
+                trial.tally.failed(kind.name(), failure);
+                tokio::time::sleep(AFTER_FAILURE).await;
             }
             trial.tally.done(kind.name());
             self.committed(&own, rows);
+            if batch.is_multiple_of(STATEMENTS_PER_TURN.into()) {
+                client = self.turns.next(client).await?;
+            }
             tokio::time::sleep(PAUSE).await;
         }
         Ok(())
@@ -274,29 +309,55 @@ impl Client {
         let trial = self.trial.clone();
         let short = format!("SELECT concat(count(*), ' ', sum(id)) FROM {}.seed", trial.database);
         let sum = u64::from(SEED_ROWS) * (u64::from(SEED_ROWS) - 1) / 2;
-        let (query, expected) = if kind == Kind::ShortQuery {
-            (short, format!("{SEED_ROWS} {sum}"))
+        let (query, expected, per_turn) = if kind == Kind::ShortQuery {
+            (short, format!("{SEED_ROWS} {sum}"), STATEMENTS_PER_TURN)
         } else {
-            (self.seeded.long_query.clone(), self.seeded.long_answer.clone())
+            let Seeded {
+                long_query,
+                long_answer,
+            } = self.seeded.clone();
+            (long_query, long_answer, LONG_PER_TURN)
         };
+        let mut client = self.turns.take()?;
+        let mut sent = 0;
         while !trial.has_ended() {
-            let mut session = self.session().await?;
-            for _ in 0..QUERIES_PER_LOGIN {
-                if trial.has_ended() {
-                    return Ok(());
+            let answer = if kind == Kind::ShortQuery && client.kind().takes_values() {
+                let query = format!("{query} WHERE id >= ?");
+                client.run_with(&query, &[Value::Int(0)], STATEMENT_LIMIT).await
+            } else {
+                client.run(&query, STATEMENT_LIMIT).await
+            };
+            trial.tally.sent(client.kind(), answer.is_err());
+            match answer {
+                Ok(found) if found.value() == Some(&expected) => trial.tally.done(kind.name()),
+                Ok(found) => {
+                    let found = format!("{found:?} by {}", client.kind().name());
+                    trial.tally.wrong(kind.name(), &found, &expected);
                 }
-                match session.value(&query, STATEMENT_LIMIT).await {
-                    Ok(found) if found == expected => trial.tally.done(kind.name()),
-                    Ok(found) => trial.tally.wrong(kind.name(), &found, &expected),
-                    Err(error) => {
-                        trial.tally.failed(kind.name(), error);
-                        tokio::time::sleep(AFTER_FAILURE).await;
-                        break;
-                    }
+                Err(error) => {
+                    let failure = format!("{error} by {}", client.kind().name());
+                    trial.tally.failed(kind.name(), failure);
+                    tokio::time::sleep(AFTER_FAILURE).await;
                 }
-                tokio::time::sleep(PAUSE).await;
             }
+            sent += 1;
+            if sent % per_turn == 0 {
+                client = self.turns.next(client).await?;
+            }
+            tokio::time::sleep(PAUSE).await;
         }
         Ok(())
     }
+}
+
+/// Rows for an INSERT: in its text, or as values apart from it.
+fn listed(number: u32, batch: u64, rows: u64, apart: bool) -> (String, Vec<Value>) {
+    if !apart {
+        let rows: Vec<String> = (0..rows).map(|line| format!("({number}, {batch}, {line})")).collect();
+        return (format!("VALUES {}", rows.join(", ")), Vec::new());
+    }
+    let int = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+    let marks = vec!["(?, ?, ?)"; usize::try_from(rows).unwrap_or_default()];
+    let values = (0..rows).flat_map(|line| [int(number.into()), int(batch), int(line)]);
+    (format!("VALUES {}", marks.join(", ")), values.collect())
 }

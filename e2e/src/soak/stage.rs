@@ -17,6 +17,7 @@ use crate::{
     departments,
     places::Places,
     platform::{self, Platform},
+    sql_client::Installed,
     storage::{self, ENDPOINT, REGION, Storage},
     target::Target,
     timeline::Timeline,
@@ -37,6 +38,10 @@ const WITHOUT_DRAIN: u64 = 20;
 /// # Errors
 /// A statement failed with the drain, or none without it.
 pub async fn soak(places: &Places, timeline: &Timeline, nodes: u8, options: &Options) -> Result<()> {
+    // First: what is missing is said before a cluster is made for it.
+    let installed = timeline
+        .step("clients of SQL", async |p| Installed::on(places, &p).await)
+        .await?;
     let Some(Stage { target, client, lake }) = set(places, timeline, nodes, "Scale-in").await? else {
         return Ok(());
     };
@@ -57,7 +62,7 @@ pub async fn soak(places: &Places, timeline: &Timeline, nodes: u8, options: &Opt
                 });
                 let group = group(&client, spec).await?;
                 let lake = departments::wait_ready(&client, &lake, &[&group], &p).await?;
-                scale_in(&target, &client, &lake, NAME, &options, &p).await
+                scale_in(&target, &client, &lake, NAME, &installed, &options, &p).await
             })
             .await?;
         for line in outcome.to_string().lines() {
@@ -110,6 +115,7 @@ fn metrics(with: &Outcome, without: &Outcome) -> BTreeMap<&'static str, f64> {
     BTreeMap::from([
         ("scale_ins", with.scale_ins as f64),
         ("statements", with.succeeded() as f64),
+        ("clients", with.by_client.len() as f64),
         ("failed_statements", with.failed as f64),
         ("ledger_difference", with.ledger_difference as f64),
         ("failed_without_drain", without.failed as f64),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use springtide_e2e::{
     soak::{self, Going, Options, Outcome},
+    sql_client::{Installed, Kind},
     timeline::Progress,
 };
 
@@ -38,6 +39,10 @@ async fn no_statement_fails_while_nodes_come_and_go_some_do_without_a_drain_and_
             with.succeeded() > 10 * with.scale_ins,
             "the clients hardly worked: {with}"
         );
+        for client in Kind::ALL {
+            let sent = with.by_client.get(&client).copied().unwrap_or_default();
+            assert!(sent.statements > 0, "{} sent nothing: {with}", client.name());
+        }
         // A test that cannot fail proves nothing.
         let without = tried(department, false, Going::Asked, WITHOUT_DRAIN).await;
         println!("without the drain: {without}");
@@ -69,11 +74,14 @@ async fn tried(department: &Department, drains: bool, going: Going, gone: u64) -
     };
     println!("seed {}", options.seed);
     let cluster = &department.cluster;
+    let installed = Installed::on(&cluster.places, &Progress::default()).await;
+    let installed = installed.unwrap_or_else(|error| panic!("{error}"));
     soak::scale_in(
         &cluster.target,
         &cluster.client,
         &lake,
         GROUP,
+        &installed,
         &options,
         &Progress::default(),
     )

@@ -23,6 +23,7 @@ mod load;
 mod loads_from_s3;
 mod long_query;
 mod operator_crash;
+mod real_clients;
 mod registry;
 mod scale;
 mod shared_prefix;

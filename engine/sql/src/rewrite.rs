@@ -8,11 +8,14 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr,
-    GroupByWithModifier, Ident, OrderByExpr, OrderByKind, Query, Select, SelectItem, TableFactor, TimezoneInfo,
-    UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut, WindowType,
+    GroupByWithModifier, Ident, LimitClause, OrderByExpr, OrderByKind, Query, Select, SelectItem, TableFactor,
+    TimezoneInfo, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut, WindowType,
 };
 
 use crate::SqlError;
+
+/// Up to here a double has every whole number.
+const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// A constant: the value of a `?`, of a variable or of a session function.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +59,24 @@ impl Parameter {
     }
 }
 
+impl Parameter {
+    /// A number of rows, where it is one: some clients send every number as a double, others write it as text for that reason.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole, not negative and below 2^53"
+    )]
+    fn whole(&self) -> Option<Self> {
+        match self {
+            Parameter::Double(double) if (0.0..=MOST_EXACT).contains(double) && double.fract() == 0.0 => {
+                Some(Parameter::UnsignedInt(*double as u64))
+            }
+            Parameter::Text(digits) => digits.parse().ok().map(Parameter::UnsignedInt),
+            _ => None,
+        }
+    }
+}
+
 /// What only the session knows.
 pub trait SessionValues {
     /// `@@name`, `@@session.name`, `@@global.name`; `name` is in lower case.
@@ -89,15 +110,18 @@ struct Binder<'a> {
 impl VisitorMut for Binder<'_> {
     type Break = SqlError;
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
+        for count in query.limit_clause.iter_mut().flat_map(counts) {
+            let value = placeholder(count).and_then(|number| self.values.get(number.wrapping_sub(1)));
+            if let Some(whole) = value.and_then(Parameter::whole) {
+                *count = whole.into_expr();
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
-        let Expr::Value(ValueWithSpan {
-            value: Value::Placeholder(name),
-            ..
-        }) = expr
-        else {
-            return ControlFlow::Continue(());
-        };
-        let Some(number) = name.strip_prefix('?').and_then(|number| number.parse::<usize>().ok()) else {
+        let Some(number) = placeholder(expr) else {
             return ControlFlow::Continue(());
         };
         match self.values.get(number.wrapping_sub(1)) {
@@ -107,6 +131,28 @@ impl VisitorMut for Binder<'_> {
             }
             None => ControlFlow::Break(SqlError::invalid(format!("Parameter {number} has no value."))),
         }
+    }
+}
+
+/// Which `?` an expression is, from 1.
+fn placeholder(expr: &Expr) -> Option<usize> {
+    match expr {
+        Expr::Value(ValueWithSpan {
+            value: Value::Placeholder(name),
+            ..
+        }) => name.strip_prefix('?')?.parse().ok(),
+        _ => None,
+    }
+}
+
+/// The numbers of rows in `LIMIT` and `OFFSET`.
+fn counts(clause: &mut LimitClause) -> Vec<&mut Expr> {
+    match clause {
+        LimitClause::LimitOffset { limit, offset, .. } => {
+            let offset = offset.as_mut().map(|offset| &mut offset.value);
+            limit.iter_mut().chain(offset).collect()
+        }
+        LimitClause::OffsetCommaLimit { offset, limit } => vec![offset, limit],
     }
 }
 

@@ -112,6 +112,55 @@ fn functions_and_operators() {
 }
 
 #[test]
+fn a_page_is_read_by_clients_that_send_its_numbers_as_doubles_or_text() {
+    let bound = |sql: &str, values: &[Parameter]| {
+        let Statement::Query(mut query) = parse(sql).unwrap().remove(0).statement else {
+            panic!()
+        };
+        bind(&mut query, values).map(|()| query.to_string())
+    };
+    let page = "SELECT a FROM t WHERE b = ? LIMIT ? OFFSET ?";
+    assert_eq!(
+        bound(
+            page,
+            &[Parameter::Double(2.0), Parameter::Double(20.0), Parameter::Double(40.0)]
+        )
+        .unwrap(),
+        "SELECT a FROM t WHERE b = 2e0 LIMIT 20 OFFSET 40"
+    );
+    assert_eq!(
+        bound(
+            page,
+            &[
+                Parameter::Text("2".into()),
+                Parameter::Text("20".into()),
+                Parameter::Double(0.0)
+            ]
+        )
+        .unwrap(),
+        "SELECT a FROM t WHERE b = '2' LIMIT 20 OFFSET 0"
+    );
+    assert_eq!(
+        bound(
+            "SELECT a FROM t LIMIT ?, ?",
+            &[Parameter::Double(40.0), Parameter::Text("20".into())]
+        )
+        .unwrap(),
+        "SELECT a FROM t LIMIT 40, 20"
+    );
+    // What is no number of rows stays what it is, and is refused where the query is planned.
+    for (value, shown) in [
+        (Parameter::Double(2.5), "2.5e0"),
+        (Parameter::Double(-1.0), "(-1e0)"),
+        (Parameter::Text("all".into()), "'all'"),
+    ] {
+        let bound = bound("SELECT a FROM t LIMIT ?", &[value]).unwrap();
+        assert_eq!(bound, format!("SELECT a FROM t LIMIT {shown}"));
+    }
+    assert!(bound("SELECT a FROM t LIMIT ?", &[]).is_err());
+}
+
+#[test]
 fn parameters_are_values_and_never_text() {
     let Statement::Query(mut query) = parse("SELECT ?, ? FROM t WHERE a = ? LIMIT ?")
         .unwrap()
