@@ -2,8 +2,8 @@ use springtide_model::{DataType, Literal, PartitionBound};
 
 use super::parse;
 use crate::{
-    AlterSystem, AlterTableAction, CreateTable, Insert, NodeReference, Password, SetItem, SetValue, ShowFilter,
-    ShowKind, Statement,
+    AlterSystem, AlterTableAction, CreateTable, DrainOrder, Insert, NodeReference, Password, SetItem, SetValue,
+    ShowFilter, ShowKind, Statement,
 };
 
 fn one(sql: &str) -> Statement {
