@@ -12,11 +12,11 @@ use crate::{
 /// Rows of the table.
 const ROWS: usize = 16_000;
 /// Compares each row with each, which takes seconds.
-const LONG_QUERY: &str = "SELECT count(*), sum(a.id - b.id) FROM lake.facts a JOIN lake.facts b \
+pub(crate) const LONG_QUERY: &str = "SELECT count(*), sum(a.id - b.id) FROM lake.facts a JOIN lake.facts b \
                           ON a.payload < b.payload OR a.id > b.id + 1000000";
 
 /// A table whose rows are on all nodes: as many buckets as three nodes share evenly.
-async fn with_facts(cluster: &Cluster) {
+pub(crate) async fn with_facts(cluster: &Cluster) {
     cluster
         .client
         .execute(&[
@@ -48,7 +48,7 @@ fn hashed(number: u64) -> u64 {
 }
 
 /// Waits until a node runs a fragment of a query, and says which.
-async fn busy_node(cluster: &Cluster) -> usize {
+pub(crate) async fn busy_node(cluster: &Cluster) -> usize {
     until("a compute node runs a fragment", async || {
         for (index, node) in cluster.nodes.iter().enumerate() {
             if node.try_metric("springtide_cn_running_fragments").await? > 0 {

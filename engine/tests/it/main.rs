@@ -12,6 +12,7 @@ mod audit;
 mod bad_input;
 mod client;
 mod doors;
+mod drained;
 mod engine;
 mod killed_frontend;
 mod load;

@@ -155,6 +155,11 @@ impl Blueprint {
         self
     }
 
+    pub(crate) fn drain_timeout_s(mut self, seconds: u64) -> Self {
+        self.config.compute.drain_timeout_s = seconds;
+        self
+    }
+
     pub(crate) fn cluster_id(mut self, id: &str) -> Self {
         id.clone_into(&mut self.config.cluster_id);
         self

@@ -1,0 +1,120 @@
+//! What a compute node that is to leave does to the work that is on it, and what bounds that work before.
+
+use std::time::{Duration, Instant};
+
+use futures::stream;
+use reqwest::{Body, Client, redirect::Policy};
+use serde_json::Value;
+use springtide_contract::{
+    drain::{DRAIN_PATH, DrainRequest, NodeState, NodeStatus, STATUS_PATH},
+    ports,
+};
+
+use crate::{
+    lost_nodes::{LONG_QUERY, busy_node, with_facts},
+    processes::{Cluster, TOKEN, cluster, until},
+};
+
+/// What a drain waits for; work that takes longer than three quarters of it is ended.
+const DRAIN_TIMEOUT_S: u64 = 4;
+
+impl Cluster {
+    async fn status(&self, ask: reqwest::RequestBuilder) -> NodeStatus {
+        let answer = ask.bearer_auth(TOKEN).send().await.expect("the node answers");
+        answer.json().await.expect("its status")
+    }
+
+    fn internal(&self, path: &str) -> String {
+        format!("http://{}:{}{path}", self.nodes[0].host, ports::CN_HEARTBEAT)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_a_drain_would_cut_off_is_ended_before_and_told_what_to_have_raised() {
+    let cluster = cluster().drain_timeout_s(DRAIN_TIMEOUT_S).compute(1).start().await;
+    with_facts(&cluster).await;
+    let began = Instant::now();
+    let (code, message) = cluster.client.error(LONG_QUERY).await;
+    assert!(
+        message.contains("time limit of 3 seconds") && message.contains("drain.timeout"),
+        "{code} {message}"
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(DRAIN_TIMEOUT_S + 2),
+        "{:?}",
+        began.elapsed()
+    );
+
+    // A client that goes on for ever, however little it sends.
+    let rows = stream::unfold(0_u64, async |number| {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Some((Ok::<_, std::io::Error>(format!("{number},slow\n")), number + 1))
+    });
+    let client = Client::builder()
+        .no_proxy()
+        .redirect(Policy::none())
+        .build()
+        .expect("a client");
+    let answer = client
+        .put(format!(
+            "http://{}:{}/api/lake/facts/_stream_load",
+            cluster.nodes[0].host,
+            ports::CN_HTTP
+        ))
+        .basic_auth(&cluster.client.user, Some(&cluster.client.password))
+        .header("expect", "100-continue")
+        .header("column_separator", ",")
+        .body(Body::wrap_stream(rows))
+        .send()
+        .await
+        .expect("an answer");
+    let answer: Value = answer.json().await.expect("JSON");
+    let message = answer["Message"].as_str().unwrap_or_default();
+    assert!(
+        answer["Status"] == "Fail" && message.contains("longer than 3 s") && message.contains("drain.timeout"),
+        "{answer}"
+    );
+    assert_eq!(
+        cluster
+            .client
+            .rows("SELECT count(*) FROM lake.facts WHERE payload = 'slow'")
+            .await,
+        ["0"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_let_go_by_force_is_not_waited_for_and_says_so() {
+    let cluster = cluster().compute(1).start().await;
+    with_facts(&cluster).await;
+    let nodes = cluster.client.rows("SHOW COMPUTE NODES").await;
+    let id = nodes[0].split('\t').next().expect("ComputeNodeId").to_owned();
+    let user = cluster.client.clone();
+    let query = tokio::spawn(async move { user.error(LONG_QUERY).await });
+    busy_node(&cluster).await;
+    let http = Client::builder().no_proxy().build().expect("a client");
+    let order = format!("ALTER SYSTEM DRAIN COMPUTE NODE {id}");
+    cluster.client.execute(&[order.as_str()]).await;
+    // As its pod's hook does.
+    let reason = DrainRequest {
+        reason: "preStop".to_owned(),
+    };
+    let drained = cluster
+        .status(http.post(cluster.internal(DRAIN_PATH)).json(&reason))
+        .await;
+    assert_eq!((drained.state, drained.cut_off), (NodeState::Draining, false));
+
+    cluster.client.execute(&[format!("{order} FORCE").as_str()]).await;
+    let status = until("the node hears that nobody waits", async || {
+        let status = cluster.status(http.get(cluster.internal(STATUS_PATH))).await;
+        status.cut_off.then_some(status)
+    })
+    .await;
+    assert!(status.running_fragments > 0 && !status.is_drained(), "{status:?}");
+    let connections = cluster.client.rows("SHOW PROCESSLIST").await;
+    assert!(
+        !query.is_finished(),
+        "nothing is cut off before the node is stopped: {connections:?}"
+    );
+    query.abort();
+}
