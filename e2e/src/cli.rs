@@ -247,6 +247,7 @@ async fn perform(command: Command, timeline: &Timeline) -> Result<()> {
             let options = soak::Options {
                 gone: scale_ins,
                 going: soak::Going::Asked,
+                every_way: true,
                 limit: Duration::from_secs(hours * 3600),
                 seed: seed.unwrap_or_else(rand::random),
             };

@@ -56,6 +56,8 @@ pub struct Options {
     pub gone: u64,
     /// How they go.
     pub going: Going,
+    /// Each of the ways is gone at least once.
+    pub every_way: bool,
     /// It ends after this at the latest.
     pub limit: Duration,
     /// Of all random choices.

@@ -79,7 +79,7 @@ pub(super) async fn run(trial: &Trial, options: &Options, progress: &Progress) -
         Going::Torn => TORN.to_vec(),
     };
     actions.retain(|(action, ..)| *action != Action::EmptyNode || !others.is_empty());
-    let mut missing = actions.clone();
+    let mut missing = if options.every_way { actions.clone() } else { Vec::new() };
     let mut step = 0_u32;
     loop {
         let gone = match options.going {
@@ -91,8 +91,9 @@ pub(super) async fn run(trial: &Trial, options: &Options, progress: &Progress) -
             break;
         }
         step += 1;
-        // All of them in the first third, then as the weights say.
-        let (action, name, _) = if step.is_multiple_of(3) && !missing.is_empty() {
+        // Each of them soon, then as the weights say.
+        let takes_missing = options.going == Going::Torn || step.is_multiple_of(3);
+        let (action, name, _) = if takes_missing && !missing.is_empty() {
             missing.remove(0)
         } else {
             let chosen = actions.choose_weighted(&mut rng, |(.., weight)| *weight);

@@ -53,6 +53,7 @@ pub async fn soak(places: &Places, timeline: &Timeline, nodes: u8, options: &Opt
     ] {
         let options = Options {
             gone: scale_ins,
+            every_way: drains,
             ..options.clone()
         };
         let outcome = timeline

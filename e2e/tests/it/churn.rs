@@ -17,7 +17,7 @@ const SCALE_INS: u64 = 30;
 /// Without a drain the first few are enough.
 const WITHOUT_DRAIN: u64 = 12;
 /// Nodes that are torn away.
-const TORN: u64 = 12;
+const TORN: u64 = 6;
 /// Other scenarios run on the same machine.
 const LIMIT: Duration = Duration::from_secs(1200);
 
@@ -69,6 +69,7 @@ async fn tried(department: &Department, drains: bool, going: Going, gone: u64) -
     let options = Options {
         gone,
         going,
+        every_way: drains,
         limit: LIMIT,
         seed: rand::random(),
     };

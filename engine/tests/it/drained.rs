@@ -88,7 +88,7 @@ async fn a_node_that_is_let_go_by_force_is_not_waited_for_and_says_so() {
     let cluster = cluster().compute(1).start().await;
     with_facts(&cluster).await;
     let nodes = cluster.client.rows("SHOW COMPUTE NODES").await;
-    let id = nodes[0].split('\t').next().expect("ComputeNodeId").to_owned();
+    let id = nodes[0].split('|').next().expect("ComputeNodeId").to_owned();
     let user = cluster.client.clone();
     let query = tokio::spawn(async move { user.error(LONG_QUERY).await });
     busy_node(&cluster).await;

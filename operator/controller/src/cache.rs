@@ -1,7 +1,7 @@
 //! What the watches have seen.
 //!
 //! Two kinds of cache: [`TypedCache`] for what is read field by field, and [`ObjectCache`] for what a plan compares as JSON.
-//! The latter keeps objects as text, because hundreds of StatefulSets as trees of values would fill the memory.
+//! The latter keeps objects as compressed text, because hundreds of StatefulSets as trees of values would fill the memory.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -135,7 +135,7 @@ struct ObjectState {
 
 #[derive(Debug)]
 struct Cached {
-    body: Arc<str>,
+    body: Packed,
     version: u64,
     owner: Option<String>,
 }
@@ -162,7 +162,7 @@ impl ObjectCache {
         if let Some(owner) = &owner {
             state.owned.entry(owner.clone()).or_default().insert(key.clone());
         }
-        let body = Arc::from(body.to_string());
+        let body = Packed::new(body);
         state.objects.insert(key, Cached { body, version, owner });
     }
 
@@ -205,28 +205,28 @@ impl ObjectCache {
 
     /// One object.
     pub(crate) fn get(&self, key: &ObjectKey) -> Option<Value> {
-        let body = Arc::clone(&self.read().objects.get(key)?.body);
-        parsed(&body)
+        let body = self.read().objects.get(key)?.body.clone();
+        body.read()
     }
 
     /// The objects whose owner label has this value; those in one namespace, or all.
     pub(crate) fn owned(&self, owner: &str, namespace: Option<&str>) -> Vec<(ObjectKind, Value)> {
-        let bodies: Vec<(ObjectKind, Arc<str>)> = {
+        let bodies: Vec<(ObjectKind, Packed)> = {
             let state = self.read();
             let keys = state.owned.get(owner).into_iter().flatten();
             keys.filter(|key| namespace.is_none() || key.namespace.as_deref() == namespace)
-                .filter_map(|key| Some((key.kind, Arc::clone(&state.objects.get(key)?.body))))
+                .filter_map(|key| Some((key.kind, state.objects.get(key)?.body.clone())))
                 .collect()
         };
         bodies
             .into_iter()
-            .filter_map(|(kind, body)| Some((kind, parsed(&body)?)))
+            .filter_map(|(kind, body)| Some((kind, body.read()?)))
             .collect()
     }
 
     /// The objects of a kind, those in one namespace or all, by name.
     pub(crate) fn of_kind(&self, kind: ObjectKind, namespace: Option<&str>) -> Vec<Value> {
-        let bodies: Vec<Arc<str>> = {
+        let bodies: Vec<Packed> = {
             let state = self.read();
             let first = ObjectKey {
                 kind,
@@ -236,9 +236,9 @@ impl ObjectCache {
             let is_meant =
                 |key: &ObjectKey| key.kind == kind && (namespace.is_none() || key.namespace.as_deref() == namespace);
             let range = state.objects.range(first..).take_while(|(key, _)| is_meant(key));
-            range.map(|(_, cached)| Arc::clone(&cached.body)).collect()
+            range.map(|(_, cached)| cached.body.clone()).collect()
         };
-        bodies.iter().filter_map(|body| parsed(body)).collect()
+        bodies.iter().filter_map(Packed::read).collect()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, ObjectState> {
@@ -284,8 +284,19 @@ fn version_of(body: &Value) -> u64 {
     version.and_then(|version| version.parse().ok()).unwrap_or(0)
 }
 
-fn parsed(body: &str) -> Option<Value> {
-    serde_json::from_str(body).ok()
+/// An object as JSON in an LZ4 block. Cheap to clone.
+#[derive(Clone, Debug)]
+struct Packed(Arc<[u8]>);
+
+impl Packed {
+    fn new(body: &Value) -> Self {
+        Self(Arc::from(lz4_flex::compress_prepend_size(body.to_string().as_bytes())))
+    }
+
+    fn read(&self) -> Option<Value> {
+        let text = lz4_flex::decompress_size_prepended(&self.0).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
 }
 
 #[cfg(test)]
