@@ -13,7 +13,7 @@ pub(super) struct Walked;
 impl Ground for Walked {
     const KIND: &'static str = "Calendar";
     const FIXED: &'static [&'static str] = &[];
-    /// Some of them are today, and one is no date although it looks like one: the server takes it, and the group is refused for it.
+    /// Some of them are today, and some are no dates although they look like them.
     const TEXTS: Texts = &[
         (
             "from",
