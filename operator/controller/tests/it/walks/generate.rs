@@ -79,9 +79,13 @@ impl Generator {
 
     /// Sets, changes or takes away one field of a spec, at any depth; returns its path.
     pub(super) fn step(&self, spec: &Value, rng: &mut StdRng) -> (String, Value) {
-        let mut changed = spec.clone();
-        let path = self.change(&self.schema, "", &mut changed, rng);
-        (path, changed)
+        loop {
+            let mut changed = spec.clone();
+            let path = self.change(&self.schema, "", &mut changed, rng);
+            if changed != *spec {
+                return (path, changed);
+            }
+        }
     }
 
     fn change(&self, schema: &Value, path: &str, value: &mut Value, rng: &mut StdRng) -> String {
