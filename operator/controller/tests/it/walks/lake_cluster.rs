@@ -49,7 +49,7 @@ impl Ground for Walked {
         ),
         // A cluster that runs cannot become another one.
         ("adopt", &["11111111-1111-4111-8111-111111111111", "mine"]),
-        ("metadataVolume.size", &["10Gi", "11Gi", "12288Mi", "16Gi", "0", "huge"]),
+        ("metadataVolume.size", &["10Gi", "11Gi", "12288Mi", "16Gi", "20Gi", "0"]),
         ("imagePullSecrets", &["registry", "mirror", "Not_A_Name"]),
         ("cpu", &["1", "500m", "0", "many"]),
         ("memory", &["2Gi", "3Gi", "-1Gi"]),
