@@ -27,6 +27,9 @@ use crate::quantity::Quantity;
     derive = "PartialEq",
     doc = "A part of the company: its namespaces, its administrators and how much it may use. The operator makes the namespaces, roles, quotas and network policies from it.",
     validation = ("self.metadata.name.size() <= 50", "metadata.name becomes part of label values: write at most 50 characters"),
+    validation = Rule::new("oldSelf.spec.namespaces.all(old, self.spec.namespaces.exists(new, new.name == old.name) || (has(oldSelf.status) && has(oldSelf.status.namespaces) && oldSelf.status.namespaces.exists(found, found.name == old.name && found.removable)))").field_path(".spec.namespaces").message(
+        "a namespace keeps its department: add namespaces, but do not remove or rename one. To release a namespace, delete the Department (its namespaces stay) and create it again without that one"
+    ),
     printcolumn(
         name = "Available", type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Available\")].status",
@@ -65,11 +68,8 @@ pub struct DepartmentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub display_name: Option<String>,
-    /// The namespaces of the department with the quota of each. More may be added; none is removed or renamed. Required: a department without a namespace could hold nothing.
+    /// The namespaces of the department with the quota of each. More may be added; none is removed or renamed once it is the department's. Required: a department without a namespace could hold nothing.
     #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    #[x_kube(validation = Rule::new("oldSelf.all(old, self.exists(new, new.name == old.name))").message(
-        "a namespace keeps its department: add namespaces, but do not remove or rename one. To release a namespace, delete the Department (its namespaces stay) and create it again without that one"
-    ))]
     pub namespaces: Vec<DepartmentNamespace>,
     /// Who may read everything of the department but Secrets, and create, change, scale and delete ComputeGroups.
     #[serde(default)]
@@ -230,6 +230,9 @@ pub struct DepartmentNamespaceStatus {
     /// Whether the namespace exists, is the department's and has its roles and limits.
     #[serde(default)]
     pub ready: bool,
+    /// Whether it may be taken off the list: the written values are not accepted, and it is not the department's.
+    #[serde(default)]
+    pub removable: bool,
     /// LakeClusters in it.
     #[serde(default)]
     #[schemars(range(min = 0))]

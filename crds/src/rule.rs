@@ -72,11 +72,15 @@ pub(crate) fn cron() -> Rule {
     )
 }
 
+/// A date of the calendar: the twenty-ninth of February in leap years alone.
 pub(crate) fn date() -> Rule {
-    text(
-        "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$",
-        "write a date as YYYY-MM-DD and in quotation marks, for example \"2026-12-24\"",
-    )
+    let shape = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$";
+    let no_such_day = "-(02-3[01]|(04|06|09|11)-31)$";
+    let leap_year = "^([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-";
+    Rule::new(format!(
+        "self.matches('{shape}') && !self.matches('{no_such_day}') && (!self.endsWith('-02-29') || self.matches('{leap_year}'))"
+    ))
+    .message("write a date that exists as YYYY-MM-DD and in quotation marks, for example \"2026-12-24\"")
 }
 
 pub(crate) fn local_minute() -> Rule {

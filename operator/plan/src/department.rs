@@ -286,7 +286,7 @@ fn report(
         .spec
         .namespaces
         .iter()
-        .map(|entry| namespace_status(observed, &entry.name))
+        .map(|entry| namespace_status(observed, &entry.name, rejection.is_some()))
         .collect();
     let accepted = match rejection {
         None => Finding::holds(Reason::Valid, "the written values are in force"),
@@ -344,7 +344,7 @@ fn report(
     }
 }
 
-fn namespace_status(observed: &ObservedDepartment, name: &str) -> DepartmentNamespaceStatus {
+fn namespace_status(observed: &ObservedDepartment, name: &str, is_rejected: bool) -> DepartmentNamespaceStatus {
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     let namespace = observed.namespaces.get(name);
     let is_own = namespace.and_then(department_of) == observed.department.metadata.name.as_deref();
@@ -354,6 +354,7 @@ fn namespace_status(observed: &ObservedDepartment, name: &str) -> DepartmentName
     DepartmentNamespaceStatus {
         name: name.to_owned(),
         ready: namespace.is_some() && is_own && has_all,
+        removable: is_rejected && !is_own,
         lake_clusters: number(namespace.map_or(0, |namespace| namespace.lake_clusters.len())),
         compute_groups: number(namespace.map_or(0, |namespace| namespace.compute_groups.len())),
     }

@@ -128,6 +128,43 @@ async fn a_namespace_that_holds_a_cluster_is_never_deleted() {
     operator.stop().await;
 }
 
+#[tokio::test]
+async fn a_namespace_that_is_not_to_be_had_can_be_taken_off_the_list_again() {
+    let world = World::alone().await;
+    let operator = world.operator();
+    let (name, namespace) = (format!("dept-{}", world.namespace), format!("{}-a", world.namespace));
+    make(&world, &name, &namespace, "Delete").await;
+    let departments: Api<Department> = Api::all(world.client.clone());
+    let write = async |namespaces: serde_json::Value| {
+        let patch = Patch::Merge(json!({"spec": {"namespaces": namespaces}}));
+        departments.patch(&name, &PatchParams::default(), &patch).await
+    };
+    write(json!([{"name": namespace}, {"name": "kube-system"}]))
+        .await
+        .unwrap();
+    world
+        .eventually("the namespace is refused", || async {
+            let status = departments.get_opt(&name).await.unwrap()?.status?;
+            let is_refused = status
+                .conditions
+                .iter()
+                .any(|condition| condition.type_ == "Accepted" && condition.reason == "NamespaceTaken");
+            is_refused.then_some(())
+        })
+        .await;
+    let refusal = write(json!([{"name": "kube-system"}])).await.unwrap_err().to_string();
+    assert!(refusal.contains("a namespace keeps its department"), "{refusal}");
+    write(json!([{"name": namespace}])).await.unwrap();
+    world
+        .eventually("what is written is in force again", || async {
+            let department = departments.get_opt(&name).await.unwrap()?;
+            is_true(&department.status?.conditions, "Accepted").then_some(())
+        })
+        .await;
+    remove(&world, &name).await;
+    operator.stop().await;
+}
+
 async fn remove(world: &World, name: &str) {
     let departments: Api<Department> = Api::all(world.client.clone());
     departments.delete(name, &DeleteParams::default()).await.unwrap();

@@ -1,10 +1,11 @@
-//! Windows open and close by the clock that the operator is given.
+//! Windows open and close by the clock that the operator is given, and on the dates of Calendars.
 
 use chrono::{TimeDelta, Utc};
-use serde_json::json;
-use springtide_crds::ComputeGroup;
+use kube::api::PatchParams;
+use serde_json::{Value, json};
+use springtide_crds::{Calendar, ComputeGroup};
 
-use crate::harness::world::World;
+use crate::harness::{rights::try_apply, world::World};
 
 #[tokio::test]
 async fn a_window_raises_compute_before_it_opens_and_lets_it_go_when_it_closes() {
@@ -64,4 +65,60 @@ async fn an_operator_that_was_away_at_the_edge_catches_up() {
     let operator = world.operator();
     world.group_serves("etl", 3).await;
     operator.stop().await;
+}
+
+/// Writes a Calendar as it is, or says why it is refused.
+async fn write_calendar(world: &World, spec: Value) -> Result<(), String> {
+    let calendar = json!({"apiVersion": "springtide.dev/v1alpha1", "kind": "Calendar",
+        "metadata": {"name": "holidays", "namespace": world.namespace}, "spec": spec});
+    let written = try_apply(&world.client, &calendar, &PatchParams::apply("a-test").force()).await;
+    written.map(drop).map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn a_holiday_on_a_date_that_does_not_exist_is_refused_and_not_ignored() {
+    let world = World::new().await;
+    for date in [
+        "2027-02-29",
+        "2100-02-29",
+        "2028-02-30",
+        "2028-02-31",
+        "2028-04-31",
+        "2028-11-31",
+    ] {
+        let refusals = [
+            write_calendar(&world, json!({"excludedDates": [{"from": date}]})).await,
+            write_calendar(&world, json!({"extraDates": [{"from": "2027-01-01", "to": date}]})).await,
+        ];
+        for refusal in refusals {
+            let message = refusal.expect_err(date);
+            assert!(
+                message.contains("write a date that exists as YYYY-MM-DD"),
+                "{date}: {message}"
+            );
+        }
+    }
+    for date in [
+        "2028-02-29",
+        "2000-02-29",
+        "2096-02-29",
+        "2027-02-28",
+        "2028-01-31",
+        "2028-12-31",
+        "2028-04-30",
+    ] {
+        let written = write_calendar(&world, json!({"excludedDates": [{"from": date}]})).await;
+        assert_eq!(written, Ok(()), "{date}");
+    }
+}
+
+#[tokio::test]
+async fn the_last_date_of_a_calendar_can_be_taken_away() {
+    let world = World::new().await;
+    write_calendar(&world, json!({"excludedDates": [{"from": "2030-12-24"}]}))
+        .await
+        .unwrap();
+    write_calendar(&world, json!({})).await.unwrap();
+    let calendar = world.get::<Calendar>("holidays").await.unwrap();
+    assert!(calendar.spec.excluded_dates.is_empty());
 }

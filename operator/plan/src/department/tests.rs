@@ -176,6 +176,25 @@ fn namespaces_of_kubernetes_and_of_the_operator_are_refused() {
     }
 }
 
+#[test]
+fn a_namespace_that_never_was_the_departments_may_be_taken_off_the_list() {
+    let mut has_one = settled(retail());
+    let written = json!({"namespaces": [{"name": "retail"}, {"name": "kube-system"}, {"name": "retail-bi"}]});
+    has_one.department.spec = serde_json::from_value(written).unwrap();
+    let removable = |observed: &ObservedDepartment| -> Vec<bool> {
+        let status = plan_department(observed, noon()).status.unwrap();
+        status.namespaces.iter().map(|namespace| namespace.removable).collect()
+    };
+    assert_eq!(removable(&has_one), [false, true, true]);
+    let accepted = json!({"namespaces": [{"name": "retail"}, {"name": "retail-bi"}]});
+    has_one.department.spec = serde_json::from_value(accepted).unwrap();
+    assert_eq!(
+        removable(&has_one),
+        [false, false],
+        "the second one is about to be made"
+    );
+}
+
 /// A deleted department with this policy, whose namespace holds what `change` says.
 fn deletion(policy: &str, change: impl FnOnce(&mut ObservedNamespace)) -> Plan<DepartmentStatus> {
     let mut observed = settled(retail());

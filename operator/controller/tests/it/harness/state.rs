@@ -5,16 +5,19 @@ use std::{collections::BTreeMap, fmt::Write};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     autoscaling::v2::HorizontalPodAutoscaler,
-    core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
+    core::v1::{
+        ConfigMap, LimitRange, Namespace, PersistentVolumeClaim, Pod, ResourceQuota, Secret, Service, ServiceAccount,
+    },
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
+    rbac::v1::RoleBinding,
 };
 use kube::{
     Api, Resource, ResourceExt,
     api::{ApiResource, DynamicObject, ListParams},
 };
 use serde_json::Value;
-use springtide_crds::{Calendar, ComputeGroup, LakeCluster};
+use springtide_crds::{Calendar, ComputeGroup, Department, LakeCluster};
 
 use super::world::World;
 
@@ -72,13 +75,54 @@ impl State {
         state
     }
 
+    /// The same, with all departments, and with what the namespaces have that are marked as theirs.
+    pub(crate) async fn with_departments(world: &World) -> Self {
+        let mut state = Self::of(world).await;
+        let everywhere = |resource: &ApiResource| Api::all_with(world.client.clone(), resource);
+        let department = ApiResource::erase::<Department>(&());
+        let all = ListParams::default();
+        let departments = everywhere(&department).list(&all).await.unwrap().items;
+        state.put(world, &department, None, departments, true);
+        let namespace = ApiResource::erase::<Namespace>(&());
+        let theirs = ListParams::default().labels(springtide_plan::names::DEPARTMENT_LABEL);
+        let namespaces = everywhere(&namespace).list(&theirs).await.unwrap().items;
+        let names: Vec<String> = namespaces.iter().map(ResourceExt::name_any).collect();
+        state.put(world, &namespace, None, namespaces, false);
+        for name in names {
+            for resource in [
+                ApiResource::erase::<RoleBinding>(&()),
+                ApiResource::erase::<ResourceQuota>(&()),
+                ApiResource::erase::<LimitRange>(&()),
+                ApiResource::erase::<NetworkPolicy>(&()),
+            ] {
+                let api: Api<DynamicObject> = Api::namespaced_with(world.client.clone(), &name, &resource);
+                let objects = api.list(&all).await.unwrap().items;
+                state.put(world, &resource, Some(&name), objects, false);
+            }
+        }
+        state
+    }
+
     async fn add<K>(&mut self, world: &World, with_status: bool)
     where
         K: Resource<DynamicType = ()>,
     {
         let resource = ApiResource::erase::<K>(&());
         let api: Api<DynamicObject> = Api::namespaced_with(world.client.clone(), &world.namespace, &resource);
-        for object in api.list(&ListParams::default()).await.unwrap() {
+        let objects = api.list(&ListParams::default()).await.unwrap().items;
+        self.put(world, &resource, None, objects, with_status);
+    }
+
+    /// Takes objects up; `namespace` is one that is to be told from the world's own.
+    fn put(
+        &mut self,
+        world: &World,
+        resource: &ApiResource,
+        namespace: Option<&str>,
+        objects: Vec<DynamicObject>,
+        with_status: bool,
+    ) {
+        for object in objects {
             let name = object.name_any();
             if name == "kube-root-ca.crt" {
                 continue;
@@ -102,8 +146,9 @@ impl State {
                 text = text.replace(uid, "<uid>");
             }
             let mut value = serde_json::from_str(&text).unwrap();
-            hide_keys(&mut value);
-            self.objects.insert(format!("{}/{name}", resource.kind), value);
+            hide_made_up(&mut value);
+            let place = namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
+            self.objects.insert(format!("{}/{place}{name}", resource.kind), value);
         }
     }
 
@@ -134,12 +179,20 @@ fn clear(value: &mut Value) {
     }
 }
 
-/// The key of a drain's hook is made from a secret of its own world.
-fn hide_keys(value: &mut Value) {
+/// The key of a drain's hook is made from a secret of its own world, and the API server takes any port of a machine that is free.
+fn hide_made_up(value: &mut Value) {
     match value {
         Value::String(text) if text.starts_with("/drain/") => *text = "/drain/<key>".to_owned(),
-        Value::Object(fields) => fields.values_mut().for_each(hide_keys),
-        Value::Array(values) => values.iter_mut().for_each(hide_keys),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if name == "nodePort" {
+                    *value = "<port>".into();
+                } else {
+                    hide_made_up(value);
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(hide_made_up),
         _ => {}
     }
 }

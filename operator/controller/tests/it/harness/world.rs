@@ -496,7 +496,7 @@ impl World {
     }
 
     /// Reconciles that succeeded so far, by kind.
-    fn looks(&self) -> BTreeMap<String, u64> {
+    pub(crate) fn looks(&self) -> BTreeMap<String, u64> {
         let text = self.metrics.render();
         text.lines()
             .filter_map(|line| {
