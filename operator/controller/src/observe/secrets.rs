@@ -24,6 +24,8 @@ const PROVEN_FOR: Duration = Duration::from_secs(60);
 /// The Secrets of a cluster that exist, with their values.
 #[derive(Default)]
 pub(crate) struct SecretValues {
+    /// The names that were asked for, whether or not there is such a Secret.
+    asked: BTreeSet<String>,
     values: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
 }
 
@@ -37,11 +39,6 @@ impl std::fmt::Debug for SecretValues {
 pub(crate) async fn of_cluster(context: &Context, cluster: &LakeCluster) -> Result<Arc<SecretValues>, KubernetesError> {
     let namespace = cluster.namespace().unwrap_or_default();
     let key = (namespace.clone(), cluster.name_any());
-    if let Some(values) = context.secrets.get(&key) {
-        return Ok(values);
-    }
-    let mut values = BTreeMap::new();
-    let mut is_proven = is_proven(cluster);
     let accepted = cluster
         .status
         .as_ref()
@@ -52,8 +49,16 @@ pub(crate) async fn of_cluster(context: &Context, cluster: &LakeCluster) -> Resu
         .flatten()
         .flat_map(|spec| springtide_plan::lake_cluster::secrets(&key.1, spec))
         .collect();
-    for name in named {
-        let Some(secret) = context.kubernetes.get::<Secret>(&namespace, &name).await? else {
+    // What was read says nothing of a Secret that is named since.
+    if let Some(values) = context.secrets.get(&key)
+        && named.is_subset(&values.asked)
+    {
+        return Ok(values);
+    }
+    let mut values = BTreeMap::new();
+    let mut is_proven = is_proven(cluster);
+    for name in &named {
+        let Some(secret) = context.kubernetes.get::<Secret>(&namespace, name).await? else {
             is_proven = false;
             continue;
         };
@@ -63,9 +68,9 @@ pub(crate) async fn of_cluster(context: &Context, cluster: &LakeCluster) -> Resu
             .into_iter()
             .map(|(key, value)| (key, value.0))
             .collect();
-        values.insert(name, data);
+        values.insert(name.clone(), data);
     }
-    let values = Arc::new(SecretValues { values });
+    let values = Arc::new(SecretValues { asked: named, values });
     let good_for = if is_proven { PROVEN_FOR } else { GOOD_FOR };
     context.secrets.put(key, Arc::clone(&values), good_for);
     Ok(values)

@@ -358,6 +358,33 @@ async fn a_department_over_its_quota_is_told_and_keeps_what_runs() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_exists_is_not_said_to_be_missing_because_it_was_named_just_now() {
+    let world = World::new().await;
+    let operator = world.operator();
+    world.make_cluster("lake").await;
+    // All Secrets of the cluster were read, and are good for a while.
+    world.cluster_is_available("lake").await;
+    world.settle().await;
+    let certificate = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "certificate"},
+        "type": "kubernetes.io/tls", "stringData": {"tls.crt": "x", "tls.key": "x"}});
+    world.create::<Secret>(certificate).await;
+    let tls = json!({"spec": {"tls": {"secretName": "certificate"}}});
+    world.merge::<LakeCluster>("lake", tls).await;
+    let accepted = world
+        .eventually("the operator has seen it", || async {
+            let cluster = world.get::<LakeCluster>("lake").await?;
+            let status = cluster.status?;
+            let is_seen = status.observed_generation == cluster.metadata.generation;
+            let mut conditions = status.conditions.into_iter();
+            let accepted = conditions.find(|condition| condition.type_ == "Accepted")?;
+            is_seen.then_some(accepted)
+        })
+        .await;
+    assert_eq!(accepted.status, "True", "{}", accepted.message);
+    operator.stop().await;
+}
+
+#[tokio::test]
 async fn a_claim_that_cannot_bind_is_named_with_its_class() {
     let world = World::new().await;
     world.refuse_volumes("meta-lake-fe");

@@ -1,5 +1,5 @@
 //! Plays the kubelet, the scheduler and the provisioner of volumes: pods run and are ready soon after they exist, and are gone
-//! soon after they are deleted; claims are bound, and grow when they ask for more.
+//! soon after they are deleted; claims are bound, grow when they ask for more, and are gone once nobody uses them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -135,7 +135,7 @@ async fn turn(
     Ok(())
 }
 
-/// Binds what is not bound, and grows what asks for more.
+/// Binds what is not bound, grows what asks for more, and lets go what is deleted once its pod is gone.
 async fn claims(
     client: &Client,
     claims: &Api<PersistentVolumeClaim>,
@@ -147,13 +147,22 @@ async fn claims(
         if script.lock().unwrap().unbound.iter().any(|part| name.contains(part)) {
             continue;
         }
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &claim.namespace().unwrap_or_default());
+        if claim.metadata.deletion_timestamp.is_some() {
+            // A claim of a StatefulSet has the name of its template before that of its pod.
+            let pods: Api<Pod> = Api::namespaced(client.clone(), &claim.namespace().unwrap_or_default());
+            let pod = name.split_once('-').map_or("", |(_, pod)| pod);
+            if pods.get_opt(pod).await?.is_none() {
+                let released = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+                ignoring_absence(api.patch(&name, &PatchParams::default(), &released).await)?;
+            }
+            continue;
+        }
         let requested = claim.spec.and_then(|spec| spec.resources?.requests);
         let status = claim.status.unwrap_or_default();
         if status.phase.as_deref() == Some("Bound") && status.capacity == requested {
             continue;
         }
-        let api: Api<PersistentVolumeClaim> =
-            Api::namespaced(client.clone(), &claim.metadata.namespace.unwrap_or_default());
         let status = json!({"status": {"phase": "Bound", "capacity": requested, "accessModes": ["ReadWriteOnce"]}});
         ignoring_absence(
             api.patch_status(&name, &PatchParams::default(), &Patch::Merge(status))
