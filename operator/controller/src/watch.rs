@@ -285,11 +285,7 @@ impl Follower {
     {
         let caches = Arc::clone(&self.caches);
         let cache = cache(&caches);
-        let mut events = std::pin::pin!(
-            watcher(api, self.config.clone())
-                .default_backoff()
-                .modify(move |object| keep(object))
-        );
+        let mut events = std::pin::pin!(watcher(api, self.config.clone()).default_backoff().modify(keep));
         let mut listed = BTreeSet::new();
         while let Some(event) = events.next().await {
             let Some(event) = self.checked(event) else { continue };

@@ -31,7 +31,7 @@ fn what_decides_is_what_another_value_would_change() {
     assert_eq!(decided(1, 0, Some(12), None, 9), Limit);
 }
 
-fn note(manager: &str, time: &str, fields: Value) -> ManagedFieldsEntry {
+fn note(manager: &str, time: &str, fields: &Value) -> ManagedFieldsEntry {
     let entry =
         json!({"manager": manager, "operation": "Update", "time": time, "fieldsType": "FieldsV1", "fieldsV1": fields});
     serde_json::from_value(entry).unwrap()
@@ -42,12 +42,12 @@ fn the_status_says_who_wrote_replicas_last() {
     let fixture = group("etl").replicas(2).with(|observed| {
         let replicas = json!({"f:spec": {"f:replicas": {}}});
         observed.group.metadata.managed_fields = Some(vec![
-            note("argocd-controller", "2026-11-23T08:00:00Z", replicas.clone()),
-            note("kubectl", "2026-11-23T09:00:00Z", replicas),
+            note("argocd-controller", "2026-11-23T08:00:00Z", &replicas),
+            note("kubectl", "2026-11-23T09:00:00Z", &replicas),
             note(
                 "kubectl-edit",
                 "2026-11-23T10:00:00Z",
-                json!({"f:spec": {"f:labels": {}}}),
+                &json!({"f:spec": {"f:labels": {}}}),
             ),
         ]);
     });
