@@ -212,7 +212,10 @@ async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
                 let operator = world.operator_through(&faults, number * 2 + 1).await;
                 step.arrives(&world).await;
                 operator.stop().await;
-                assert!(faults.repeated_lists() > 0, "{step:?}: nothing was told as it had been");
+                assert!(
+                    number == 0 || faults.repeated_lists() > 0,
+                    "{step:?}: nothing was told as it had been"
+                );
             }
             Disturbance::Nothing | Disturbance::Trouble(_) => step.act(&world).await,
         }
