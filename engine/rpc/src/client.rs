@@ -11,8 +11,9 @@ use crate::{
     message::{HEARTBEAT, HeartbeatReply, HeartbeatRequest, INGEST, IngestReply, IngestRequest},
 };
 
-/// Time to open a connection to another process of the cluster.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time to open a connection to another process of the cluster. A resolver asks again after 5 s where a packet was lost, and no statement
+/// must fail for that.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Time for a heartbeat, connection included.
 pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes of an error body that are kept for the message.
