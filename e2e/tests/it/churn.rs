@@ -15,9 +15,9 @@ const GROUP: &str = "soak";
 /// Scale-ins with the drain on; `make soak-scalein` has a thousand.
 const SCALE_INS: u64 = 30;
 /// Without a drain the first few are enough.
-const WITHOUT_DRAIN: u64 = 12;
+const WITHOUT_DRAIN: u64 = 8;
 /// Nodes that are torn away.
-const TORN: u64 = 6;
+const TORN: u64 = 3;
 /// Other scenarios run on the same machine.
 const LIMIT: Duration = Duration::from_secs(1200);
 
