@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use k8s_openapi::api::core::v1::Pod;
+use springtide_contract::drain::ORDER_LASTS;
 use springtide_crds::Reason;
 use springtide_crds::compute_group::{DrainPhase, DrainTimeoutPolicy, DrainingNode};
 
@@ -35,7 +36,7 @@ use crate::sql::DrainState;
 use crate::trouble;
 
 /// An order that lasts no longer than this is given again.
-const GIVEN_AGAIN_SECONDS: u32 = 30;
+const GIVEN_AGAIN_SECONDS: u64 = ORDER_LASTS.as_secs() / 2;
 
 /// How the nodes leave that are not wanted any more.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -226,7 +227,7 @@ impl Node<'_> {
         let row = self.member.as_ref()?.row;
         let stands = row
             .order
-            .is_some_and(|order| order.forced == forced && order.lasts_seconds > GIVEN_AGAIN_SECONDS);
+            .is_some_and(|order| order.forced == forced && u64::from(order.lasts_seconds) > GIVEN_AGAIN_SECONDS);
         if stands || (!row.alive && !row.draining) {
             return None;
         }

@@ -367,7 +367,6 @@ fn a_bad_change_leaves_what_was_accepted_in_force() {
     assert!(condition(&status.conditions, "Available").starts_with("True Serving"));
 }
 
-/// At night nobody uses anything, and both would be promised what only one of them can have.
 #[test]
 fn a_warehouse_on_starrocks_is_refused() {
     let fixture = group_of("etl", cluster("demo").starrocks()).with(|observed| {

@@ -3,6 +3,7 @@ use serde_json::json;
 use crate::action::Action;
 use crate::fixture::{accepted, applied, condition, group, quantity};
 
+/// At night nobody uses anything, and both would be promised what only one of them can have.
 #[test]
 fn floors_that_only_together_exceed_the_quota_are_told_to_who_comes_second() {
     let hard = json!({"pods": "6"});
