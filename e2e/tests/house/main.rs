@@ -288,3 +288,44 @@ fn reached(metadata: &Metadata, name: &str) -> BTreeSet<String> {
     }
     seen.into_iter().map(|id| metadata[id].name.to_string()).collect()
 }
+
+/// Packages with their features, as a build of the whole workspace makes them; `edges` as `cargo tree` names them.
+fn packages_with_features(edges: &str) -> BTreeSet<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let listed = std::process::Command::new(cargo)
+        .args([
+            "tree",
+            "--locked",
+            "--workspace",
+            "--prefix=none",
+            "--format={p} {f}",
+            "--edges",
+            edges,
+        ])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .expect("cargo tree");
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let text = String::from_utf8(listed.stdout).expect("UTF-8");
+    text.lines()
+        .map(|line| line.trim_end_matches(" (*)").trim_end().to_owned())
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+#[test]
+fn tests_and_programs_are_built_on_the_same_dependencies() {
+    let programs = packages_with_features("normal,build");
+    let tests = packages_with_features("normal,build,dev");
+    assert!(programs.iter().any(|line| line.starts_with("datafusion v")));
+    // Crates of the workspace are built apart for their tests anyway.
+    let twice: Vec<_> = programs
+        .difference(&tests)
+        .filter(|line| !line.contains("springtide-"))
+        .collect();
+    assert!(
+        twice.is_empty(),
+        "tests ask for more features of these, so that they and all that stands on them are built twice; ask for the same in \
+         [dependencies] of a program: {twice:?}"
+    );
+}

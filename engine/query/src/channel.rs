@@ -28,7 +28,10 @@ use tonic::{
 };
 use url::Url;
 
-use crate::error::{mark_lost, mark_refused};
+use crate::{
+    delivery::Delivery,
+    error::{mark_lost, mark_refused},
+};
 
 /// The value of the `authorization` header between processes of a cluster. Never shown.
 #[derive(Clone)]
@@ -63,8 +66,10 @@ impl fmt::Debug for WorkerToken {
 /// Times and windows of connections to workers.
 #[derive(Clone, Debug)]
 pub struct ChannelOptions {
-    /// Time to open a connection.
+    /// Time to open a connection: longer than a resolver takes to ask again after a lost answer, 5 s.
     pub connect_timeout: Duration,
+    /// Time in which a worker must have taken its part of a plan: less than the 10 s for which other workers wait for it.
+    pub plan_timeout: Duration,
     /// Time between pings on a connection: a hung worker is noticed after this plus [`Self::keep_alive_timeout`].
     pub keep_alive_interval: Duration,
     /// Time within which a worker must answer a ping. Too short, and a busy worker counts as dead.
@@ -74,13 +79,17 @@ pub struct ChannelOptions {
 impl Default for ChannelOptions {
     fn default() -> Self {
         Self {
-            connect_timeout: Duration::from_secs(2),
+            connect_timeout: Duration::from_secs(6),
+            plan_timeout: WAIT_FOR_PLAN.saturating_sub(Duration::from_secs(2)),
             keep_alive_interval: Duration::from_secs(5),
             keep_alive_timeout: Duration::from_secs(15),
         }
     }
 }
 
+/// A worker that is asked for rows waits this long for its part of the plan: fixed in DataFusion Distributed
+/// (`WAIT_PLAN_TIMEOUT_SECS`), whose error then names no worker.
+const WAIT_FOR_PLAN: Duration = Duration::from_secs(10);
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 /// Connections that are kept; beyond, all are opened anew.
@@ -164,14 +173,26 @@ impl Channels {
 
 /// Gives DataFusion's coordinator and workers our connections.
 #[derive(Clone, Debug)]
-pub(crate) struct Resolver(pub(crate) Arc<Channels>);
+pub(crate) struct Resolver {
+    channels: Arc<Channels>,
+    delivery: Delivery,
+}
+
+impl Resolver {
+    /// `delivery` is told of parts of the plan that do not reach their worker: a coordinator's alone does the sending.
+    pub(crate) fn new(channels: Arc<Channels>, delivery: Delivery) -> Self {
+        Self { channels, delivery }
+    }
+}
 
 #[async_trait]
 impl ChannelResolver for Resolver {
     async fn get_worker_client_for_url(&self, url: &Url) -> Result<Box<dyn WorkerChannel>> {
         Ok(Box::new(NamedChannel {
-            inner: create_worker_client(self.0.get(url)?),
+            inner: create_worker_client(self.channels.get(url)?),
             url: url.clone(),
+            plan_timeout: self.channels.options.plan_timeout,
+            delivery: self.delivery.clone(),
         }))
     }
 }
@@ -180,6 +201,8 @@ impl ChannelResolver for Resolver {
 struct NamedChannel {
     inner: Box<dyn WorkerChannel>,
     url: Url,
+    plan_timeout: Duration,
+    delivery: Delivery,
 }
 
 impl NamedChannel {
@@ -237,11 +260,19 @@ impl WorkerChannel for NamedChannel {
         context: &Arc<TaskContext>,
     ) -> Result<BoxStream<'static, Result<WorkerToCoordinatorMsg>>> {
         let named = self.named();
-        let answers = self
+        let sending = self
             .inner
-            .coordinator_channel(headers, request, messages, metrics, context)
-            .await
-            .map_err(&named)?;
+            .coordinator_channel(headers, request, messages, metrics, context);
+        // It answers when it has the part.
+        let sent = match tokio::time::timeout(self.plan_timeout, sending).await {
+            Ok(sent) => sent.map_err(&named),
+            Err(_) => {
+                let seconds = self.plan_timeout.as_secs_f64();
+                let late = exec_datafusion_err!("it did not take its part of the plan within {seconds} s");
+                Err(mark_lost(self.url.as_str(), late))
+            }
+        };
+        let answers = sent.map_err(|error| self.delivery.failed(error))?;
         Ok(answers.map_err(named).boxed())
     }
 

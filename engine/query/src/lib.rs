@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod channel;
 pub mod codec;
+mod delivery;
 pub mod error;
 pub mod files;
 pub mod limits;

@@ -39,6 +39,7 @@ use crate::{
     catalog::{DEFAULT_CATALOG, SessionCatalog},
     channel::{ChannelOptions, Channels, Resolver, WorkerToken},
     codec::LakeCodec,
+    delivery::{Delivery, WatchedRows},
     error::QueryError,
     files::{self, ExternalStores},
     placement::{FixedWorkers, desired_tasks, route, scale_up},
@@ -149,6 +150,7 @@ pub struct QuerySession {
     runtime: Arc<RuntimeEnv>,
     catalog: SessionCatalog,
     state: SessionState,
+    delivery: Delivery,
     files: AtomicUsize,
 }
 
@@ -197,14 +199,15 @@ pub struct InsertOutcome {
 
 /// Result rows. Dropping it cancels the statement on all workers.
 pub struct QueryStream {
-    inner: SendableRecordBatchStream,
+    schema: SchemaRef,
+    rows: WatchedRows,
 }
 
 impl QueryStream {
     /// Types of the columns.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
-        self.inner.schema()
+        Arc::clone(&self.schema)
     }
 }
 
@@ -218,7 +221,7 @@ impl Stream for QueryStream {
     type Item = Result<RecordBatch, QueryError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.inner.poll_next_unpin(context).map_err(QueryError::from)
+        self.rows.poll_next_unpin(context).map_err(QueryError::from)
     }
 }
 
@@ -266,10 +269,11 @@ impl Coordinator {
         if let Some(zone) = &request.settings.time_zone {
             config.options_mut().execution.time_zone = Some(zone.clone());
         }
+        let delivery = Delivery::default();
         if !request.workers.is_empty() {
             config = config
                 .with_distributed_worker_resolver(FixedWorkers::new(request.workers.clone()))
-                .with_distributed_channel_resolver(Resolver(Arc::clone(&self.channels)))
+                .with_distributed_channel_resolver(Resolver::new(Arc::clone(&self.channels), delivery.clone()))
                 .with_distributed_user_codec(LakeCodec)
                 .with_distributed_desired_task_count_handler(desired_tasks)
                 .with_distributed_scale_up_leaf_node_handler(scale_up)
@@ -278,6 +282,7 @@ impl Coordinator {
         let catalog = SessionCatalog::default();
         let state = build_state(&request, &config, &self.runtime, &catalog, None);
         Ok(QuerySession {
+            delivery,
             request,
             config,
             runtime: Arc::clone(&self.runtime),
@@ -426,8 +431,14 @@ impl QuerySession {
     /// See [`QueryError`]; most come with the rows. [`QueryError::WorkerLost`] names the node.
     pub async fn execute_stream(&self, plan: &QueryPlan) -> Result<QueryStream, QueryError> {
         let physical = self.physical(&self.state, plan).await?;
+        self.start(physical, &self.state)
+    }
+
+    fn start(&self, physical: Arc<dyn ExecutionPlan>, state: &SessionState) -> Result<QueryStream, QueryError> {
+        let rows = execute_stream(physical, state.task_ctx())?;
         Ok(QueryStream {
-            inner: execute_stream(physical, self.state.task_ctx())?,
+            schema: rows.schema(),
+            rows: self.delivery.watch(rows),
         })
     }
 
@@ -461,7 +472,7 @@ impl QuerySession {
         let target = Some(Arc::new(target));
         let state = build_state(&self.request, &self.config, &self.runtime, &self.catalog, target);
         let physical = self.physical(&state, plan).await?;
-        let mut answers = execute_stream(physical, state.task_ctx())?;
+        let mut answers = self.start(physical, &state)?;
         let mut outcome = InsertOutcome::default();
         while let Some(batch) = answers.next().await.transpose()? {
             for task in TaskOutcome::from_batch(&batch)? {

@@ -24,6 +24,7 @@ use tonic::transport::Server;
 use crate::{
     channel::{ChannelOptions, Channels, Resolver, WorkerToken},
     codec::LakeCodec,
+    delivery::Delivery,
     error::QueryError,
     files::ExternalStores,
     resources::NodeResources,
@@ -216,7 +217,7 @@ impl WorkerService {
         let network = tokio::runtime::Handle::try_current().ok();
         // A worker's calls to other workers do not inherit the coordinator's connections: it has its own.
         let channels = Channels::new(self.options.token.clone(), self.options.channels.clone(), network);
-        let resolver = Resolver(Arc::new(channels));
+        let resolver = Resolver::new(Arc::new(channels), Delivery::default());
         Worker::from_session_builder(move |context: WorkerQueryContext| {
             let (resources, resolver) = (Arc::clone(&resources), resolver.clone());
             async move {

@@ -22,11 +22,65 @@ use springtide_query::{
     SourceTable, TableSnapshot, TableSource, WorkerOptions, WorkerService, WorkerToken,
 };
 use springtide_tablet::{TabletWriter, WriterOptions, arrow_schema, cast_batch, model_type};
-use tokio::{net::TcpListener, runtime::Runtime};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::Runtime,
+};
 use url::Url;
 
 pub(crate) const DATABASE: &str = "tpch";
 pub(crate) const TOKEN: &str = "Bearer the-token-of-this-test";
+
+/// What a [`Gate`] does to the first connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum First {
+    /// Closes it as soon as something is said.
+    Breaks,
+    /// Keeps it, and says nothing.
+    Hangs,
+}
+
+/// Stands before a worker and passes on all connections but the first, which is the coordinator's: it is there before any
+/// worker knows of the statement.
+pub(crate) struct Gate {
+    pub(crate) url: Url,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Gate {
+    pub(crate) async fn before(worker: &Url, first: First) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let behind = format!("{}:{}", worker.host_str().unwrap(), worker.port().unwrap());
+        let task = tokio::spawn(async move {
+            let (mut held, _) = listener.accept().await.unwrap();
+            match first {
+                First::Breaks => {
+                    held.readable().await.unwrap();
+                    drop(held);
+                }
+                First::Hangs => {
+                    tokio::spawn(async move {
+                        // Reads until the other side gives it up.
+                        tokio::io::copy(&mut held, &mut tokio::io::sink()).await.unwrap();
+                    });
+                }
+            }
+            loop {
+                let (mut near, _) = listener.accept().await.unwrap();
+                let mut far = TcpStream::connect(&behind).await.unwrap();
+                tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
+            }
+        });
+        Self { url, task }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
 
 /// A worker that can be killed: its connections live on a runtime of its own.
 pub(crate) struct TestWorker {

@@ -1,12 +1,15 @@
 //! Lost workers, wrong tokens, cancelled statements.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, TryStreamExt};
-use springtide_query::{QueryError, QueryErrorKind, SpillSpace};
+use springtide_query::{Coordinator, CoordinatorOptions, QueryError, QueryErrorKind, SpillSpace};
 
 use crate::{
-    cluster::{Cluster, parse, rows, run},
+    cluster::{Cluster, First, Gate, TOKEN, parse, rows, run, token},
     tpch::{filled, loaded},
 };
 
@@ -78,6 +81,35 @@ async fn a_worker_that_was_never_there_is_named() {
     .await
     .unwrap_err();
     assert_eq!(error.lost_worker(), Some(gone.as_str()), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_does_not_get_its_part_of_the_plan_is_named_before_others_give_up_waiting_for_it() {
+    /// After this, other workers say that they waited too long.
+    const OTHERS_GIVE_UP: Duration = Duration::from_secs(10);
+    for first in [First::Breaks, First::Hangs] {
+        let (cluster, _) = loaded(2).await;
+        let gate = Gate::before(&cluster.workers[1].url, first).await;
+        let mut request = cluster.request();
+        request.workers = vec![cluster.workers[0].url.clone(), gate.url.clone()];
+        let mut options = CoordinatorOptions::new(token(TOKEN));
+        options.channels.plan_timeout = Duration::from_secs(1);
+        let coordinator = Coordinator::new(Arc::clone(&cluster.store), options).unwrap();
+        let session = coordinator.session(request).unwrap();
+        let begun = Instant::now();
+        let error = run(
+            &session,
+            "select l_returnflag, sum(l_quantity) from lineitem group by l_returnflag",
+        )
+        .await
+        .unwrap_err();
+        assert_eq!(error.lost_worker(), Some(gate.url.as_str()), "{first:?}: {error}");
+        assert!(begun.elapsed() < OTHERS_GIVE_UP, "{first:?}: {:?}", begun.elapsed());
+        until("the other worker rests", || {
+            cluster.workers[0].service.running_fragments() == 0
+        })
+        .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
