@@ -183,7 +183,10 @@ impl Department {
             let status = group.status.clone().unwrap_or_default();
             let known = i32::try_from(status.nodes.len()).expect("a few nodes");
             let counts = (status.wanted_replicas, status.replicas, known, status.serving_replicas);
-            if status.observed_generation == group.metadata.generation && counts == (Some(nodes), nodes, nodes, nodes) {
+            // A roll has the right counts, too, before it begins and between its nodes.
+            let ready = holds(&status.conditions, "Ready");
+            let is_current = status.observed_generation == group.metadata.generation;
+            if is_current && counts == (Some(nodes), nodes, nodes, nodes) && ready.is_ok() {
                 return Ok(group);
             }
             let ready = said(&status.conditions, "Ready");
