@@ -23,6 +23,16 @@ const FOR_EACH: Duration = Duration::from_millis(20);
 /// But no longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+/// An object that is to be looked at now.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Look<Key> {
+    pub(crate) key: Key,
+    /// The change that led to the look, if one did.
+    pub(crate) cause: Option<String>,
+    /// The edge for which it was planned has come. Where the look fails, the next try goes before others, too.
+    pub(crate) at_edge: bool,
+}
+
 /// The objects of one kind that are to be looked at, and those that are being looked at.
 #[derive(Debug)]
 pub(crate) struct Agenda<Key> {
@@ -64,19 +74,19 @@ impl<Key: Clone + Ord + Hash> Agenda<Key> {
         }
     }
 
-    /// The next object to look at, if it is time for one: among edges and among other looks the one that has waited longest. With
-    /// it the change that led to the look, if one did.
-    pub(crate) fn take(&mut self, now: Instant) -> Option<(Key, Option<String>)> {
+    /// The next object to look at, if it is time for one: among edges and among other looks the one that has waited longest.
+    pub(crate) fn take(&mut self, now: Instant) -> Option<Look<Key>> {
         let next = self.edges.next(&self.under_way, now);
         let key = next.or_else(|| self.looks.next(&self.under_way, now))?;
         // Whatever was wanted of this object, the look that begins sees it. An edge that is still to come stays, in case it fails.
-        if self.edges.times.get(&key).is_some_and(|edge| *edge <= now) {
+        let at_edge = self.edges.times.get(&key).is_some_and(|edge| *edge <= now);
+        if at_edge {
             self.edges.remove(&key);
         }
         self.looks.remove(&key);
         self.under_way.insert(key.clone());
         let cause = self.causes.remove(&key);
-        Some((key, cause))
+        Some(Look { key, cause, at_edge })
     }
 
     /// The look at the object has ended.

@@ -15,7 +15,7 @@ use kube::{Resource, ResourceExt};
 use tracing::Instrument;
 
 use crate::{
-    agenda::Agenda,
+    agenda::{Agenda, Look},
     cache::{Key, TypedCache},
     context::{Caches, Context},
     reconcile::ReconcileError,
@@ -59,7 +59,7 @@ pub(crate) async fn drive<K, Reconciled>(
     let mut under_way = FuturesUnordered::new();
     loop {
         while agenda.under_way() < at_once
-            && let Some((key, cause)) = agenda.take(Instant::now())
+            && let Some(Look { key, cause, at_edge }) = agenda.take(Instant::now())
         {
             // Nothing is left to do about an object that is gone.
             let Some(object) = cache(&context.caches).get(&key) else {
@@ -67,7 +67,7 @@ pub(crate) async fn drive<K, Reconciled>(
                 continue;
             };
             let context = Arc::clone(&context);
-            under_way.push(async move { (key, one(reconcile, object, cause, context).await) });
+            under_way.push(async move { (key, at_edge, one(reconcile, object, cause, context).await) });
         }
         let next_at = agenda.next_at().filter(|_| agenda.under_way() < at_once);
         tokio::select! {
@@ -75,7 +75,7 @@ pub(crate) async fn drive<K, Reconciled>(
                 Some(Request { key, cause }) => agenda.changed(key, cause, Instant::now()),
                 None => return,
             },
-            Some((key, looked)) = under_way.next() => {
+            Some((key, at_edge, looked)) = under_way.next() => {
                 agenda.done(&key);
                 let now = Instant::now();
                 match looked {
@@ -83,6 +83,7 @@ pub(crate) async fn drive<K, Reconciled>(
                         agenda.plan_edge(key.clone(), done.edge_after.map(|after| now + after));
                         agenda.look_after(key, done.again_after, now);
                     }
+                    Err(retry_after) if at_edge => agenda.plan_edge(key, Some(now + retry_after)),
                     // The edge that was planned before stays.
                     Err(retry_after) => agenda.look_after(key, retry_after, now),
                 }

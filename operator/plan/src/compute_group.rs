@@ -435,5 +435,5 @@ fn next_look(ready: &Finding, waits_for_statements: bool) -> std::time::Duration
 fn next_edge(scale: &Scale, now: DateTime<Utc>) -> Option<std::time::Duration> {
     // A little late rather than early: an early look would only have to look again.
     let after = scale.evaluation.next_edge? - now + TimeDelta::milliseconds(20);
-    after.to_std().ok().filter(|after| *after <= finish::STEADY)
+    after.to_std().ok().filter(|after| *after <= finish::FORESIGHT)
 }

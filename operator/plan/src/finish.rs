@@ -18,6 +18,9 @@ pub(crate) const SECRET: Duration = Duration::from_secs(10);
 pub(crate) const ATTENTIVE: Duration = Duration::from_secs(2);
 /// How soon to look again when all is well.
 pub(crate) const STEADY: Duration = Duration::from_secs(60);
+/// How far ahead the edge of a window is told: for longer than it takes to look again, however late that look is, so that the look at
+/// the edge is known to be one.
+pub(crate) const FORESIGHT: Duration = Duration::from_secs(600);
 
 /// Why a written value is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,11 +6,20 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Everything that can be taken at `now`, each look ending at once.
 fn taken(agenda: &mut Agenda<&'static str>, now: Instant) -> Vec<&'static str> {
     std::iter::from_fn(|| {
-        let (key, _) = agenda.take(now)?;
+        let Look { key, .. } = agenda.take(now)?;
         agenda.done(&key);
         Some(key)
     })
     .collect()
+}
+
+/// A look at an object at no edge.
+fn look(key: &'static str, cause: Option<&str>) -> Look<&'static str> {
+    Look {
+        key,
+        cause: cause.map(str::to_owned),
+        at_edge: false,
+    }
 }
 
 #[test]
@@ -45,7 +54,7 @@ fn edges_go_before_what_has_waited_longer() {
     agenda.look_after("starts", Duration::ZERO, now);
     agenda.plan_edge("opens", Some(now + SECOND));
     agenda.plan_edge("opens-too", Some(now + SECOND + MOMENT));
-    assert_eq!(agenda.take(now), Some(("starts", None)));
+    assert_eq!(agenda.take(now), Some(look("starts", None)));
     assert_eq!(
         taken(&mut agenda, now + SECOND + MOMENT),
         ["opens", "opens-too", "follows"]
@@ -65,17 +74,18 @@ fn an_edge_that_passes_while_its_object_waits_for_another_look_puts_it_in_front(
 fn an_object_is_not_looked_at_twice_at_once_and_what_is_asked_meanwhile_is_not_lost() {
     let (mut agenda, now) = (Agenda::new(), Instant::now());
     agenda.look_after("etl", Duration::ZERO, now);
-    assert_eq!((agenda.take(now), agenda.under_way()), (Some(("etl", None)), 1));
+    assert_eq!((agenda.take(now), agenda.under_way()), (Some(look("etl", None)), 1));
     agenda.changed("etl", "a pod".to_owned(), now);
     agenda.plan_edge("etl", Some(now));
     let later = now + SECOND;
     assert_eq!((agenda.take(later), agenda.next_at()), (None, None));
     agenda.done(&"etl");
     assert_eq!(agenda.next_at(), Some(now));
-    assert_eq!(
-        (agenda.take(later), agenda.under_way()),
-        (Some(("etl", Some("a pod".to_owned()))), 1)
-    );
+    let at_edge = Look {
+        at_edge: true,
+        ..look("etl", Some("a pod"))
+    };
+    assert_eq!((agenda.take(later), agenda.under_way()), (Some(at_edge), 1));
     agenda.done(&"etl");
     assert_eq!((agenda.take(later), agenda.under_way()), (None, 0));
 }

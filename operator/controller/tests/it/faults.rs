@@ -306,7 +306,7 @@ async fn an_operator_that_dies_after_any_write_leaves_what_the_next_one_finishes
         deaths += disturbed.values().filter(|ended| ended.died).count();
         assert_alike(&disturbed, reference, &format!("{disturbance:?}"));
     }
-    eprintln!("{deaths} deaths");
+    eprintln!("verified: deaths {deaths}");
     assert!(deaths > 0, "no operator died");
 }
 

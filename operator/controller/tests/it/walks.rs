@@ -232,7 +232,7 @@ async fn walk<G: Ground>(world: World) {
             at(&changed)
         );
     }
-    eprintln!("{}: {outcomes:?}", G::KIND);
+    eprintln!("{}: {outcomes:?}\nverified: walk_steps {taken}", G::KIND);
 
     eprintln!("written at once: {spec}");
     end::<G>(&world).await;

@@ -37,6 +37,8 @@ use crate::trouble;
 
 /// An order that lasts no longer than this is given again.
 const GIVEN_AGAIN_SECONDS: u64 = ORDER_LASTS.as_secs() / 2;
+/// What a node is at when no frontend answers.
+const UNKNOWN_WORK: &str = "whatever it still does, which no frontend could tell";
 
 /// How the nodes leave that are not wanted any more.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -115,7 +117,7 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
         leavers.push(Leaver {
             ordinal: *ordinal,
             may_go: phase == DrainPhase::Drained || (overdue && is_forced),
-            cut: overdue.then(|| status.waiting_for.clone().unwrap_or_default()),
+            cut: overdue.then(|| node.works_at().map_or_else(|| UNKNOWN_WORK.to_owned(), str::to_owned)),
         });
         departure.draining.push(status);
     }
@@ -238,11 +240,16 @@ impl Node<'_> {
         }))
     }
 
-    fn status(&self, phase: DrainPhase, since: DateTime<Utc>, nodes: &Nodes<'_>) -> DrainingNode {
+    /// What the engine says that it still has to end.
+    fn works_at(&self) -> Option<&str> {
         let said = self.member.as_ref().map(|member| member.row.waiting_for.as_str());
-        let waiting_for = match (phase, said) {
+        said.filter(|said| !said.is_empty())
+    }
+
+    fn status(&self, phase: DrainPhase, since: DateTime<Utc>, nodes: &Nodes<'_>) -> DrainingNode {
+        let waiting_for = match (phase, self.works_at()) {
             (DrainPhase::Drained, _) => None,
-            (_, Some(said)) if !said.is_empty() => Some(said.to_owned()),
+            (_, Some(said)) => Some(said.to_owned()),
             (DrainPhase::Leaving, _) => Some("the pod's end".to_owned()),
             (_, _) if !nodes.answered => Some("a frontend that answers".to_owned()),
             (_, _) => Some("the frontend to send nothing new there".to_owned()),

@@ -164,7 +164,8 @@ fn ready(
     if let Some(growing) = volume_claims::growing(observed, shape) {
         return growing;
     }
-    if shape.suspend {
+    // As written, whether or not it is accepted: so do the groups.
+    if observed.cluster.spec.suspend {
         return Finding::holds(Reason::Suspended, "the cluster is suspended: its compute is at zero");
     }
     Finding::holds(

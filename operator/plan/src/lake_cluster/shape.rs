@@ -41,7 +41,6 @@ pub struct ClusterShape {
     pub service_type: ServiceType,
     pub service_annotations: BTreeMap<String, String>,
     pub image_pull_secrets: Vec<String>,
-    pub suspend: bool,
     pub delete_volumes: bool,
     /// Domain of the cluster's DNS.
     pub cluster_domain: String,
@@ -72,7 +71,8 @@ impl ClusterShape {
             tls,
             bootstrap,
             image_pull_secrets,
-            suspend,
+            // The emergency brake: it counts as written, accepted or not.
+            suspend: _,
             deletion_policy,
         } = spec;
         let flavour = flavour(engine.kind);
@@ -125,7 +125,6 @@ impl ClusterShape {
             service_type: service.type_,
             service_annotations: service.annotations.clone(),
             image_pull_secrets: pull_secrets,
-            suspend: *suspend,
             delete_volumes: *deletion_policy == DeletionPolicy::Delete,
             cluster_domain: settings.cluster_domain.clone(),
             operator_namespace: settings.operator_namespace.clone(),

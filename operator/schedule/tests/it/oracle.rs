@@ -88,6 +88,15 @@ impl Clock {
             .collect()
     }
 
+    /// What it shows at first, and at each minute at which it does not go on by one: two clocks with the same are the same.
+    pub(crate) fn shown(&self) -> Vec<(usize, i64)> {
+        let first = std::iter::once(0);
+        first
+            .chain(self.changes())
+            .map(|index| (index, self.local[index]))
+            .collect()
+    }
+
     /// Days since 1970 that the clock shows, without those at both ends.
     pub(crate) fn days(&self) -> std::ops::Range<i64> {
         self.local[0].div_euclid(1440) + 1..self.local[self.local.len() - 1].div_euclid(1440)

@@ -116,7 +116,7 @@ where
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     match runner.run(input, |input| check(input).map_err(TestCaseError::fail)) {
-        Ok(()) => {}
+        Ok(()) => println!("verified: random_cases {cases}"),
         Err(TestError::Fail(reason, input)) => panic!("seed {seed}: {reason}; smallest input {input:?}"),
         Err(TestError::Abort(reason)) => panic!("gave up: {reason}"),
     }

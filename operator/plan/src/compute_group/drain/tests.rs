@@ -1,8 +1,8 @@
 use chrono::TimeDelta;
 use proptest::prelude::*;
 use serde_json::json;
-use springtide_crds::ComputeGroupStatus;
 use springtide_crds::compute_group::{DrainPhase, DrainTimeoutPolicy};
+use springtide_crds::{ComputeGroupStatus, Reason};
 
 use crate::action::Plan;
 use crate::fixture::{GroupFixture, applied, cluster, group, group_of, noon, statements};
@@ -210,6 +210,23 @@ fn a_node_that_does_not_finish_in_time_is_stopped_and_an_event_says_what_was_cut
             "node etl-cn-2 is stopped after drain.timeout 600 s, and this is cut off: statement of connection 17; raise \
              drain.timeout, or set drain.onTimeout to Wait"
         ]
+    );
+    let silent = busy.clone().with(|observed| {
+        observed.sql = SqlAnswer::Unreachable {
+            message: "connection refused".to_owned(),
+        };
+    });
+    let late = silent.plan_at(time_is_up);
+    assert_eq!(shrinks_to(&late), Some(1));
+    let note = &late
+        .events
+        .iter()
+        .find(|event| event.reason == Reason::DrainForced)
+        .unwrap()
+        .note;
+    assert!(
+        note.contains("this is cut off: whatever it still does, which no frontend could tell;"),
+        "{note}"
     );
     let leaving = busy.clone().drain(2, DrainState::Leaving, "1 load").terminating(2);
     assert_eq!(
