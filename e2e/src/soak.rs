@@ -42,6 +42,9 @@ mod witness;
 pub use stage::soak;
 pub use windows::windows;
 
+/// In how many ways nodes are asked to go, where Kubernetes has a second node that can be emptied.
+pub const WAYS: usize = churn::WAYS;
+
 /// From the last change until the group is as wanted.
 const SETTLE_LIMIT: Duration = Duration::from_secs(300);
 /// A statement on the ledger.
@@ -277,6 +280,10 @@ impl Trial {
 
     fn namespace(&self) -> String {
         self.lake.namespace().unwrap_or_default()
+    }
+
+    fn pod(&self, ordinal: i32) -> String {
+        format!("{}-cn-{ordinal}", self.group)
     }
 
     fn end(&self) {

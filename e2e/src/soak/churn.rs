@@ -57,6 +57,8 @@ const ASKED: &[(Action, &str, u32)] = &[
     (Action::EmptyNode, "emptied nodes", 3),
     (Action::Roll, "rolls", 3),
 ];
+/// In how many ways nodes are asked to go.
+pub(super) const WAYS: usize = ASKED.len();
 /// As [`ASKED`], of nodes that are torn away.
 const TORN: &[(Action, &str, u32)] = &[
     (Action::Kill, "engines killed", 3),
@@ -82,10 +84,10 @@ pub(super) async fn run(trial: &Trial, options: &Options, progress: &Progress) -
     let mut missing = if options.every_way { actions.clone() } else { Vec::new() };
     let mut step = 0_u32;
     loop {
-        let gone = match options.going {
-            Going::Asked => trial.tally.change(|counts| counts.scale_ins),
-            Going::Torn => u64::from(step),
-        };
+        let gone = trial.tally.change(|counts| match options.going {
+            Going::Asked => counts.scale_ins,
+            Going::Torn => counts.actions.values().sum(),
+        });
         let is_enough = gone >= options.gone && missing.is_empty();
         if is_enough || trial.has_ended() || Instant::now() >= ends {
             break;
@@ -93,12 +95,14 @@ pub(super) async fn run(trial: &Trial, options: &Options, progress: &Progress) -
         step += 1;
         // Each of them soon, then as the weights say.
         let takes_missing = options.going == Going::Torn || step.is_multiple_of(3);
-        let (action, name, _) = if takes_missing && !missing.is_empty() {
-            missing.remove(0)
-        } else {
-            let chosen = actions.choose_weighted(&mut rng, |(.., weight)| *weight);
-            *chosen.map_err(|error| Error::Missing(format!("an action: {error}")))?
+        let chosen = match missing.first() {
+            Some(first) if takes_missing => *first,
+            _ => {
+                let chosen = actions.choose_weighted(&mut rng, |(.., weight)| *weight);
+                *chosen.map_err(|error| Error::Missing(format!("an action: {error}")))?
+            }
         };
+        let (action, name, _) = chosen;
         let (statements, failed) = trial
             .tally
             .change(|counts| (counts.statements.values().sum::<u64>(), counts.failed));
@@ -106,10 +110,12 @@ pub(super) async fn run(trial: &Trial, options: &Options, progress: &Progress) -
             "{gone} of {} nodes went, {statements} statements, {failed} failed; {name}",
             options.gone
         ));
-        perform(trial, action, &mut rng, step, &others).await?;
-        trial
-            .tally
-            .change(|counts| *counts.actions.entry(name).or_default() += 1);
+        if perform(trial, action, &mut rng, step, &others).await? {
+            missing.retain(|missing| *missing != chosen);
+            trial
+                .tally
+                .change(|counts| *counts.actions.entry(name).or_default() += 1);
+        }
         // Often the next comes before this one is over.
         if rng.random_bool(0.6) {
             trial.settled(&Progress::default()).await?;
@@ -122,7 +128,8 @@ pub(super) async fn run(trial: &Trial, options: &Options, progress: &Progress) -
         .await
 }
 
-async fn perform(trial: &Trial, action: Action, rng: &mut StdRng, step: u32, others: &[String]) -> Result<()> {
+/// Answers whether it was done: what was to go may have gone by itself, or be held by a disruption budget.
+async fn perform(trial: &Trial, action: Action, rng: &mut StdRng, step: u32, others: &[String]) -> Result<bool> {
     match action {
         Action::Scale => {
             let now = trial.group().await?.spec.replicas;
@@ -131,34 +138,34 @@ async fn perform(trial: &Trial, action: Action, rng: &mut StdRng, step: u32, oth
             } else {
                 rng.random_range(4..=MOST)
             };
-            scale(trial, to).await
+            scale(trial, to).await?;
         }
         Action::Many => {
             scale(trial, MANY).await?;
             trial.settled(&Progress::default()).await?;
-            scale(trial, 2).await
+            scale(trial, 2).await?;
         }
         Action::Kill => {
             let Some(pod) = any_running(trial, rng).await? else {
-                return Ok(());
+                return Ok(false);
             };
-            mishap::kill_engine(&pod)
+            mishap::kill_engine(&pod)?;
         }
         Action::ForceDelete => {
             let Some(pod) = any_running(trial, rng).await? else {
-                return Ok(());
+                return Ok(false);
             };
             let deleted = pods(trial)
                 .delete(&pod.name_any(), &DeleteParams::default().grace_period(0))
                 .await;
-            tolerated(deleted.map(drop), "delete a pod by force")
+            return tolerated(deleted.map(drop), "delete a pod by force");
         }
         Action::Overfill => {
             let Some(pod) = any_running(trial, rng).await? else {
-                return Ok(());
+                return Ok(false);
             };
             mishap::overfill(&pod)?;
-            evicted(trial, &pod).await
+            evicted(trial, &pod).await?;
         }
         Action::Window => {
             // Open at once: the first wants more, the second fewer than people do.
@@ -172,7 +179,7 @@ async fn perform(trial: &Trial, action: Action, rng: &mut StdRng, step: u32, oth
             });
             trial.change(json!({"schedules": [window]})).await?;
             tokio::time::sleep(Duration::from_millis(rng.random_range(500..5000))).await;
-            trial.change(json!({"schedules": null})).await
+            trial.change(json!({"schedules": null})).await?;
         }
         Action::Autoscale => {
             let nodes = if trial.group().await?.spec.replicas > 3 { 1 } else { 4 };
@@ -183,25 +190,27 @@ async fn perform(trial: &Trial, action: Action, rng: &mut StdRng, step: u32, oth
             while Instant::now() < ends && trial.group().await?.spec.replicas != nodes {
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
-            trial.change(json!({"autoscaling": null})).await
+            let is_scaled = trial.group().await?.spec.replicas == nodes;
+            trial.change(json!({"autoscaling": null})).await?;
+            return Ok(is_scaled);
         }
         Action::Evict => {
             let Some(pod) = any_pod(trial, rng).await? else {
-                return Ok(());
+                return Ok(false);
             };
             let evicted = pods(trial).evict(&pod, &EvictParams::default()).await;
-            tolerated(evicted.map(drop), "evict a pod")
+            return tolerated(evicted.map(drop), "evict a pod");
         }
         Action::Delete => {
             let Some(pod) = any_pod(trial, rng).await? else {
-                return Ok(());
+                return Ok(false);
             };
             let deleted = pods(trial).delete(&pod, &DeleteParams::default()).await;
-            tolerated(deleted.map(drop), "delete a pod")
+            return tolerated(deleted.map(drop), "delete a pod");
         }
         Action::EmptyNode => {
             let Some(node) = others.choose(rng) else {
-                return Ok(());
+                return Ok(false);
             };
             let drained = trial
                 .target
@@ -215,10 +224,15 @@ async fn perform(trial: &Trial, action: Action, rng: &mut StdRng, step: u32, oth
                 .output()
                 .await;
             trial.target.kubectl(KUBECTL).args(["uncordon", node]).output().await?;
-            drained.map(drop)
+            drained?;
         }
-        Action::Roll => trial.change(json!({"labels": {"soak": format!("roll-{step}")}})).await,
+        Action::Roll => {
+            trial
+                .change(json!({"labels": {"soak": format!("roll-{step}")}}))
+                .await?
+        }
     }
+    Ok(true)
 }
 
 async fn scale(trial: &Trial, to: i32) -> Result<()> {
@@ -237,11 +251,11 @@ async fn scale(trial: &Trial, to: i32) -> Result<()> {
         .map(drop)
 }
 
-/// What may be in the way of an eviction: a budget, or that the pod has gone meanwhile.
-fn tolerated(done: kube::Result<()>, doing: &str) -> Result<()> {
+/// Whether it was done. In the way of an eviction may be a budget, or that the pod has gone meanwhile.
+fn tolerated(done: kube::Result<()>, doing: &str) -> Result<bool> {
     match done {
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 429) => Ok(()),
-        done => done.map_err(Error::kubernetes(doing)),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 429) => Ok(false),
+        done => done.map(|()| true).map_err(Error::kubernetes(doing)),
     }
 }
 

@@ -1,6 +1,9 @@
 //! Who counts the nodes that go, and sees that none is forgotten that lives.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::{Api, ResourceExt, api::ListParams};
@@ -22,16 +25,17 @@ struct Seen {
 /// Until the trial ends.
 pub(super) async fn watch(trial: &Trial) {
     let mut before: BTreeMap<String, Seen> = BTreeMap::new();
+    // Pods whose nodes have served: one that goes before it ever did is no scale-in, since nothing could fail by it.
+    let mut served: BTreeSet<String> = BTreeSet::new();
     let mut replicas: Option<i32> = None;
     let mut session: Option<Session> = None;
     while !trial.has_ended() {
         tokio::time::sleep(INTERVAL).await;
         // A look that fails is made again: what is watched here is not the API server.
         if let Ok(now) = replicas_of(trial).await {
-            if let Some(before) = replicas.filter(|before| *before > now) {
-                let gone = u64::try_from(before - now).unwrap_or_default();
-                trial.tally.change(|counts| counts.scale_ins += gone);
-            }
+            let gone = (now..replicas.unwrap_or(now)).filter(|ordinal| served.remove(&trial.pod(*ordinal)));
+            let gone = gone.count() as u64;
+            trial.tally.change(|counts| counts.scale_ins += gone);
             replicas = Some(now);
         }
         let open = match session.take() {
@@ -44,6 +48,7 @@ pub(super) async fn watch(trial: &Trial) {
             continue;
         };
         session = Some(open);
+        served.extend(rows.iter().filter(|(_, row)| row.serves).map(|(pod, _)| pod.clone()));
         let Ok(alive) = living(trial).await else { continue };
         let alive: BTreeMap<String, String> = alive
             .iter()
@@ -60,7 +65,7 @@ pub(super) async fn watch(trial: &Trial) {
         }
         before = rows
             .into_iter()
-            .map(|(pod, id)| {
+            .map(|(pod, Row { id, .. })| {
                 let lives_as = alive.get(&pod).cloned();
                 (pod, Seen { id, lives_as })
             })
@@ -74,14 +79,22 @@ async fn replicas_of(trial: &Trial) -> kube::Result<i32> {
     Ok(set.spec.and_then(|spec| spec.replicas).unwrap_or_default())
 }
 
-/// Ids of the group's nodes, by pod.
-async fn rows(trial: &Trial, session: &mut Session) -> Result<BTreeMap<String, String>> {
+/// What the frontend says of a node.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Row {
+    id: String,
+    serves: bool,
+}
+
+/// The group's nodes, by pod.
+async fn rows(trial: &Trial, session: &mut Session) -> Result<BTreeMap<String, Row>> {
     let prefix = format!("{}-cn-", trial.group);
     let rows = session.named_rows("SHOW COMPUTE NODES", STATEMENT_LIMIT).await?;
     let nodes = rows.iter().filter_map(|row| {
         let pod = row.get("IP")?.split('.').next()?.to_owned();
-        pod.starts_with(&prefix)
-            .then(|| (pod, row.get("ComputeNodeId").cloned().unwrap_or_default()))
+        let id = row.get("ComputeNodeId").cloned().unwrap_or_default();
+        let serves = row.get("Alive").is_some_and(|alive| alive == "true");
+        pod.starts_with(&prefix).then_some((pod, Row { id, serves }))
     });
     Ok(nodes.collect())
 }
@@ -101,9 +114,7 @@ pub(super) async fn living(trial: &Trial) -> kube::Result<Vec<Pod>> {
 /// What the frontend knows beside the nodes that are wanted, in words.
 pub(super) async fn wrong(trial: &Trial, session: &mut Session, wanted: i32) -> Result<Vec<String>> {
     let known: Vec<String> = rows(trial, session).await?.into_keys().collect();
-    let mut expected: Vec<String> = (0..wanted)
-        .map(|ordinal| format!("{}-cn-{ordinal}", trial.group))
-        .collect();
+    let mut expected: Vec<String> = (0..wanted).map(|ordinal| trial.pod(ordinal)).collect();
     expected.sort();
     Ok(if known == expected {
         Vec::new()

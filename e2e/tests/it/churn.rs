@@ -29,6 +29,7 @@ async fn no_statement_fails_while_nodes_come_and_go() {
         assert_eq!((with.failed, with.ledger_difference), (0, 0), "{with}");
         assert!(with.wrong_nodes.is_empty(), "{with}");
         assert!(with.scale_ins >= SCALE_INS, "{with}");
+        assert_eq!(with.actions.len(), soak::WAYS, "each way at least once: {with}");
         assert!(
             with.succeeded() > 10 * with.scale_ins,
             "the clients hardly worked: {with}"

@@ -52,8 +52,8 @@ const FRONTEND_TIMEOUT: Duration = Duration::from_secs(15);
 const COMMIT_PATIENCE: Duration = Duration::from_secs(30);
 /// Wait between two such calls.
 const COMMIT_PAUSE: Duration = Duration::from_millis(500);
-/// Seconds that a client waits for its rows to be visible, unless its own timeout is shorter.
-const PUBLISH_TIMEOUT_S: u64 = 60;
+/// Time that a client waits for its rows to be visible, unless its own timeout is shorter.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Everything that a load needs of this node. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -153,6 +153,7 @@ impl Loader {
             headers,
             body,
         } = request;
+        let started = Instant::now();
         let mut options = LoadOptions::from_headers(&headers)?;
         let asked = options.timeout;
         options.timeout = asked.min(self.longest);
@@ -178,13 +179,20 @@ impl Loader {
         let target = self.begin(&frontend, &begin, label).await?;
         reply.txn_id = target.txn.0;
         reply.begin_txn_time_ms = begun.elapsed().as_millis() as u64;
-        let written = match tokio::time::timeout(options.timeout, self.write(&target, &options, body, reply)).await {
-            Ok(written) => written,
-            Err(_) if options.timeout < asked => Err(LoadError::LongerThanDrain(options.timeout)),
-            Err(_) => Err(LoadError::Timeout(options.timeout)),
-        };
+        // Of the whole load: what comes before and after the writing is part of what a drain waits for.
+        let left = |timeout: Duration| timeout.saturating_sub(started.elapsed());
+        let written =
+            match tokio::time::timeout(left(options.timeout), self.write(&target, &options, body, reply)).await {
+                Ok(written) => written,
+                Err(_) if options.timeout < asked => Err(LoadError::LongerThanDrain(options.timeout)),
+                Err(_) => Err(LoadError::Timeout(options.timeout)),
+            };
         match written {
-            Ok(objects) => self.commit(&frontend, target.txn, objects, &options, reply).await,
+            Ok(objects) => {
+                // A load that took long is committed, too; it is not waited for that it is visible.
+                let visible_within = left(options.timeout).min(PUBLISH_TIMEOUT);
+                self.commit(&frontend, target.txn, objects, visible_within, reply).await
+            }
             Err(error) => {
                 self.abort(&frontend, target.txn, &error).await;
                 Err(error)
@@ -302,11 +310,11 @@ impl Loader {
         frontend: &str,
         txn: TxnId,
         objects: Vec<DataObject>,
-        options: &LoadOptions,
+        visible_within: Duration,
         reply: &mut StreamLoadReply,
     ) -> Result<(), LoadError> {
         let committing = Instant::now();
-        let publish_timeout_s = PUBLISH_TIMEOUT_S.min(options.timeout.as_secs());
+        let publish_timeout_s = visible_within.as_secs();
         let request = CommitLoadRequest {
             txn,
             objects,

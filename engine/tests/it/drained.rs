@@ -118,3 +118,69 @@ async fn a_node_that_is_let_go_by_force_is_not_waited_for_and_says_so() {
     );
     query.abort();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_insert_that_waits_in_line_does_not_keep_its_only_node_from_leaving() {
+    let cluster = cluster().compute(1).start().await;
+    with_facts(&cluster).await;
+    let id = cluster.client.rows("SHOW COMPUTE NODES").await[0]
+        .split('|')
+        .next()
+        .expect("ComputeNodeId")
+        .to_owned();
+    // All slots are taken, and the insert stands in line for one.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let long: Vec<_> = (0..4 * cores)
+        .map(|_| {
+            let user = cluster.client.clone();
+            tokio::spawn(async move { user.try_rows(LONG_QUERY).await })
+        })
+        .collect();
+    let shown = async |what: &str| {
+        let connections = cluster.client.rows("SHOW FULL PROCESSLIST").await;
+        connections
+            .into_iter()
+            .filter(|row| row.contains(what))
+            .collect::<Vec<_>>()
+    };
+    until("all slots are taken", async || {
+        (shown("lake.facts a").await.len() == long.len()).then_some(())
+    })
+    .await;
+    let user = cluster.client.clone();
+    let insert = tokio::spawn(async move {
+        user.execute(&["INSERT INTO lake.facts VALUES (1000001, 'late')"]).await;
+    });
+    until("the insert stands in line", async || {
+        let waits = shown("all slots of the warehouse are taken").await;
+        waits.iter().any(|row| row.contains("INSERT")).then_some(())
+    })
+    .await;
+
+    cluster
+        .client
+        .execute(&[&format!("ALTER SYSTEM DRAIN COMPUTE NODE {id}")])
+        .await;
+    for row in shown("lake.facts a").await {
+        let connection = row.split('|').next().expect("Id").to_owned();
+        cluster.client.execute(&[&format!("KILL QUERY {connection}")]).await;
+    }
+    until("nothing holds the node any more", async || {
+        let nodes = cluster.client.rows("SHOW COMPUTE NODES").await;
+        nodes[0].contains("|DRAINED|").then_some(())
+    })
+    .await;
+    assert!(!insert.is_finished(), "no node takes work");
+    cluster
+        .client
+        .execute(&[&format!("ALTER SYSTEM CANCEL DRAIN COMPUTE NODE {id}")])
+        .await;
+    insert.await.expect("the insert is not cut off");
+    assert_eq!(
+        cluster
+            .client
+            .rows("SELECT count(*) FROM lake.facts WHERE payload = 'late'")
+            .await,
+        ["1"]
+    );
+}

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use chrono::{DateTime, Datelike, LocalResult, NaiveDate, TimeZone, Utc};
 use chrono_tz::Tz;
 use kube::ResourceExt;
-use springtide_crds::{Calendar, ComputeGroup};
+use springtide_crds::{Calendar, ComputeGroup, compute_group::ScaleDecider};
 use springtide_schedule::{Segment, Window};
 
 use bar::{Nodes, Scale};
@@ -81,6 +81,11 @@ pub(crate) fn render(
     );
     if windows.is_empty() {
         text.push_str("no windows: spec.schedules is empty, so replicas alone decides\n");
+    }
+    if is_suspended(group) {
+        text.push_str(
+            "! the cluster is suspended: no nodes come, whatever is shown here, until its spec.suspend is false\n",
+        );
     }
     let columns = format!("{:>33}{:>7}{:>8}", "floor", "wanted", "ceiling");
     let _infallible = writeln!(text, "{}\n\n{columns:<MARGIN$}{}", bar::LEGEND, scale.axis());
@@ -196,6 +201,12 @@ fn beside(row: &str, names: &str) -> String {
     }
     let _infallible = writeln!(lines, "{:indent$}{line}", "");
     lines
+}
+
+/// Whether the operator gives the group no nodes because its cluster is to have none.
+fn is_suspended(group: &ComputeGroup) -> bool {
+    let scaling = group.status.as_ref().and_then(|status| status.scaling.as_ref());
+    scaling.is_some_and(|scaling| scaling.decided_by == ScaleDecider::Suspension)
 }
 
 /// The nodes that are wanted in a segment: the floor wins over the ceiling.

@@ -35,6 +35,14 @@ pub(crate) struct Done {
 }
 
 impl Done {
+    /// The same, where the edge is counted from `then` on: what was done meanwhile does not make it late.
+    pub(crate) fn planned_at(self, then: Instant) -> Self {
+        Self {
+            edge_after: self.edge_after.map(|after| after.saturating_sub(then.elapsed())),
+            ..self
+        }
+    }
+
     /// The same, but for looking again after `wait` at the latest.
     pub(crate) fn at_most(self, wait: Duration) -> Self {
         Self {

@@ -1,6 +1,9 @@
 //! One reconcile of each kind: observe, validate and plan, apply, report. Each body fits a screen.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use kube::ResourceExt;
 use springtide_crds::{ComputeGroup, Department, LakeCluster};
@@ -94,7 +97,7 @@ pub(crate) async fn compute_group(context: Arc<Context>, cached: Arc<ComputeGrou
     };
     let (namespace, name) = (group.namespace().unwrap_or_default(), group.name_any());
     let observed = observe::compute_group(&context, Arc::clone(&group)).await?;
-    let now = context.clock.now();
+    let (now, planned) = (context.clock.now(), Instant::now());
     let plan = plan_compute_group(&observed, now);
     if plan.actions.contains(&Action::RemoveFinalizer) {
         report::forget_group(&context, &namespace, &name);
@@ -102,5 +105,6 @@ pub(crate) async fn compute_group(context: Arc<Context>, cached: Arc<ComputeGrou
         report::measure_group(&context, &namespace, &name, status, now);
     }
     let applied = apply(&context, group.as_ref(), observed.cluster.as_ref(), &plan.actions).await;
-    report(&context, group.as_ref(), plan, applied).await
+    let done = report(&context, group.as_ref(), plan, applied).await?;
+    Ok(done.planned_at(planned))
 }

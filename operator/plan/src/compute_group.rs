@@ -377,6 +377,7 @@ fn report(
     let (conditions, mut events) = condition::update(&before.conditions, group.metadata.generation, now, findings);
     // What was cut off is found once; the others as long as the status is not written.
     let found_once = departure.events;
+    let drains = departure.has_orders;
     // Statements that wait are seen by looking only.
     let waits_for_statements = in_force
         .group
@@ -403,10 +404,11 @@ fn report(
     };
     events.extend(found_once);
     let ready = health.ready.holds == Some(true);
-    let edge_after = next_edge(scale, now);
+    let edges = [next_edge(scale, now), drains.then_some(drain::RENEWAL)];
+    let edge_after = edges.into_iter().flatten().min();
     Plan {
         wait: (!ready && actions.is_empty()).then(|| waiting(&health.ready.message)),
-        requeue_after: next_look(&health.ready, waits_for_statements),
+        requeue_after: next_look(&health.ready, drains, waits_for_statements),
         edge_after,
         telling,
         status: (group.status.as_ref() != Some(&status)).then_some(status),
@@ -416,13 +418,14 @@ fn report(
 }
 
 /// Soon while nodes come or go, and now and then anyway.
-fn next_look(ready: &Finding, waits_for_statements: bool) -> std::time::Duration {
+fn next_look(ready: &Finding, drains: bool, waits_for_statements: bool) -> std::time::Duration {
     let converging = ready.holds != Some(true)
         && matches!(
             ready.reason,
             Reason::ComputeStarting | Reason::ComputeLeaving | Reason::NoComputeAlive | Reason::ClusterNotReady
         );
-    if converging {
+    // Also where something else is wrong, as with a pod that has no room: it may be the one that a node which drains makes.
+    if converging || drains {
         finish::CONVERGING
     } else if waits_for_statements {
         finish::ATTENTIVE

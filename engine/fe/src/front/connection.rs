@@ -96,16 +96,15 @@ impl Connection {
         let began = Instant::now();
         shared.core.metrics().query_total.inc();
         let asked = time_limit(&login.session, &parsed.statement);
-        let longest = shared.core.longest_statement(&login.session.warehouse);
-        let limit = longest.map_or(asked, |longest| longest.min(asked));
         let cancelled = out.cancelled().clone();
-        let clock = Arc::new(StatementClock::start());
+        let clock = Arc::new(StatementClock::start(asked));
         login.session.clock = Arc::clone(&clock);
+        query::bound(&shared, &login.session);
         let result = tokio::select! {
             biased;
             () = cancelled.cancelled() => Err(MysqlError::interrupted()),
             result = execute(&shared, login, parsed, out) => result,
-            () = clock.reaches(limit) => {
+            limit = clock.runs_out() => {
                 shared.core.metrics().query_timeout.inc();
                 let advice = if limit < asked {
                     ", after which a drain of its compute nodes would cut it off; have drain.timeout of the ComputeGroup raised"

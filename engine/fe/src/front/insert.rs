@@ -65,9 +65,10 @@ pub(super) async fn run(shared: &Shared, session: &Session, insert: &Insert) -> 
         .clone()
         .unwrap_or_else(|| format!("insert_{}", uuid::Uuid::now_v7()));
 
-    // The rows of a small one go to a node when they are known to be right.
+    // The rows of a small one go to a node when they are known to be right. Until then it holds none: one that is to leave would wait
+    // for this statement, and this statement for another one.
     let mut workers = if is_small {
-        Workers::of(&shared.core, session)
+        Workers::default()
     } else {
         Workers::admitted(shared, session, &prepared, true).await?
     };

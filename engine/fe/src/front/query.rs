@@ -85,6 +85,7 @@ impl Workers {
         }
         let core = &shared.core;
         if let Some(route) = core.admit_now(&session.warehouse, &statement_of(session)) {
+            bound(shared, session);
             return Ok(Self::along(route));
         }
         let alone = Self::default();
@@ -147,12 +148,23 @@ pub(super) async fn admit(shared: &Shared, session: &Session) -> Result<Route, M
     drop(pause);
     core.sessions().set_state(id, "");
     match admission {
-        Admission::Admitted(route) => Ok(route),
+        Admission::Admitted(route) => {
+            bound(shared, session);
+            Ok(route)
+        }
         Admission::NoNodes | Admission::TimedOut(Wait::AllAway) => Err(no_workers(core, warehouse)),
         Admission::TimedOut(Wait::AllBusy) => Err(Kind::Retryable.error(format!(
             "all slots of warehouse {warehouse} were taken for {} s (query_queue_pending_timeout_second); repeat the statement later, or let the ComputeGroup have more nodes",
             patience.as_secs()
         ))),
+    }
+}
+
+/// Has the statement end before a drain of its nodes would cut it off. They say so with their first heartbeat, which a statement that
+/// waited for them did not know when it began.
+pub(super) fn bound(shared: &Shared, session: &Session) {
+    if let Some(longest) = shared.core.longest_statement(&session.warehouse) {
+        session.clock.at_most(longest);
     }
 }
 

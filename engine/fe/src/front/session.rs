@@ -1,6 +1,6 @@
 //! What one connection has set, and what its queries may ask about it.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use springtide_model::DEFAULT_WAREHOUSE;
 use springtide_mysql::MysqlError;
@@ -39,7 +39,7 @@ impl Session {
             database: None,
             warehouse: variables.get("warehouse").unwrap_or(DEFAULT_WAREHOUSE).to_owned(),
             variables,
-            clock: Arc::new(StatementClock::start()),
+            clock: Arc::new(StatementClock::start(Duration::MAX)),
             user_variables: HashMap::new(),
         }
     }

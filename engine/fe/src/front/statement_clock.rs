@@ -1,4 +1,4 @@
-//! How long a statement has run, without the time in which it waited for compute.
+//! How long a statement has run, without the time in which it waited for compute, and how long it may.
 
 use std::time::Duration;
 
@@ -16,13 +16,16 @@ struct Reading {
     ran: Duration,
     /// When it last went on; none while it stands still.
     since: Option<Instant>,
+    limit: Duration,
 }
 
 impl StatementClock {
-    pub(crate) fn start() -> Self {
+    /// For a statement that may run for so long.
+    pub(crate) fn start(limit: Duration) -> Self {
         let reading = Reading {
             ran: Duration::ZERO,
             since: Some(Instant::now()),
+            limit,
         };
         Self {
             reading: watch::Sender::new(reading),
@@ -39,11 +42,20 @@ impl StatementClock {
         Pause(self)
     }
 
-    /// Ends once it has run for so long.
-    pub(crate) async fn reaches(&self, limit: Duration) {
+    /// The statement may run no longer than this, if it was allowed more.
+    pub(crate) fn at_most(&self, limit: Duration) {
+        self.reading.send_if_modified(|reading| {
+            let is_less = limit < reading.limit;
+            reading.limit = reading.limit.min(limit);
+            is_less
+        });
+    }
+
+    /// Ends once it has run for as long as it may; answers how long that was.
+    pub(crate) async fn runs_out(&self) -> Duration {
         let mut readings = self.reading.subscribe();
         loop {
-            let Reading { ran, since } = *readings.borrow_and_update();
+            let Reading { ran, since, limit } = *readings.borrow_and_update();
             let at = since.map(|since| since + limit.saturating_sub(ran));
             let reached = async {
                 match at {
@@ -52,7 +64,7 @@ impl StatementClock {
                 }
             };
             tokio::select! {
-                () = reached => return,
+                () = reached => return limit,
                 // The sender is this clock: it outlives the wait.
                 _ = readings.changed() => {}
             }

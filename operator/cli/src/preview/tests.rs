@@ -49,6 +49,14 @@ fn no_windows_is_said() {
 }
 
 #[test]
+fn a_suspended_cluster_is_said() {
+    let mut group = group(json!([]));
+    group.status = serde_json::from_value(json!({"scaling": {"decidedBy": "Suspension"}})).unwrap();
+    let text = two_days(&group).unwrap();
+    assert!(text.contains("! the cluster is suspended"), "{text}");
+}
+
+#[test]
 fn a_window_that_makes_no_sense_is_named() {
     let group = group(
         json!([{"name": "morning", "start": "0 8 * * *", "duration": "1h", "timeZone": "Europe/Atlantis", "minReplicas": 1}]),

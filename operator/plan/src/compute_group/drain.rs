@@ -17,6 +17,7 @@
 //! hook alone, and so have all pods of an engine that knows no drain.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use k8s_openapi::api::core::v1::Pod;
@@ -37,6 +38,8 @@ use crate::trouble;
 
 /// An order that lasts no longer than this is given again.
 const GIVEN_AGAIN_SECONDS: u64 = ORDER_LASTS.as_secs() / 2;
+/// While nodes drain, a look is made in this time whatever else is to be looked at: orders must not lapse.
+pub(super) const RENEWAL: Duration = Duration::from_secs(GIVEN_AGAIN_SECONDS / 2);
 /// What a node is at when no frontend answers.
 const UNKNOWN_WORK: &str = "whatever it still does, which no frontend could tell";
 
@@ -49,6 +52,8 @@ pub(super) struct Departure {
     pub(super) statements: Vec<Action>,
     /// For the status.
     pub(super) draining: Vec<DrainingNode>,
+    /// Some of them were ordered to, and stay until they have.
+    pub(super) has_orders: bool,
     /// Nodes that were not waited for.
     pub(super) events: Vec<EventNote>,
 }
@@ -109,6 +114,7 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
         };
         let overdue = overdue && phase != DrainPhase::Drained;
         departure.statements.extend(node.order(flavour, overdue));
+        departure.has_orders = true;
         let is_forced = node
             .member
             .as_ref()

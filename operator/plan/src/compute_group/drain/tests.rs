@@ -1,11 +1,14 @@
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use proptest::prelude::*;
 use serde_json::json;
 use springtide_crds::compute_group::{DrainPhase, DrainTimeoutPolicy};
 use springtide_crds::{ComputeGroupStatus, Reason};
 
+use super::RENEWAL;
 use crate::action::Plan;
-use crate::fixture::{GroupFixture, applied, cluster, group, group_of, noon, statements};
+use crate::fixture::{GroupFixture, applied, cluster, condition, group, group_of, noon, statements};
 use crate::observed::SqlAnswer;
 use crate::sql::{ComputeNodeRow, DrainOrder, DrainState};
 
@@ -237,6 +240,39 @@ fn a_node_that_does_not_finish_in_time_is_stopped_and_an_event_says_what_was_cut
     assert_eq!(statements(&leaving.forced(2).plan_at(time_is_up)), [] as [&str; 0]);
     let patient = busy.with(|observed| observed.group.spec.drain.on_timeout = DrainTimeoutPolicy::Wait);
     assert_eq!(shrinks_to(&patient.plan_at(noon() + TimeDelta::days(7))), None);
+}
+
+#[test]
+fn a_pod_without_room_does_not_let_the_orders_of_others_lapse() {
+    let shrinking = group("etl")
+        .replicas(4)
+        .pods(0..4)
+        .nodes(0..4)
+        .settled()
+        .replicas(2)
+        .drain(3, DrainState::Draining, "1 load")
+        .drain(2, DrainState::Draining, "1 load")
+        .row(1, |row| row.alive = false)
+        .with(|observed| {
+            let unschedulable = json!([
+                {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node has room"}
+            ]);
+            let status = observed.pods[1].status.get_or_insert_default();
+            status.conditions = serde_json::from_value(unschedulable).unwrap();
+        });
+    let plan = shrinking.plan();
+    let ready = condition(&plan.status.as_ref().unwrap().conditions, "Ready");
+    assert!(ready.starts_with("False PodUnschedulable"), "{ready}");
+    assert_eq!(
+        plan.requeue_after,
+        Duration::from_secs(1),
+        "whether they have drained is seen by looking"
+    );
+    assert_eq!(
+        plan.edge_after,
+        Some(RENEWAL),
+        "and by that time whatever else is to be done"
+    );
 }
 
 #[test]
