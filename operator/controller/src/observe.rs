@@ -193,7 +193,13 @@ pub(crate) async fn compute_group(
         Some(cluster) => {
             let frontends = frontend_pods(context, &namespace, &cluster.name_any());
             let secrets = secrets::of_cluster(context, cluster).await?;
-            let sql = engine::ask(context, cluster, &frontends, &secrets).await;
+            let mut sql = engine::ask(context, cluster, &frontends, &secrets).await;
+            // A statement that waited a moment ago may have been answered since, and the group have been put to sleep on purpose:
+            // nothing that another look was told wakes it.
+            if group.spec.replicas == 0 && group.spec.wake_on_query && engine::some_wait(&sql) {
+                context.members.changed(&engine::line_of(cluster));
+                sql = engine::ask(context, cluster, &frontends, &secrets).await;
+            }
             (secrets, sql)
         }
         None => (Arc::default(), springtide_plan::SqlAnswer::NotAsked),

@@ -120,6 +120,14 @@ pub(crate) async fn ask(
     answer
 }
 
+/// Whether statements wait for compute in any warehouse.
+pub(crate) fn some_wait(answer: &SqlAnswer) -> bool {
+    match answer {
+        SqlAnswer::Answered { warehouses, .. } => warehouses.iter().any(|warehouse| warehouse.queued > 0),
+        SqlAnswer::NotAsked | SqlAnswer::LoginRefused { .. } | SqlAnswer::Unreachable { .. } => false,
+    }
+}
+
 /// Asks the cluster's frontends for its members: the leader first, as far as it is known, then the others.
 async fn ask_now(context: &Context, cluster: &LakeCluster, pods: &[Arc<Pod>], secrets: &SecretValues) -> SqlAnswer {
     let logins = logins(cluster, pods, secrets);

@@ -24,6 +24,8 @@ const PROVEN_FOR: Duration = Duration::from_secs(60);
 /// The Secrets of a cluster that exist, with their values.
 #[derive(Default)]
 pub(crate) struct SecretValues {
+    /// Uid of the cluster: another one of this name may have been made, whose predecessor took its accounts with it.
+    cluster: Option<String>,
     /// The names that were asked for, whether or not there is such a Secret.
     asked: BTreeSet<String>,
     values: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
@@ -51,6 +53,7 @@ pub(crate) async fn of_cluster(context: &Context, cluster: &LakeCluster) -> Resu
         .collect();
     // What was read says nothing of a Secret that is named since.
     if let Some(values) = context.secrets.get(&key)
+        && values.cluster == cluster.uid()
         && named.is_subset(&values.asked)
     {
         return Ok(values);
@@ -70,7 +73,11 @@ pub(crate) async fn of_cluster(context: &Context, cluster: &LakeCluster) -> Resu
             .collect();
         values.insert(name.clone(), data);
     }
-    let values = Arc::new(SecretValues { asked: named, values });
+    let values = Arc::new(SecretValues {
+        cluster: cluster.uid(),
+        asked: named,
+        values,
+    });
     let good_for = if is_proven { PROVEN_FOR } else { GOOD_FOR };
     context.secrets.put(key, Arc::clone(&values), good_for);
     Ok(values)

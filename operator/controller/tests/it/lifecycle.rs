@@ -1,5 +1,7 @@
 //! From custom resources to a serving cluster and back.
 
+use std::time::{Duration, Instant};
+
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{PersistentVolumeClaim, Secret},
@@ -167,5 +169,37 @@ async fn a_frontend_that_hangs_is_told_and_takes_no_compute_away() {
     world.frontend.catalog.lock().unwrap().hangs = false;
     world.cluster_is_available("lake").await;
     world.group_serves("etl", 1).await;
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_made_again_under_its_name_gets_accounts_of_its_own_at_once() {
+    let world = World::new().await;
+    let operator = world.operator();
+    let is_made = async || {
+        world
+            .make_cluster_with("lake", json!({"deletionPolicy": "Delete"}))
+            .await;
+        let made = Instant::now();
+        let admin = world
+            .eventually("the cluster has its accounts", || world.get::<Secret>("lake-admin"))
+            .await;
+        let waited = made.elapsed();
+        world.cluster_is_available("lake").await;
+        (admin.uid(), waited)
+    };
+    let (first, _) = is_made().await;
+    world.delete::<LakeCluster>("lake").await;
+    world
+        .eventually("the cluster and its accounts are gone", || async {
+            let cluster = world.get::<LakeCluster>("lake").await;
+            let account = world.get::<Secret>("lake-admin").await;
+            (cluster.is_none() && account.is_none()).then_some(())
+        })
+        .await;
+    let (second, waited) = is_made().await;
+    assert_ne!(first, second);
+    // What was read of the first ones is good for a minute.
+    assert!(waited < Duration::from_secs(30), "{waited:?}");
     operator.stop().await;
 }

@@ -33,6 +33,7 @@ fn a_hash_says_nothing_to_who_lacks_the_token() {
 #[test]
 fn values_are_not_in_what_is_logged() {
     let values = SecretValues {
+        cluster: None,
         asked: BTreeSet::new(),
         values: BTreeMap::from([("lake-admin".to_owned(), data(&[("password", "swordfish")]))]),
     };
