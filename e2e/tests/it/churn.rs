@@ -11,7 +11,9 @@ use springtide_e2e::{
 
 use crate::department::{Department, LAKE, with_department};
 
-const GROUP: &str = "soak";
+/// Groups of the two trials: a node of Kubernetes is emptied of the nodes of a group by its name, in whatever namespace they are.
+const ASKED: &str = "soak";
+const TORN_AWAY: &str = "torn";
 /// Scale-ins with the drain on; `make soak-scalein` has a thousand.
 const SCALE_INS: u64 = 30;
 /// Without a drain the first few are enough.
@@ -23,8 +25,8 @@ const LIMIT: Duration = Duration::from_secs(1200);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_statement_fails_while_nodes_come_and_go() {
-    on_stage("soak", async |department| {
-        let with = tried(department, true, Going::Asked, SCALE_INS).await;
+    on_stage(ASKED, async |department| {
+        let with = tried(department, ASKED, true, Going::Asked, SCALE_INS).await;
         println!("with the drain: {with}");
         assert_eq!((with.failed, with.ledger_difference), (0, 0), "{with}");
         assert!(with.wrong_nodes.is_empty(), "{with}");
@@ -44,16 +46,16 @@ async fn no_statement_fails_while_nodes_come_and_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn statements_fail_without_a_drain_and_with_nodes_that_are_torn_away_and_no_row_is_lost_or_doubled() {
-    on_stage("torn", async |department| {
+    on_stage(TORN_AWAY, async |department| {
         // A test that cannot fail proves nothing.
-        let without = tried(department, false, Going::Asked, WITHOUT_DRAIN).await;
+        let without = tried(department, TORN_AWAY, false, Going::Asked, WITHOUT_DRAIN).await;
         println!("without the drain: {without}");
         assert!(without.failed > 0, "{without}");
         assert_eq!(
             without.ledger_difference, 0,
             "what was acknowledged is there, even then: {without}"
         );
-        let torn = tried(department, true, Going::Torn, TORN).await;
+        let torn = tried(department, TORN_AWAY, true, Going::Torn, TORN).await;
         println!("torn away: {torn}");
         assert_eq!((torn.ledger_difference, torn.wrong_answers.len()), (0, 0), "{torn}");
         assert!(torn.wrong_nodes.is_empty(), "{torn}");
@@ -76,10 +78,10 @@ async fn on_stage(name: &str, trial: impl AsyncFnOnce(&Department)) {
     .await;
 }
 
-async fn tried(department: &Department, drains: bool, going: Going, gone: u64) -> Outcome {
+async fn tried(department: &Department, group: &str, drains: bool, going: Going, gone: u64) -> Outcome {
     let spec = json!({"replicas": 2, "drain": {"enabled": drains, "timeout": "5m"}});
-    department.group(GROUP, LAKE, spec).await;
-    department.serves(GROUP, 2).await;
+    department.group(group, LAKE, spec).await;
+    department.serves(group, 2).await;
     let lake = department.answers(LAKE).await;
     let options = Options {
         gone,
@@ -96,7 +98,7 @@ async fn tried(department: &Department, drains: bool, going: Going, gone: u64) -
         &cluster.target,
         &cluster.client,
         &lake,
-        GROUP,
+        group,
         &installed,
         &options,
         &Progress::default(),

@@ -191,10 +191,9 @@ async fn walk<G: Ground>(world: World) {
             Ok(written) => written,
             Err(message) => {
                 let field = path.split('.').next().unwrap();
-                assert!(
-                    message.contains(field),
-                    "the refusal names the field {field}: {message}"
-                );
+                // Server-side apply leaves nothing of a spec whose only field is an empty list, and the server misses the spec then.
+                let is_named = message.contains(field) || message.contains("spec: Required value");
+                assert!(is_named, "the refusal names the field {field}: {message}");
                 *outcomes.entry("refused by the server").or_default() += 1;
                 continue;
             }
