@@ -5,7 +5,7 @@ use serde_json::json;
 use springtide_e2e::{mishap::kill_engine, sql::Session};
 
 use crate::{
-    department::{Department, EFFECT_LIMIT, LAKE, STATEMENT_LIMIT, eventually, nodes, shared, value},
+    department::{Department, EFFECT_LIMIT, LAKE, Node, STATEMENT_LIMIT, eventually, nodes, shared, value},
     long_query::{ROWS, long_work, table},
 };
 
@@ -48,14 +48,8 @@ async fn before_the_first_row(department: &Department, mut session: Session, has
         let mut watcher = department.session(LAKE).await;
         let text = query.clone();
         let running = tokio::spawn(async move { value(&mut session, &text).await });
-        let victim = eventually("a node runs a part of the query", EFFECT_LIMIT, async || {
+        let victim = node_at_work(&mut watcher, || {
             assert!(!running.is_finished(), "the query ended before a node could be killed");
-            let nodes = nodes(&mut watcher, GROUP).await;
-            nodes
-                .iter()
-                .find(|node| node.running > 0)
-                .cloned()
-                .ok_or(format!("{nodes:?}"))
         })
         .await;
         let pod = department.pods().get(&victim.pod).await.expect("get");
@@ -76,6 +70,17 @@ async fn before_the_first_row(department: &Department, mut session: Session, has
         };
     }
     panic!("{ATTEMPTS} nodes were killed, and no query was run a second time");
+}
+
+/// A node that runs a part of the query; `check` holds as long as there is none.
+async fn node_at_work(watcher: &mut Session, check: impl Fn()) -> Node {
+    eventually("a node runs a part of the query", EFFECT_LIMIT, async || {
+        check();
+        let nodes = nodes(watcher, GROUP).await;
+        let at_work = nodes.iter().find(|node| node.running > 0);
+        at_work.cloned().ok_or(format!("{nodes:?}"))
+    })
+    .await
 }
 
 /// What the frontend's log says of queries that it ran once more.
@@ -107,15 +112,7 @@ async fn after_the_first_row(department: &Department, hash: &str) {
     let first: Option<Row> = result.next().await.expect("a row");
     assert!(first.is_some(), "the result has rows");
     let mut watcher = department.session(LAKE).await;
-    let victim = eventually("a node runs a part of the query", EFFECT_LIMIT, async || {
-        let nodes = nodes(&mut watcher, GROUP).await;
-        nodes
-            .iter()
-            .find(|node| node.running > 0)
-            .cloned()
-            .ok_or(format!("{nodes:?}"))
-    })
-    .await;
+    let victim = node_at_work(&mut watcher, || ()).await;
     kill_engine(&department.pods().get(&victim.pod).await.expect("get")).expect("kill the engine");
     let mut rows = 1;
     let end = tokio::time::timeout(STATEMENT_LIMIT, async {
