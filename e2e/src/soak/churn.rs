@@ -229,7 +229,7 @@ async fn perform(trial: &Trial, action: Action, rng: &mut StdRng, step: u32, oth
         Action::Roll => {
             trial
                 .change(json!({"labels": {"soak": format!("roll-{step}")}}))
-                .await?
+                .await?;
         }
     }
     Ok(true)

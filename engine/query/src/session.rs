@@ -16,7 +16,7 @@ use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
     common::DataFusionError,
     execution::{
-        SendableRecordBatchStream, SessionState, SessionStateBuilder,
+        SessionState, SessionStateBuilder,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
         memory_pool::{FairSpillPool, TrackConsumersPool},
         object_store::ObjectStoreUrl,
