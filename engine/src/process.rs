@@ -14,7 +14,7 @@ use springtide_contract::{
 };
 use springtide_fe::{FrontendError, FrontendOptions, core::Dirs};
 use springtide_model::ClusterId;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{place::Place, store, tls};
@@ -127,7 +127,7 @@ pub async fn frontend(
             admin_account: place.path(paths::ADMIN_ACCOUNT),
             operator_account: place.path(paths::OPERATOR_ACCOUNT),
         },
-        store: store::open(&config.storage, place)?,
+        store: store::open(&config.storage, place, Handle::current())?,
         token: place.token()?,
         advertised_host: host,
         mysql: listen_at(address, ports::FE_MYSQL).await?,
@@ -160,7 +160,7 @@ pub async fn compute_node(
     let cluster_id = cluster_id(&config)?;
     let options = ComputeNodeOptions {
         cluster_id,
-        store: data_store(store::open(&config.storage, place)?, cluster_id),
+        store: data_store(store::open(&config.storage, place, Handle::current())?, cluster_id),
         token: place.token()?,
         local_directory: place.path(paths::CN_LOCAL),
         http: listen_at(address, ports::CN_HTTP).await?,

@@ -13,7 +13,7 @@ use springtide_contract::{
     paths,
 };
 use springtide_fe::{FrontendOptions, core::Dirs};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -134,7 +134,7 @@ impl Standalone {
             worker,
         } = self;
         let cluster_id = cluster_id(&config)?;
-        let store = store::open(&config.storage, &place)?;
+        let store = store::open(&config.storage, &place, Handle::current())?;
         let address = heartbeat.local_addr().map_err(|source| ProcessError::Listen {
             address: "heartbeat".to_owned(),
             source,

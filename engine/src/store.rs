@@ -2,11 +2,14 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use object_store::{ClientOptions, ObjectStore, RetryConfig, aws::AmazonS3Builder, prefix::PrefixStore};
+use object_store::{
+    ClientOptions, ObjectStore, RetryConfig, aws::AmazonS3Builder, client::SpawnedReqwestConnector, prefix::PrefixStore,
+};
 use springtide_contract::{
     config::{Refusal, RefusalReason, StorageConfig},
     paths,
 };
+use tokio::runtime::Handle;
 
 use crate::{place::Place, store::durable_folder::DurableFolder};
 
@@ -21,11 +24,13 @@ const RETRIES: usize = 5;
 /// for at most this long, all together.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Opens the store at the configured prefix: the `CLUSTER` object is at its root, data is below the cluster's id.
+/// Opens the store at the configured prefix: the `CLUSTER` object is at its root, data is below the cluster's id. Its requests are made on
+/// `runtime`, whoever waits for them: on compute threads, which may be busy for longer than a request may take, answers would not be read
+/// in time.
 ///
 /// # Errors
 /// [`RefusalReason::ConfigInvalid`] or [`RefusalReason::SecretMissing`]; nothing is asked of the store yet.
-pub fn open(config: &StorageConfig, place: &Place) -> Result<Arc<dyn ObjectStore>, Refusal> {
+pub fn open(config: &StorageConfig, place: &Place, runtime: Handle) -> Result<Arc<dyn ObjectStore>, Refusal> {
     match config {
         StorageConfig::Directory { path } => open_directory(Path::new(path)),
         StorageConfig::S3 {
@@ -45,6 +50,7 @@ pub fn open(config: &StorageConfig, place: &Place) -> Result<Arc<dyn ObjectStore
                         .with_connect_timeout(CONNECT_TIMEOUT)
                         .with_allow_http(endpoint.as_deref().is_some_and(|url| url.starts_with("http://"))),
                 )
+                .with_http_connector(SpawnedReqwestConnector::new(runtime))
                 .with_retry(RetryConfig {
                     max_retries: RETRIES,
                     retry_timeout: RETRY_TIMEOUT,

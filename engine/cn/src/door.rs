@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use axum::{
     Json, Router,
     body::Body,
-    extract::{ConnectInfo, DefaultBodyLimit, Path, State},
+    extract::{ConnectInfo, DefaultBodyLimit, Path, RawQuery, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, put},
@@ -13,7 +13,7 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::json;
 use springtide_query::WorkerService;
-use springtide_rpc::message::Secret;
+use springtide_rpc::message::{REDIRECT_PARAMETER, Secret};
 
 use crate::stream_load::{LoadRequest, Loader};
 
@@ -54,6 +54,7 @@ async fn stream_load(
     State(door): State<Door>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path((database, table)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -73,6 +74,7 @@ async fn stream_load(
         user,
         password,
         client_ip,
+        redirect: redirect(query.as_deref()),
         headers,
         body,
     };
@@ -83,6 +85,13 @@ async fn stream_load(
         StatusCode::OK
     };
     (status, Json(reply)).into_response()
+}
+
+/// The frontend's number of the redirect that led the client here. What is no number is not of a frontend.
+fn redirect(query: Option<&str>) -> Option<u64> {
+    let mut pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
+    // Its own is the last.
+    pairs.rfind(|(name, _)| *name == REDIRECT_PARAMETER)?.1.parse().ok()
 }
 
 /// User and password of an `authorization: Basic` header.

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::SeqCst},
 };
 
-use springtide_contract::drain::{NodeState, NodeStatus, REDIRECT_LINGER};
+use springtide_contract::drain::{NodeState, NodeStatus};
 use springtide_model::{ClusterId, Epoch, NodeId};
 use springtide_rpc::message::HeartbeatRequest;
 
@@ -98,9 +98,8 @@ impl Node {
             rpc_url: request.frontend_rpc_url.clone(),
             node_id: request.node_id,
         });
-        let settled = u128::from(request.quiet_ms) >= REDIRECT_LINGER.as_millis();
         standing.cut_off = request.cut_off;
-        standing.observed = request.known_draining == standing.draining && (settled || !standing.draining);
+        standing.observed = request.known_draining == standing.draining && (request.settled || !standing.draining);
         Ok(standing.draining)
     }
 

@@ -75,6 +75,7 @@ pub(crate) struct LoadRequest {
     pub(crate) user: String,
     pub(crate) password: Secret,
     pub(crate) client_ip: String,
+    pub(crate) redirect: Option<u64>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
 }
@@ -150,6 +151,7 @@ impl Loader {
             user,
             password,
             client_ip,
+            redirect,
             headers,
             body,
         } = request;
@@ -174,6 +176,7 @@ impl Loader {
             password,
             client_ip,
             timeout_s: options.timeout.as_secs(),
+            redirect,
         };
         let begun = Instant::now();
         let target = self.begin(&frontend, &begin, label).await?;

@@ -2,7 +2,7 @@
 
 use datafusion::common::{DataFusionError, SchemaError};
 use object_store::Error as StoreError;
-use springtide_tablet::{ErrorKind, WriteError};
+use springtide_tablet::{ErrorKind, UNREADABLE, WriteError};
 
 #[cfg(test)]
 mod tests;
@@ -229,10 +229,17 @@ fn classify(error: &DataFusionError) -> QueryError {
         | DataFusionError::NotImplemented(_)
         | DataFusionError::Configuration(_) => QueryError::Invalid(plain(error)),
         // What a spill writer says reaches here as an error of input and output.
-        other => match plain(other) {
-            message if message.contains(SPILL_LIMIT) => QueryError::ResourcesExhausted(exhausted(&message)),
-            message => QueryError::Execution(message),
-        },
+        other => {
+            let message = plain(other);
+            if message.contains(SPILL_LIMIT) {
+                return QueryError::ResourcesExhausted(exhausted(&message));
+            }
+            // A segment is read below Parquet, on a node of which the text alone is left.
+            match message.find(UNREADABLE) {
+                Some(at) => QueryError::Store(message[at..].to_owned()),
+                None => QueryError::Execution(message),
+            }
+        }
     }
 }
 

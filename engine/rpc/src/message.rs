@@ -15,6 +15,9 @@ pub const COMMIT_LOAD: &str = "/internal/v1/load/commit";
 /// FE RPC port, `POST`: body [`AbortLoadRequest`], answer `{}`; idempotent.
 pub const ABORT_LOAD: &str = "/internal/v1/load/abort";
 
+/// Name in the query of a Stream Load's URL: by its value, a number, a frontend knows the clients again that it redirected to a node.
+pub const REDIRECT_PARAMETER: &str = "redirect";
+
 /// Who asks, and under which timeline. A node refuses a lower epoch than it has seen, and another cluster's id.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HeartbeatRequest {
@@ -29,9 +32,9 @@ pub struct HeartbeatRequest {
     /// Whether the frontend knows by the node's own word that it drains, and so sends it nothing new.
     #[serde(default)]
     pub known_draining: bool,
-    /// For how long the frontend has sent it nothing new and no statement of its could reach it, in milliseconds; 0 as long as one can.
+    /// Whether the frontend sends it nothing new, and nothing that was sent there or may be is on its way any more.
     #[serde(default)]
-    pub quiet_ms: u64,
+    pub settled: bool,
     /// Whether nobody waits any more for what runs there.
     #[serde(default)]
     pub cut_off: bool,
@@ -98,6 +101,9 @@ pub struct BeginLoadRequest {
     pub client_ip: String,
     /// Seconds until the transaction is aborted.
     pub timeout_s: u64,
+    /// The [`REDIRECT_PARAMETER`] of the client's request, if a frontend sent it here.
+    #[serde(default)]
+    pub redirect: Option<u64>,
 }
 
 /// Answer of [`BEGIN_LOAD`]. Tagged from outside: serde reads 128-bit integers (bounds of partitions) only there.

@@ -13,6 +13,31 @@ pub enum ErrorKind {
     Bug,
 }
 
+/// How the text of a [`ReadError`] begins. The text is all that another node sees of it.
+pub const UNREADABLE: &str = "cannot read data object ";
+
+/// Why a segment could not be read: the store did not answer, or not with what its metadata says. The statement may be repeated.
+#[derive(Debug, thiserror::Error)]
+#[error("{UNREADABLE}{object}: {}", with_causes(source))]
+pub struct ReadError {
+    pub(crate) object: String,
+    pub(crate) source: object_store::Error,
+}
+
+/// An error and what led to it. Those of HTTP say in their causes alone what happened.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 /// Why rows could not be written. Rows are counted from 1 in the order in which they were handed to the writer.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {

@@ -11,7 +11,7 @@ pub mod writer;
 
 pub use bucket::BucketHasher;
 pub use cast::cast_batch;
-pub use error::{ErrorKind, WriteError};
+pub use error::{ErrorKind, ReadError, UNREADABLE, WriteError};
 pub use partition::PartitionRouter;
 pub use reader::{SegmentLocation, SegmentReaderFactory, SegmentReaderMetrics, SegmentReaderOptions};
 pub use types::{arrow_schema, arrow_type, literal_of_scalar, model_type, original_name, scalar_of_literal};

@@ -24,6 +24,8 @@ use parquet::{
 };
 use springtide_model::Segment;
 
+use crate::error::ReadError;
+
 #[cfg(test)]
 mod tests;
 
@@ -219,7 +221,10 @@ impl SegmentReader {
             .store
             .get_ranges(&self.path, &shifted)
             .await
-            .map_err(|error| ParquetError::External(Box::new(error)))?;
+            .map_err(|source| {
+                let object = self.location.object.clone();
+                ParquetError::External(Box::new(ReadError { object, source }))
+            })?;
         let complete = pieces.len() == ranges.len()
             && pieces
                 .iter()

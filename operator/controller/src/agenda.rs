@@ -3,7 +3,8 @@
 //! Each object is on it once, however much is told of it: what is made in a step comes as a burst, a StatefulSet, its pods, their
 //! addresses, their readiness, and one look at the end of it sees all. Looks at the edge of a window go before all others. When a
 //! thousand windows open at eight, what follows from the first ones, and the looks at what is starting, would otherwise come between
-//! the opening of the others.
+//! the opening of the others. Edges of one moment are in the order of their names: the groups of a cluster are looked at one after
+//! the other, and what the engine answers to the first of them serves them all.
 //!
 //! An object that is being looked at is not taken a second time; what is asked meanwhile waits for the end of that look.
 
@@ -23,6 +24,10 @@ const FOR_EACH: Duration = Duration::from_millis(20);
 /// But no longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+/// Edges that are no further apart are of one moment. The time of day at which a window opens comes out a little different whenever it is
+/// counted in time that passes.
+const ONE_MOMENT: Duration = Duration::from_millis(50);
+
 /// An object that is to be looked at now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Look<Key> {
@@ -37,6 +42,8 @@ pub(crate) struct Look<Key> {
 #[derive(Debug)]
 pub(crate) struct Agenda<Key> {
     edges: Line<Key>,
+    /// Edges are whole moments from here.
+    begun: Instant,
     looks: Line<Key>,
     /// What the first change was that the next look at an object sees.
     causes: HashMap<Key, String>,
@@ -44,9 +51,10 @@ pub(crate) struct Agenda<Key> {
 }
 
 impl<Key: Clone + Ord + Hash> Agenda<Key> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(begun: Instant) -> Self {
         Self {
             edges: Line::new(),
+            begun,
             looks: Line::new(),
             causes: HashMap::new(),
             under_way: HashSet::new(),
@@ -66,11 +74,15 @@ impl<Key: Clone + Ord + Hash> Agenda<Key> {
         self.looks.put(key, now + wait);
     }
 
-    /// The object is to be looked at then, before all others; or there is no such moment. What was planned before is forgotten.
+    /// The object is to be looked at then or up to [`ONE_MOMENT`] later, before all others; or there is no such moment. What was
+    /// planned before is forgotten.
     pub(crate) fn plan_edge(&mut self, key: Key, then: Option<Instant>) {
         self.edges.remove(&key);
         if let Some(then) = then {
-            self.edges.put(key, then);
+            let after = then.saturating_duration_since(self.begun);
+            let moments = after.as_nanos().div_ceil(ONE_MOMENT.as_nanos());
+            let moments = u32::try_from(moments).unwrap_or(u32::MAX);
+            self.edges.put(key, self.begun + ONE_MOMENT.saturating_mul(moments));
         }
     }
 

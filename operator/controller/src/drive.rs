@@ -63,7 +63,7 @@ pub(crate) async fn drive<K, Reconciled>(
     Reconciled: Future<Output = Result<Done, ReconcileError>> + Send + 'static,
 {
     let at_once = usize::from(context.settings.concurrency);
-    let mut agenda: Agenda<Key> = Agenda::new();
+    let mut agenda: Agenda<Key> = Agenda::new(Instant::now());
     let mut under_way = FuturesUnordered::new();
     loop {
         while agenda.under_way() < at_once

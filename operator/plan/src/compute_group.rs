@@ -217,14 +217,18 @@ fn ready_to_build(observed: &ObservedComputeGroup, group: &GroupShape, scale: &S
 }
 
 fn has_stateful_set(observed: &ObservedComputeGroup) -> bool {
-    stateful_set_of(observed).is_some()
+    observed.live.get(&stateful_set_key(observed)).is_some()
 }
 
-fn stateful_set_of(observed: &ObservedComputeGroup) -> Option<k8s_openapi::api::apps::v1::StatefulSet> {
+/// `spec.replicas` of the StatefulSet as it is.
+fn current_replicas(observed: &ObservedComputeGroup) -> Option<u32> {
+    let live = observed.live.get(&stateful_set_key(observed))?;
+    u32::try_from(live.pointer("/spec/replicas")?.as_u64()?).ok()
+}
+
+fn stateful_set_key(observed: &ObservedComputeGroup) -> ObjectKey {
     let (namespace, name) = identity(observed);
-    observed
-        .live
-        .typed(ObjectKind::StatefulSet, namespace, &names::compute(name))
+    ObjectKey::namespaced(ObjectKind::StatefulSet, namespace, &names::compute(name))
 }
 
 /// Namespace and name of the group.
@@ -291,8 +295,7 @@ fn plan_deletion(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Plan<Co
     if !has_finalizer(observed) {
         return plan;
     }
-    let (namespace, name) = identity(observed);
-    let key = ObjectKey::namespaced(ObjectKind::StatefulSet, namespace, &names::compute(name));
+    let key = stateful_set_key(observed);
     if let Some(live) = observed.live.get(&key) {
         if live
             .pointer("/metadata/deletionTimestamp")

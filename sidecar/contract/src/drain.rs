@@ -20,15 +20,16 @@ pub const UNDRAIN_PATH: &str = "/internal/v1/undrain";
 /// CN, `GET`: answer [`NodeStatus`].
 pub const STATUS_PATH: &str = "/internal/v1/status";
 
-/// A client of a Stream Load that was sent on to a node has arrived there after this time.
-pub const REDIRECT_LINGER: Duration = Duration::from_secs(2);
+/// A client of a Stream Load that a frontend has sent to a node, and that has not begun there after this time, does not come any more. A
+/// lost packet costs it a second, a lost answer of a name server five.
+pub const REDIRECT_LINGER: Duration = Duration::from_secs(8);
 
 /// A drain that was ordered at a frontend and not ordered again lapses after this time: whoever ordered it may be gone for good,
 /// and its nodes would never take work again.
 pub const ORDER_LASTS: Duration = Duration::from_secs(60);
 
-/// From the end of the longest work until a drain has seen it: heartbeats, [`REDIRECT_LINGER`], the sidecar's looks.
-const LONGEST_WORK_MARGIN: Duration = Duration::from_secs(10);
+/// From the end of the longest work until a drain has seen it: how late it begins after its redirect, heartbeats, the sidecar's looks.
+const LONGEST_WORK_MARGIN: Duration = Duration::from_secs(12);
 /// A margin is this part of `drain.timeout` at most.
 const LONGEST_WORK_MARGIN_PART: u32 = 4;
 

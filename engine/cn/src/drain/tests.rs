@@ -15,7 +15,7 @@ fn heartbeat(cluster_id: ClusterId, epoch: u64) -> HeartbeatRequest {
         node_id: NodeId(7),
         frontend_rpc_url: "http://fe:9020".into(),
         known_draining: false,
-        quiet_ms: 0,
+        settled: false,
         cut_off: false,
     }
 }
@@ -24,7 +24,7 @@ fn heartbeat(cluster_id: ClusterId, epoch: u64) -> HeartbeatRequest {
 fn heartbeat_that_knows(cluster_id: ClusterId) -> HeartbeatRequest {
     HeartbeatRequest {
         known_draining: true,
-        quiet_ms: 2000,
+        settled: true,
         ..heartbeat(cluster_id, 1)
     }
 }
@@ -50,7 +50,7 @@ fn a_client_that_was_sent_here_a_moment_before_the_drain_is_served() {
     node.set_draining(true);
     assert!(!node.refuses_loads());
     let on_their_way = HeartbeatRequest {
-        quiet_ms: 1999,
+        settled: false,
         ..heartbeat_that_knows(cluster(1))
     };
     assert_eq!(node.heartbeat(&on_their_way), Ok(true));

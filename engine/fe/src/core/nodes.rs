@@ -5,10 +5,10 @@
 //!
 //! A drain begins in one of two ways: it is *ordered* by `ALTER SYSTEM DRAIN COMPUTE NODE`, which can be taken back, or the node
 //! says in its heartbeats that it was told to stop. From then on the node gets no new *route*. Routes that statements hold already
-//! are counted by node, so that a drain ends only when no statement here can reach the node any more; and as clients of Stream
-//! Loads are on their way without a route, it lasts [`REDIRECT_LINGER`] at least. Orders are in memory alone: after a restart of
-//! the frontend, whoever ordered asks for it again. And an order lapses after [`ORDER_LASTS`] unless it is given again, so that
-//! nodes of somebody who is gone for good take work again.
+//! are counted by node, so that a drain ends only when no statement here can reach the node any more. A client of a Stream Load that
+//! was redirected to a node is on its way without a route: it is *expected* there until the node begins its load, or for
+//! [`REDIRECT_LINGER`]. Orders are in memory alone: after a restart of the frontend, whoever ordered asks for it again. And an order
+//! lapses after [`ORDER_LASTS`] unless it is given again, so that nodes of somebody who is gone for good take work again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -169,10 +169,12 @@ struct State {
     leaving: bool,
     /// When it got its last new route, while it gets none.
     unrouted_since: Option<Instant>,
-    /// It was idle in a heartbeat that was sent after everything that had been on its way must have arrived.
+    /// It was idle in a heartbeat that was sent when nothing was on its way there any more.
     found_idle: bool,
     /// Statements that may use it.
     routes: BTreeMap<u64, Arc<str>>,
+    /// Redirects whose loads have not begun, and until when they may.
+    expected: BTreeMap<u64, Instant>,
     /// Ends the heartbeats of a node that was dropped.
     dropped: CancellationToken,
 }
@@ -272,6 +274,24 @@ impl Core {
         }
     }
 
+    /// A client is sent to a node of a route that is still held. Returns the number that [`Core::has_arrived`] wants with the load.
+    #[must_use]
+    pub fn expect_at(&self, node: NodeId) -> u64 {
+        // By chance, so that a client that a frontend sent before its restart is not taken for another one.
+        let redirect = rand::random();
+        if let Some(state) = self.inner.nodes.lock().get_mut(&node) {
+            state.expect(redirect, Instant::now());
+        }
+        redirect
+    }
+
+    /// A node begins the load of a client that was sent there. From now on its heartbeats tell of the load.
+    pub fn has_arrived(&self, redirect: u64) {
+        for state in self.inner.nodes.lock().values_mut() {
+            state.expected.remove(&redirect);
+        }
+    }
+
     /// How long a statement on a warehouse may take, so that a drain of its nodes cuts nothing off; `None` for as long as it likes.
     /// See [`longest_work`].
     #[must_use]
@@ -318,14 +338,14 @@ impl Core {
     }
 
     async fn heartbeat(&self, node: &ComputeNode) {
-        let (known_draining, quiet, cut_off) = {
+        let (known_draining, settled_since, cut_off) = {
             let mut states = self.inner.nodes.lock();
             let Some(state) = states.get_mut(&node.id) else { return };
             if state.lapse(Instant::now()) {
                 self.inner.queue.has_changed();
             }
             let cut_off = state.order.is_some_and(|order| order.forced);
-            (state.leaving, state.quiet(), cut_off)
+            (state.leaving, state.settled_since(Instant::now()), cut_off)
         };
         let request = HeartbeatRequest {
             cluster_id: self.inner.cluster_id,
@@ -333,7 +353,7 @@ impl Core {
             node_id: node.id,
             frontend_rpc_url: self.inner.rpc_url.clone(),
             known_draining,
-            quiet_ms: u64::try_from(quiet.as_millis()).unwrap_or(u64::MAX),
+            settled: settled_since.is_some(),
             cut_off,
         };
         let answer = self
@@ -350,7 +370,7 @@ impl Core {
         match answer {
             Ok(reply) => {
                 let was_available = state.view().is_available();
-                state.answered(reply, quiet, now_ms);
+                state.answered(reply, settled_since, now_ms);
                 if !was_available && state.view().is_available() {
                     self.inner.queue.has_changed();
                 }
@@ -374,6 +394,7 @@ impl State {
             unrouted_since: None,
             found_idle: false,
             routes: BTreeMap::new(),
+            expected: BTreeMap::new(),
             dropped: CancellationToken::new(),
         }
     }
@@ -390,7 +411,7 @@ impl State {
                 forced: order.forced,
                 lasts: order.lapses.saturating_duration_since(Instant::now()),
             }),
-            routes: self.routes.values().cloned().collect(),
+            routes: self.routes.values().cloned().chain(self.expected_clients()).collect(),
             ..self.view.clone()
         }
     }
@@ -435,16 +456,25 @@ impl State {
         }
     }
 
-    /// For how long nothing new was sent here; nothing while a statement has a route.
-    fn quiet(&self) -> Duration {
-        match self.unrouted_since {
-            Some(since) if self.routes.is_empty() => since.elapsed(),
-            _ => Duration::ZERO,
-        }
+    fn expect(&mut self, redirect: u64, now: Instant) {
+        self.expected.insert(redirect, now + REDIRECT_LINGER);
     }
 
-    /// `quiet` is from when the heartbeat was sent.
-    fn answered(&mut self, reply: HeartbeatReply, quiet: Duration, now_ms: u64) {
+    /// For people.
+    fn expected_clients(&self) -> Option<Arc<str>> {
+        let clients = self.expected.len();
+        (clients > 0).then(|| format!("{clients} clients of Stream Loads that were sent there").into())
+    }
+
+    /// Since when it gets no new route, if nothing that has one, or was sent there, is on its way any more.
+    fn settled_since(&mut self, now: Instant) -> Option<Instant> {
+        self.expected.retain(|_, until| *until > now);
+        let nothing_comes = self.routes.is_empty() && self.expected.is_empty();
+        self.unrouted_since.filter(|_| nothing_comes)
+    }
+
+    /// `settled_since` is from when the heartbeat was sent. What was routed anew meanwhile the answer does not tell of.
+    fn answered(&mut self, reply: HeartbeatReply, settled_since: Option<Instant>, now_ms: u64) {
         let (id, host) = (self.view.node.id, self.view.node.host.clone());
         if self
             .view
@@ -460,7 +490,8 @@ impl State {
         }
         self.failures = 0;
         self.leaving = reply.draining;
-        self.found_idle = quiet >= REDIRECT_LINGER && reply.running_fragments == 0 && reply.running_loads == 0;
+        let nothing_came = settled_since.is_some() && settled_since == self.unrouted_since;
+        self.found_idle = nothing_came && reply.running_fragments == 0 && reply.running_loads == 0;
         self.unrouted();
         let view = &mut self.view;
         view.alive = true;
@@ -484,6 +515,8 @@ impl State {
 /// Keeps one heartbeat task for each node of the catalog.
 pub(super) async fn watch_nodes(core: Core) {
     let mut catalogs = core.inner.writer.watch();
+    // Those that are there at the start may have been sent clients by the process before this one.
+    let mut is_start = true;
     loop {
         let catalog = Arc::clone(&catalogs.borrow_and_update());
         let added: Vec<(Arc<ComputeNode>, CancellationToken)> = {
@@ -500,13 +533,17 @@ pub(super) async fn watch_nodes(core: Core) {
             unknown
                 .into_iter()
                 .map(|node| {
-                    let state = State::new(Arc::clone(&node));
+                    let mut state = State::new(Arc::clone(&node));
+                    if is_start {
+                        state.expect(rand::random(), Instant::now());
+                    }
                     let dropped = state.dropped.clone();
                     states.insert(node.id, state);
                     (node, dropped)
                 })
                 .collect()
         };
+        is_start = false;
         // The last node of a warehouse may be gone.
         core.inner.queue.has_changed();
         for (node, dropped) in added {

@@ -50,6 +50,9 @@ async fn begin(State(slot): State<CoreSlot>, Json(request): Json<BeginLoadReques
     let Some(core) = slot.ready() else {
         return not_ready();
     };
+    if let Some(redirect) = request.redirect {
+        core.has_arrived(redirect);
+    }
     let proof = Proof::ClearPassword(request.password.0.as_bytes());
     let Some(account) = core.authenticate(&request.user, &proof) else {
         let message = format!("Access denied for {}@{}", request.user, request.client_ip);

@@ -17,6 +17,7 @@ use axum::{
 };
 use rand::seq::IndexedRandom;
 use springtide_model::DEFAULT_WAREHOUSE;
+use springtide_rpc::message::REDIRECT_PARAMETER;
 
 use super::{
     CoreSlot,
@@ -91,6 +92,9 @@ pub(super) async fn stream_load(
     if wants_proxy(request.headers(), request.uri()) {
         return carry(core, &door.proxy, &node, url, request).await;
     }
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let redirect = core.expect_at(node.node.id);
+    let url = format!("{url}{separator}{REDIRECT_PARAMETER}={redirect}");
     (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, url)]).into_response()
 }
 

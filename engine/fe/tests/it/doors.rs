@@ -136,7 +136,9 @@ async fn a_stream_load_is_let_in_checked_and_sent_to_a_node() {
     let response = expecting(admin().header("warehouse", "evening")).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::TEMPORARY_REDIRECT);
     let location = response.headers()["location"].to_str().unwrap();
+    let (location, redirect) = location.split_once("&redirect=").unwrap();
     assert_eq!(location, format!("http://127.0.0.1:{door}{path}?x=1"));
+    assert!(redirect.parse::<u64>().is_ok(), "{redirect}");
     assert!(taken.lock().unwrap().is_empty());
 
     let carried = admin().header("warehouse", "evening").header("x-springtide-proxy", "1");
@@ -186,6 +188,7 @@ fn begin_request(label: &str, password: &str) -> BeginLoadRequest {
         password: Secret(password.to_owned()),
         client_ip: "127.0.0.1".to_owned(),
         timeout_s: 60,
+        redirect: None,
     }
 }
 

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
-use datafusion::common::DataFusionError;
+use datafusion::{common::DataFusionError, parquet::errors::ParquetError};
 
 use super::{QueryError, QueryErrorKind, mark_files, mark_lost, mark_refused, mark_write};
-use springtide_tablet::WriteError;
+use springtide_tablet::{UNREADABLE, WriteError};
 
 fn broken() -> DataFusionError {
     DataFusionError::Execution("connection reset".to_owned())
@@ -49,4 +49,16 @@ fn errors_are_told_apart_by_what_can_be_done() {
     };
     let text = QueryError::from(mark_write(&null)).to_string();
     assert_eq!(text, "column `a`, row 3: NULL for a column that is NOT NULL");
+}
+
+#[test]
+fn a_segment_that_the_store_does_not_give_is_no_fault_of_the_statement() {
+    let said = format!("{UNREADABLE}data/o: Generic S3 error: HTTP error: operation timed out");
+    let here = ParquetError::External(said.clone().into());
+    let there = DataFusionError::Execution(format!("Parquet error: External: {said}"));
+    for error in [DataFusionError::ParquetError(Box::new(here)), there] {
+        let error = QueryError::from(error);
+        assert_eq!(error.kind(), QueryErrorKind::Retry);
+        assert_eq!(error.to_string(), format!("object store: {said}"));
+    }
 }

@@ -7,6 +7,7 @@ use object_store::{ObjectStoreExt, memory::InMemory, path::Path};
 use parquet::arrow::{ArrowWriter, ParquetRecordBatchStreamBuilder, async_reader::AsyncFileReader};
 
 use super::{SegmentLocation, SegmentReader, SegmentReaderFactory, SegmentReaderOptions};
+use crate::error::ReadError;
 
 /// A Parquet file of `rows` random-looking numbers between two stretches of other bytes.
 async fn stored(rows: i64) -> (Arc<InMemory>, SegmentLocation) {
@@ -100,4 +101,36 @@ async fn a_segment_that_is_not_what_its_metadata_says_is_an_error() {
     let mut reader = reader(&factory, &location);
     let beyond = reader.get_bytes(0..location.length + 1).await.unwrap_err().to_string();
     assert!(beyond.contains("data/o") && beyond.contains("damaged"), "{beyond}");
+}
+
+/// What a client of HTTP says: nothing, and its cause everything.
+#[derive(Debug, thiserror::Error)]
+#[error("HTTP error")]
+struct Opaque(#[source] std::io::Error);
+
+#[tokio::test]
+async fn a_segment_that_the_store_does_not_give_is_named_with_the_cause() {
+    let (store, location) = stored(1_000).await;
+    let factory = SegmentReaderFactory::new(store, &SegmentReaderOptions::default());
+    let gone = SegmentLocation {
+        object: "data/gone".to_owned(),
+        ..location
+    };
+    let error = reader(&factory, &gone).get_bytes(0..10).await.unwrap_err().to_string();
+    assert!(
+        error.contains("cannot read data object data/gone: Object at location data/gone not found"),
+        "{error}"
+    );
+
+    let timed_out = ReadError {
+        object: "data/o".to_owned(),
+        source: object_store::Error::Generic {
+            store: "S3",
+            source: Opaque(std::io::Error::other("operation timed out")).into(),
+        },
+    };
+    assert_eq!(
+        timed_out.to_string(),
+        "cannot read data object data/o: Generic S3 error: HTTP error: operation timed out"
+    );
 }

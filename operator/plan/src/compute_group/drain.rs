@@ -27,7 +27,7 @@ use springtide_crds::compute_group::{DrainPhase, DrainTimeoutPolicy, DrainingNod
 
 use super::members::{self, Member};
 use super::shape::flavour_of;
-use super::{GroupShape, stateful_set_of};
+use super::{GroupShape, current_replicas};
 use crate::action::{Action, EventNote, Severity};
 use crate::condition::instant_text;
 use crate::flavour::{Cordon, Flavour};
@@ -154,11 +154,6 @@ impl Leaver {
             cut: None,
         }
     }
-}
-
-fn current_replicas(observed: &ObservedComputeGroup) -> Option<u32> {
-    let replicas = stateful_set_of(observed)?.spec?.replicas?;
-    u32::try_from(replicas).ok()
 }
 
 fn forced(observed: &ObservedComputeGroup, group: &GroupShape, ordinal: u32, cut: &str) -> EventNote {

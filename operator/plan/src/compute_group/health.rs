@@ -1,11 +1,14 @@
 //! Whether a group does what it is for, and if not, why.
 
 use chrono::{DateTime, Utc};
+use k8s_openapi::api::apps::v1::StatefulSet;
 use springtide_crds::Reason;
 
 use super::{Scale, members};
 use crate::condition::Finding;
 use crate::lake_cluster::is_rolling;
+use crate::names;
+use crate::object::ObjectKind;
 use crate::observed::{ObservedComputeGroup, SqlAnswer};
 use crate::trouble::{self, Evidence};
 
@@ -136,7 +139,10 @@ fn ready(observed: &ObservedComputeGroup, scale: &Scale, serving: u32, trouble: 
             format!("{leaving} nodes finish what they have and leave; {wanted} stay"),
         );
     }
-    if is_rolling(super::stateful_set_of(observed).as_ref(), wanted) {
+    let (namespace, name) = super::identity(observed);
+    let live = &observed.live;
+    let stateful_set: Option<StatefulSet> = live.typed(ObjectKind::StatefulSet, namespace, &names::compute(name));
+    if is_rolling(stateful_set.as_ref(), wanted) {
         return Finding::fails(
             Reason::ComputeStarting,
             "nodes are being replaced by those of a new revision",
