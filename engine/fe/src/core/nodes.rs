@@ -463,7 +463,7 @@ impl State {
     /// For people.
     fn expected_clients(&self) -> Option<Arc<str>> {
         let clients = self.expected.len();
-        (clients > 0).then(|| format!("{clients} clients of Stream Loads that were sent there").into())
+        (clients > 0).then(|| format!("redirected Stream Loads that have not begun: {clients}").into())
     }
 
     /// Since when it gets no new route, if nothing that has one, or was sent there, is on its way any more.

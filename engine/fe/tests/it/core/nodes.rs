@@ -195,7 +195,7 @@ async fn a_client_that_was_redirected_to_a_node_is_waited_for_until_its_load_beg
         (held.drain, waited_for),
         (
             DrainState::Draining,
-            vec!["2 clients of Stream Loads that were sent there"]
+            vec!["redirected Stream Loads that have not begun: 2"]
         )
     );
 
