@@ -1,4 +1,7 @@
 //! Apply: does what a plan says, in its order, and stops at the first thing that fails.
+//!
+//! An object that the API server refuses for what it says, as by somebody's policy, stops less: sizes and statements of SQL do not need
+//! what it would have said, and nodes must come and leave although a file of theirs cannot be changed.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +38,7 @@ pub(crate) enum ApplyError {
     NoPassword { secret: String, statement: &'static str },
 }
 
-/// Does everything that a plan says about `object`. `cluster` runs its statements.
+/// Does what a plan says about `object`. `cluster` runs its statements.
 pub(crate) async fn apply<K>(
     context: &Context,
     object: &K,
@@ -45,17 +48,41 @@ pub(crate) async fn apply<K>(
 where
     K: Resource<DynamicType = ()>,
 {
+    let mut refused = None;
     for action in actions {
-        match action {
-            Action::Apply(desired) => write(context, desired).await?,
-            Action::Scale { object, uid, replicas } => scale(context, object, uid.as_deref(), *replicas).await?,
-            Action::CreateSecretOnce(secret) => create_secret(context, cluster, secret).await?,
-            Action::Delete { object, uid } => delete(context, object, uid.as_deref()).await?,
-            Action::Sql(statement) => run(context, cluster, statement).await?,
-            Action::Wake { replicas } => context.kubernetes.wake(object, *replicas).await?,
-            Action::AddFinalizer => set_finalizer(&context.kubernetes, object, true).await?,
-            Action::RemoveFinalizer => set_finalizer(&context.kubernetes, object, false).await?,
+        if refused.is_some() && !matches!(action, Action::Scale { .. } | Action::Sql(_)) {
+            continue;
         }
+        match perform(context, object, cluster, action).await {
+            Ok(()) => {}
+            Err(ApplyError::Kubernetes(error)) if error.is_refusal() && matches!(action, Action::Apply(_)) => {
+                refused = Some(error);
+            }
+            // The refusal came first, and is what somebody has to do something about.
+            Err(error) => return Err(refused.map_or(error, ApplyError::Kubernetes)),
+        }
+    }
+    refused.map_or(Ok(()), |error| Err(error.into()))
+}
+
+async fn perform<K>(
+    context: &Context,
+    object: &K,
+    cluster: Option<&LakeCluster>,
+    action: &Action,
+) -> Result<(), ApplyError>
+where
+    K: Resource<DynamicType = ()>,
+{
+    match action {
+        Action::Apply(desired) => write(context, desired).await?,
+        Action::Scale { object, uid, replicas } => scale(context, object, uid.as_deref(), *replicas).await?,
+        Action::CreateSecretOnce(secret) => create_secret(context, cluster, secret).await?,
+        Action::Delete { object, uid } => delete(context, object, uid.as_deref()).await?,
+        Action::Sql(statement) => run(context, cluster, statement).await?,
+        Action::Wake { replicas } => context.kubernetes.wake(object, *replicas).await?,
+        Action::AddFinalizer => set_finalizer(&context.kubernetes, object, true).await?,
+        Action::RemoveFinalizer => set_finalizer(&context.kubernetes, object, false).await?,
     }
     Ok(())
 }
