@@ -39,11 +39,11 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
 pub struct CalendarSpec {
-    /// Dates on which windows do not open, in the window's time zone. They win over `extraDates`, also over those of another calendar of the window.
+    /// Dates on which windows do not open, in the window's time zone. They win over `extraDates`, also over those of another calendar of the window. Unset: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 400), extend("x-kubernetes-list-type" = "atomic"))]
     pub excluded_dates: Vec<DateRange>,
-    /// Dates on which windows open at the times of day of their expression, although it does not name the date.
+    /// Dates on which windows open at the times of day of their expression, although it does not name the date. Unset: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 400), extend("x-kubernetes-list-type" = "atomic"))]
     pub extra_dates: Vec<DateRange>,

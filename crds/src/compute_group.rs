@@ -100,7 +100,7 @@ pub struct ComputeGroupSpec {
     /// Bytes of local disk of one node, of which the engine keeps below 85 %: rows that outgrow the memory, loads that come as Parquet, and with StarRocks the cache. Nothing on it matters.
     #[serde(default = "default_cache_size")]
     pub cache_size: Quantity,
-    /// Times at which at least or at most so many nodes are wanted. The largest active minimum and the smallest active maximum count.
+    /// Times at which at least or at most so many nodes are wanted. The largest active minimum and the smallest active maximum count. Unset: none, and `replicas` alone counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub schedules: Vec<Schedule>,
@@ -120,7 +120,7 @@ pub struct ComputeGroupSpec {
     /// Where the pods may run.
     #[serde(default)]
     pub placement: Placement,
-    /// Labels of the pods, for example for cost reports.
+    /// Labels of the pods, for example for cost reports. Unset: none of the group's own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "crate::pod::labels_schema")]
     #[x_kube(validation = crate::pod::reserved_labels())]
@@ -166,7 +166,7 @@ pub struct Schedule {
     #[schemars(length(max = 16))]
     #[x_kube(validation = crate::rule::local_minute())]
     pub at: Option<String>,
-    /// Names of Calendars of the namespace: on their excluded dates the window does not open, on their extra dates it does.
+    /// Names of Calendars of the namespace: on their excluded dates the window does not open, on their extra dates it does. Unset: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
     #[x_kube(validation = crate::rule::calendars())]
@@ -258,11 +258,11 @@ impl Default for Drain {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Placement {
-    /// Labels that a node of Kubernetes needs, beside those of the cluster's `computeTemplate`.
+    /// Labels that a node of Kubernetes needs, beside those of the cluster's `computeTemplate`. Unset: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "crate::pod::labels_schema")]
     pub node_selector: BTreeMap<String, String>,
-    /// Taints that the pods may live with, beside those of the cluster's `computeTemplate`.
+    /// Taints that the pods may live with, beside those of the cluster's `computeTemplate`. Unset: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub tolerations: Vec<Toleration>,

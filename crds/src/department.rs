@@ -129,11 +129,11 @@ pub struct NamespaceQuota {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DepartmentAdmins {
-    /// Names of users, as the API server's authentication gives them.
+    /// Names of users, as the API server's authentication gives them. Unset: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
     pub users: Vec<String>,
-    /// Names of groups, as the API server's authentication gives them.
+    /// Names of groups, as the API server's authentication gives them. Unset: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
     pub groups: Vec<String>,

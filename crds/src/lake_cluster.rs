@@ -100,7 +100,7 @@ pub struct LakeClusterSpec {
     /// How the cluster begins.
     #[serde(default)]
     pub bootstrap: Bootstrap,
-    /// Names of Secrets that hold registry credentials.
+    /// Names of Secrets that hold registry credentials. Unset: none, for images that anybody may pull.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
     #[x_kube(validation = crate::rule::pull_secrets())]
@@ -312,7 +312,7 @@ pub struct ClientService {
     /// How the Service is reached: inside the cluster, on a port of every node, or by a load balancer.
     #[serde(default, rename = "type")]
     pub type_: ServiceType,
-    /// Annotations of the Service, for example for a cloud's load balancer.
+    /// Annotations of the Service, for example for a cloud's load balancer. Unset: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "crate::pod::annotations_schema")]
     pub annotations: BTreeMap<String, String>,

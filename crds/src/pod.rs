@@ -78,20 +78,20 @@ impl TolerationOperator {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodTemplate {
-    /// Labels of the pods.
+    /// Labels of the pods. Unset: those of the operator alone.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "labels_schema")]
     #[x_kube(validation = reserved_labels())]
     pub labels: BTreeMap<String, String>,
-    /// Annotations of the pods.
+    /// Annotations of the pods. Unset: those of the operator alone.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "annotations_schema")]
     pub annotations: BTreeMap<String, String>,
-    /// Labels that a node of Kubernetes needs to run the pods. A group's `placement.nodeSelector` adds to these and cannot replace them.
+    /// Labels that a node of Kubernetes needs to run the pods. A group's `placement.nodeSelector` adds to these and cannot replace them. Unset: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "labels_schema")]
     pub node_selector: BTreeMap<String, String>,
-    /// Taints that the pods may live with.
+    /// Taints that the pods may live with. Unset: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub tolerations: Vec<Toleration>,

@@ -2,11 +2,19 @@
 
 use std::{path::Path, time::Duration};
 
-use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Condition};
-use kube::{Api, Client, ResourceExt};
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::{Namespace, Secret},
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{Patch, PatchParams},
+};
 use serde::Deserialize;
+use serde_json::json;
 use springtide_contract::ports;
-use springtide_crds::{ComputeGroup, ConditionType, Department, LakeCluster};
+use springtide_crds::{Calendar, ComputeGroup, ConditionType, Department, LakeCluster};
 
 use crate::{
     Error, Result,
@@ -21,6 +29,10 @@ use crate::{
 
 /// Namespace and release name of the operator.
 pub const OPERATOR_NAMESPACE: &str = "springtide-system";
+/// Label of the namespaces that were not there before, and its value: those go with the demo.
+pub const MADE_BY_LABEL: &str = "springtide.dev/made-by";
+/// See [`MADE_BY_LABEL`].
+pub const MADE_BY_DEMO: &str = "demo";
 /// `helm upgrade --install --wait`.
 const INSTALL_LIMIT: Duration = Duration::from_secs(240);
 /// From an applied Department to its namespaces.
@@ -91,6 +103,8 @@ pub struct Examples {
     pub lakes: Vec<LakeCluster>,
     /// The pools of compute nodes.
     pub groups: Vec<ComputeGroup>,
+    /// Days on which their windows differ.
+    pub calendars: Vec<Calendar>,
 }
 
 impl Examples {
@@ -132,6 +146,7 @@ impl Examples {
             Some("Department") => self.departments.push(object(item)?),
             Some("LakeCluster") => self.lakes.push(object(item)?),
             Some("ComputeGroup") => self.groups.push(object(item)?),
+            Some("Calendar") => self.calendars.push(object(item)?),
             _ => {}
         }
         Ok(())
@@ -186,6 +201,15 @@ pub async fn apply(
             ])
             .arg(what)
     };
+    let mut new = Vec::new();
+    for namespace in examples.namespaces() {
+        if cluster::get(&Api::<Namespace>::all(client.clone()), &namespace)
+            .await?
+            .is_none()
+        {
+            new.push(namespace);
+        }
+    }
     kubectl_apply(&folder.join("departments.yaml")).with(progress).await?;
     let mut namespaces = examples.namespaces();
     wait_until(
@@ -202,6 +226,13 @@ pub async fn apply(
         },
     )
     .await?;
+    for namespace in new {
+        let made = Patch::Merge(json!({"metadata": {"labels": {MADE_BY_LABEL: MADE_BY_DEMO}}}));
+        Api::<Namespace>::all(client.clone())
+            .patch(&namespace, &PatchParams::default(), &made)
+            .await
+            .map_err(Error::kubernetes("label a namespace"))?;
+    }
     kubectl_apply(&folder).with(progress).await?;
     progress.say(format!(
         "{} departments, {} clusters, {} compute groups",
@@ -221,7 +252,7 @@ async fn provide(
     examples: &Examples,
     namespaces: &mut Vec<String>,
 ) -> Result<()> {
-    let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
+    let api: Api<Namespace> = Api::all(client.clone());
     let mut served = Vec::new();
     for namespace in namespaces.iter() {
         if cluster::get(&api, namespace).await?.is_none() {

@@ -54,12 +54,10 @@ fn every_field_has_a_description() {
 fn every_field_of_a_spec_has_a_default_or_says_why_not() {
     check(|path, field, required| {
         let description = field["description"].as_str().unwrap_or_default();
-        let is_container = field["type"] == "array" || field["additionalProperties"].is_object();
         let explained = match (required, field.get("default").is_some()) {
             (_, true) => true,
             (true, false) => description.contains("Required:"),
-            // An absent list or map is an empty one.
-            (false, false) => is_container || description.contains("Unset:"),
+            (false, false) => description.contains("Unset:"),
         };
         (path.contains(".spec.") && !explained).then(|| "has neither a default nor a reason why not".to_owned())
     });

@@ -130,3 +130,29 @@ async fn the_process_answers_probes_tells_its_metrics_and_ends_in_order() {
     };
     assert!(!password.is_empty() && !log.contains(&password), "no secret is logged");
 }
+
+#[test]
+fn a_start_that_fails_says_why_to_people_or_to_programs() {
+    let log = |format: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_springtide-operator"))
+            .env("KUBECONFIG", "/nowhere/kubeconfig")
+            .args(["--log-format", format])
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let why = "cannot find the API server: neither in a pod nor by KUBECONFIG";
+    let human = log("human");
+    assert!(human.contains("ERROR") && human.contains(why), "{human}");
+    assert!(
+        serde_json::from_str::<Value>(human.trim()).is_err(),
+        "it is for people: {human}"
+    );
+    let json: Value = serde_json::from_str(log("json").trim()).unwrap();
+    assert_eq!(
+        (&json["level"], json["error"].as_str().unwrap().starts_with(why)),
+        (&"ERROR".into(), true),
+        "{json}"
+    );
+}
