@@ -14,6 +14,8 @@ use tokio::runtime::Handle;
 use crate::{place::Place, store::durable_folder::DurableFolder};
 
 mod durable_folder;
+#[cfg(test)]
+mod tests;
 
 /// Time for one request, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);

@@ -16,7 +16,7 @@ pub enum ErrorKind {
 /// How the text of a [`ReadError`] begins. The text is all that another node sees of it.
 pub const UNREADABLE: &str = "cannot read data object ";
 
-/// Why a segment could not be read: the store did not answer, or not with what its metadata says. The statement may be repeated.
+/// Why a segment could not be read: the store did not give it. The statement may be repeated.
 #[derive(Debug, thiserror::Error)]
 #[error("{UNREADABLE}{object}: {}", with_causes(source))]
 pub struct ReadError {

@@ -167,3 +167,42 @@ async fn a_client_that_cannot_reach_compute_nodes_loads_through_the_frontend() {
     );
     assert_eq!(engine.rows("SELECT count(*) FROM shop.item").await, ["2"]);
 }
+
+/// `DrainWaitingFor` of the only node.
+async fn waits_for_redirects(engine: &Engine) -> bool {
+    let nodes = engine.rows("SHOW COMPUTE NODES").await;
+    assert_eq!(nodes.len(), 1, "{nodes:?}");
+    nodes[0].contains("redirected Stream Loads that have not begun: 1")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirected_load_that_has_begun_no_longer_keeps_its_node_from_leaving() {
+    let (engine, _folder) = with_table().await;
+    let client = Client::builder()
+        .no_proxy()
+        .redirect(Policy::none())
+        .build()
+        .expect("a client");
+    let url = format!("http://127.0.0.1:{}/api/shop/item/_stream_load", engine.http_port);
+    let response = client
+        .put(&url)
+        .basic_auth(&engine.user, Some(&engine.password))
+        .header("expect", "100-continue")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(response.status(), StatusCode::TEMPORARY_REDIRECT);
+    assert!(waits_for_redirects(&engine).await, "the client has not come yet");
+    let node = response.headers()["location"].to_str().expect("a URL");
+    let (_, reply) = put(
+        node,
+        &engine.user,
+        &engine.password,
+        &[("column_separator", ",")],
+        b"1,tea,2\n".to_vec(),
+    )
+    .await;
+    assert_eq!(reply["Status"], "Success", "{reply}");
+    assert!(!waits_for_redirects(&engine).await, "it has come");
+    engine.stop();
+}

@@ -1,7 +1,7 @@
 //! What is to be done about a ComputeGroup.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use springtide_crds::{ComputeGroupSpec, ComputeGroupStatus, ConditionType, Reason};
+use springtide_crds::{ComputeGroup, ComputeGroupSpec, ComputeGroupStatus, ConditionType, LakeCluster, Reason};
 use springtide_schedule::{Evaluation, clamp, evaluate};
 
 use crate::action::{Action, Plan, Telling, Wait};
@@ -319,7 +319,7 @@ fn plan_deletion(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Plan<Co
     let staying = observed
         .cluster
         .as_ref()
-        .filter(|cluster| cluster.metadata.deletion_timestamp.is_none());
+        .filter(|cluster| cluster.metadata.deletion_timestamp.is_none() && may_know_nodes(cluster, &observed.group));
     let gave_up_at =
         observed.group.metadata.deletion_timestamp.as_ref().and_then(|time| {
             DateTime::from_timestamp(time.0.as_second(), 0).map(|deleted| deleted + DELETION_PATIENCE)
@@ -340,6 +340,16 @@ fn plan_deletion(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Plan<Co
     }
     plan.actions.push(Action::RemoveFinalizer);
     plan
+}
+
+/// A cluster that was never accepted has no frontends that could.
+fn may_know_nodes(cluster: &LakeCluster, group: &ComputeGroup) -> bool {
+    let was_accepted = cluster
+        .status
+        .as_ref()
+        .is_some_and(|status| status.accepted_spec.is_some());
+    let had_nodes = group.status.as_ref().is_some_and(|status| !status.nodes.is_empty());
+    was_accepted || had_nodes
 }
 
 fn waiting(why: &str) -> Wait {

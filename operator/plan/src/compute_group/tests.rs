@@ -463,6 +463,23 @@ fn a_deleted_group_waits_for_its_frontend_but_not_for_ever() {
     assert_eq!(plan.actions, [Action::RemoveFinalizer]);
 }
 
+#[test]
+fn a_deleted_group_of_a_cluster_that_never_was_does_not_wait_for_its_frontend() {
+    let never_accepted = group("etl").with(|observed| {
+        observed.sql = SqlAnswer::NotAsked;
+        observed.cluster.as_mut().unwrap().status = None;
+    });
+    let plan = deleted(never_accepted.clone(), "2026-11-23T11:59:00Z").plan();
+    assert_eq!(plan.actions, [Action::RemoveFinalizer]);
+    // One whose status was lost has nodes that somebody must forget.
+    let lost = never_accepted.with(|observed| {
+        let node = json!({"name": "etl-cn-0", "nodeId": "1", "alive": true, "draining": false});
+        let status = observed.group.status.get_or_insert_default();
+        status.nodes = vec![serde_json::from_value(node).unwrap()];
+    });
+    assert_eq!(deleted(lost, "2026-11-23T11:59:00Z").plan().actions, []);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 

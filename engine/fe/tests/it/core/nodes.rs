@@ -8,6 +8,7 @@ use std::{
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::post};
 use springtide_contract::drain::REDIRECT_LINGER;
 use springtide_fe::core::{Core, DrainState, NodeView};
+use springtide_model::NodeId;
 use springtide_rpc::message::{HEARTBEAT, HeartbeatReply, HeartbeatRequest};
 use springtide_sql::DrainOrder;
 use tokio::net::TcpListener;
@@ -53,6 +54,15 @@ pub(crate) async fn add_node(core: &Core, port: u16, warehouse: &'static str) {
     core.edit(move |catalog| catalog.add_compute_nodes(&[("127.0.0.1".to_owned(), port)], Some(warehouse)))
         .await
         .unwrap();
+}
+
+/// The only node, of warehouse `w`: it takes work. Answers what it says next, and its id.
+async fn only_node(core: &Core) -> (Script, NodeId) {
+    let script: Script = Arc::new(Mutex::new(Some(reply(1))));
+    let port = start_node(Arc::clone(&script)).await;
+    add_node(core, port, "w").await;
+    until(core, "alive", NodeView::is_available).await;
+    (script, core.nodes()[0].node.id)
 }
 
 /// Waits until the only node looks like this.
@@ -125,11 +135,7 @@ async fn a_node_that_a_statement_could_not_reach_gets_no_work_until_it_answers()
 async fn an_ordered_drain_ends_when_no_statement_can_reach_the_node_and_can_be_taken_back() {
     let cluster = Cluster::new();
     let core = cluster.open().await;
-    let script: Script = Arc::new(Mutex::new(Some(reply(1))));
-    let port = start_node(Arc::clone(&script)).await;
-    add_node(&core, port, "w").await;
-    until(&core, "alive", NodeView::is_available).await;
-    let id = core.nodes()[0].node.id;
+    let (script, id) = only_node(&core).await;
     let statement = core.route("w", "statement of connection 7");
     assert_eq!(statement.nodes().len(), 1);
 
@@ -165,9 +171,7 @@ async fn an_ordered_drain_ends_when_no_statement_can_reach_the_node_and_can_be_t
         ..reply(1)
     });
     until(&core, "back", NodeView::is_available).await;
-    let unknown = core
-        .order_drain(&[id, springtide_model::NodeId(4711)], DrainOrder::Drain)
-        .unwrap_err();
+    let unknown = core.order_drain(&[id, NodeId(4711)], DrainOrder::Drain).unwrap_err();
     assert!(unknown.to_string().contains("4711"), "{unknown}");
     assert!(core.nodes()[0].is_available(), "nothing was changed");
     core.shutdown().await;
@@ -177,11 +181,7 @@ async fn an_ordered_drain_ends_when_no_statement_can_reach_the_node_and_can_be_t
 async fn a_client_that_was_redirected_to_a_node_is_waited_for_until_its_load_begins_there() {
     let cluster = Cluster::new();
     let core = cluster.open().await;
-    let script: Script = Arc::new(Mutex::new(Some(reply(1))));
-    let port = start_node(Arc::clone(&script)).await;
-    add_node(&core, port, "w").await;
-    until(&core, "alive", NodeView::is_available).await;
-    let id = core.nodes()[0].node.id;
+    let (script, id) = only_node(&core).await;
     let [comes, never_comes] = {
         let _route = core.route("w", "a Stream Load");
         [core.expect_at(id), core.expect_at(id)]
@@ -226,12 +226,10 @@ async fn a_client_that_was_redirected_to_a_node_is_waited_for_until_its_load_beg
 async fn a_client_that_was_redirected_before_a_frontends_restart_is_waited_for() {
     let cluster = Cluster::new();
     let core = cluster.open().await;
-    let port = start_node(Arc::new(Mutex::new(Some(reply(1))))).await;
-    add_node(&core, port, "w").await;
+    let (_script, id) = only_node(&core).await;
     core.shutdown().await;
     let core = cluster.open().await;
     until(&core, "alive", NodeView::is_available).await;
-    let id = core.nodes()[0].node.id;
     core.order_drain(&[id], DrainOrder::Drain).unwrap();
     tokio::time::sleep(Duration::from_millis(1000)).await;
     assert_eq!(core.nodes()[0].drain, DrainState::Draining);
