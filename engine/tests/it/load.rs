@@ -39,6 +39,15 @@ pub(crate) async fn stream_load_as(
     put(&url, &engine.user, password, headers, body).await
 }
 
+/// It follows no redirect by itself.
+fn client() -> Client {
+    Client::builder()
+        .no_proxy()
+        .redirect(Policy::none())
+        .build()
+        .expect("a client")
+}
+
 /// Sends `body` the way that clients of StarRocks do: they ask the frontend first, without a byte of the body, and send it to
 /// the compute node that the frontend names.
 pub(crate) async fn put(
@@ -48,11 +57,7 @@ pub(crate) async fn put(
     headers: &[(&str, &str)],
     body: Vec<u8>,
 ) -> (StatusCode, Value) {
-    let client = Client::builder()
-        .no_proxy()
-        .redirect(Policy::none())
-        .build()
-        .expect("a client");
+    let client = client();
     let mut url = url.to_owned();
     // The body's bytes would meet a door that closes behind its redirect.
     for sent in [Vec::new(), body] {
@@ -140,12 +145,7 @@ async fn a_label_is_loaded_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_cannot_reach_compute_nodes_loads_through_the_frontend() {
     let (engine, _folder) = with_table().await;
-    let client = Client::builder()
-        .no_proxy()
-        .redirect(Policy::none())
-        .build()
-        .expect("a client");
-    let response = client
+    let response = client()
         .put(format!(
             "http://127.0.0.1:{}/api/shop/item/_stream_load",
             engine.http_port
@@ -168,7 +168,7 @@ async fn a_client_that_cannot_reach_compute_nodes_loads_through_the_frontend() {
     assert_eq!(engine.rows("SELECT count(*) FROM shop.item").await, ["2"]);
 }
 
-/// `DrainWaitingFor` of the only node.
+/// Whether `DrainWaitingFor` of the only node names a redirected client.
 async fn waits_for_redirects(engine: &Engine) -> bool {
     let nodes = engine.rows("SHOW COMPUTE NODES").await;
     assert_eq!(nodes.len(), 1, "{nodes:?}");
@@ -178,11 +178,7 @@ async fn waits_for_redirects(engine: &Engine) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirected_load_that_has_begun_no_longer_keeps_its_node_from_leaving() {
     let (engine, _folder) = with_table().await;
-    let client = Client::builder()
-        .no_proxy()
-        .redirect(Policy::none())
-        .build()
-        .expect("a client");
+    let client = client();
     let url = format!("http://127.0.0.1:{}/api/shop/item/_stream_load", engine.http_port);
     let response = client
         .put(&url)

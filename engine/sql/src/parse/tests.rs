@@ -6,6 +6,8 @@ use crate::{
     ShowFilter, ShowKind, Statement,
 };
 
+mod fuzz;
+
 fn one(sql: &str) -> Statement {
     let mut parsed = parse(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
     assert_eq!(parsed.len(), 1, "{sql}");
@@ -497,111 +499,4 @@ fn deep_and_long_texts_are_refused_and_not_overflowed() {
     assert!(parse(&values).is_ok());
     let cases = format!("SELECT {} 1 {}", "CASE WHEN 1 THEN ".repeat(400), "END ".repeat(400));
     assert!(fails(&cases).contains("too complex"));
-}
-
-mod fuzz {
-    use proptest::prelude::*;
-
-    use crate::redact;
-
-    const WORDS: &[&str] = &[
-        "SELECT",
-        "FROM",
-        "WHERE",
-        "INSERT",
-        "INTO",
-        "VALUES",
-        "CREATE",
-        "TABLE",
-        "PARTITION",
-        "BY",
-        "RANGE",
-        "(",
-        ")",
-        "[",
-        ",",
-        ";",
-        "'a'",
-        "\"b\"",
-        "`c`",
-        "1",
-        "-1",
-        "1.5",
-        "NULL",
-        "SHOW",
-        "SET",
-        "@@x",
-        "@y",
-        "=",
-        ":=",
-        "LIKE",
-        "ALTER",
-        "SYSTEM",
-        "COMPUTE",
-        "NODE",
-        "'h:1'",
-        "LESS",
-        "THAN",
-        "MAXVALUE",
-        "START",
-        "END",
-        "EVERY",
-        "INTERVAL",
-        "DAY",
-        "USER",
-        "IDENTIFIED",
-        "/*!",
-        "*/",
-        "--",
-        "#",
-        "?",
-        "t",
-        "d.t",
-        "KEY",
-        "DUPLICATE",
-        "DISTRIBUTED",
-        "HASH",
-        "BUCKETS",
-        "99999999999999999999",
-        "DIV",
-        "CASE",
-        "WHEN",
-        "UNION",
-        "ALL",
-        "*",
-        ".",
-        "ü",
-        "\u{0}",
-        "'",
-        "\\",
-        "PASSWORD",
-        "FOR",
-        "WITH",
-        "LABEL",
-        "KILL",
-    ];
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
-
-        #[test]
-        fn no_text_panics(text in ".{0,200}") {
-            let _ = super::parse(&text);
-            let _ = redact(&text);
-        }
-
-        #[test]
-        fn no_run_of_words_panics(words in prop::collection::vec(prop::sample::select(WORDS), 0..40)) {
-            let text = words.join(" ");
-            if let Ok(parsed) = super::parse(&text) {
-                for parsed in parsed {
-                    if let super::Statement::Query(mut query) = parsed.statement {
-                        let _ = crate::output_names(&mut query);
-                        let _ = query.to_string();
-                    }
-                }
-            }
-            let _ = redact(&text);
-        }
-    }
 }
