@@ -223,7 +223,7 @@ pub struct Drain {
     #[serde(default = "default_drain_timeout")]
     #[x_kube(validation = crate::rule::span("24h", "drain.timeout is how long running statements may take to finish: write between 1s and 24h, for example 10m"))]
     pub timeout: Duration,
-    /// What happens to a node that is scaled in and has not finished after `timeout`: `Force` stops it, and an Event says what was cut off; `Wait` waits for it, however long it takes. Nodes that go for other reasons, such as an eviction, are always stopped then.
+    /// What happens to a node that is scaled in and has not finished after `timeout`: `Force` stops it, and an Event says what was cut off; `Wait` waits for it, however long it takes. Nodes that go for other reasons, such as an eviction, are always stopped then. StarRocks knows no order to drain and takes `Force` alone.
     #[serde(default)]
     pub on_timeout: DrainTimeoutPolicy,
 }

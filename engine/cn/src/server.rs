@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use object_store::ObjectStore;
 use springtide_cache::{CacheOptions, CachingStore};
-use springtide_contract::{config::ComputeConfig, drain::longest_work};
+use springtide_contract::{
+    config::ComputeConfig,
+    drain::{longest_commit, longest_work},
+};
 use springtide_model::ClusterId;
 use springtide_query::{WorkerOptions, WorkerService, WorkerToken, limits};
 use springtide_rpc::{ClusterToken, RpcClient};
@@ -149,6 +152,7 @@ pub async fn run(options: ComputeNodeOptions) -> Result<(), ComputeNodeError> {
     let worker =
         WorkerService::new(cached, worker_options).map_err(|error| ComputeNodeError::Worker(error.to_string()))?;
     let worker = Arc::new(worker);
+    let drain_timeout = Duration::from_secs(config.drain_timeout_s);
     let loader = Loader {
         node: node.clone(),
         rpc: RpcClient::new(token.clone()).map_err(|error| ComputeNodeError::Client(error.to_string()))?,
@@ -158,7 +162,8 @@ pub async fn run(options: ComputeNodeOptions) -> Result<(), ComputeNodeError> {
             ..WriterOptions::default()
         },
         volume,
-        longest: longest_work(Duration::from_secs(config.drain_timeout_s)).unwrap_or(Duration::MAX),
+        longest: longest_work(drain_timeout).unwrap_or(Duration::MAX),
+        longest_commit: longest_commit(drain_timeout).unwrap_or(Duration::MAX),
         metrics: Metrics::new(),
     };
     let internal = Internal {

@@ -65,6 +65,8 @@ pub(crate) struct Loader {
     pub(crate) volume: LocalVolume,
     /// No load takes longer, whatever its client says: a drain would cut it off.
     pub(crate) longest: Duration,
+    /// No load waits longer for the answer to its commit, counted from its begin.
+    pub(crate) longest_commit: Duration,
     pub(crate) metrics: Metrics,
 }
 
@@ -194,7 +196,13 @@ impl Loader {
             Ok(objects) => {
                 // A load that took long is committed, too; it is not waited for that it is visible.
                 let visible_within = left(options.timeout).min(PUBLISH_TIMEOUT);
-                self.commit(&frontend, target.txn, objects, visible_within, reply).await
+                let patience = left(self.longest_commit);
+                let request = CommitLoadRequest {
+                    txn: target.txn,
+                    objects,
+                    publish_timeout_s: visible_within.as_secs(),
+                };
+                self.commit(&frontend, request, patience, reply).await
             }
             Err(error) => {
                 self.abort(&frontend, target.txn, &error).await;
@@ -311,20 +319,12 @@ impl Loader {
     async fn commit(
         &self,
         frontend: &str,
-        txn: TxnId,
-        objects: Vec<DataObject>,
-        visible_within: Duration,
+        request: CommitLoadRequest,
+        patience: Duration,
         reply: &mut StreamLoadReply,
     ) -> Result<(), LoadError> {
         let committing = Instant::now();
-        let publish_timeout_s = visible_within.as_secs();
-        let request = CommitLoadRequest {
-            txn,
-            objects,
-            publish_timeout_s,
-        };
-        let timeout = FRONTEND_TIMEOUT + Duration::from_secs(publish_timeout_s);
-        let answer = self.ask_to_commit(frontend, &request, timeout).await?;
+        let answer = self.ask_to_commit(frontend, &request, patience).await?;
         reply.commit_and_publish_time_ms = committing.elapsed().as_millis() as u64;
         match answer {
             CommitLoadReply::Visible => "Success".clone_into(&mut reply.status),
@@ -345,16 +345,18 @@ impl Loader {
         &self,
         frontend: &str,
         request: &CommitLoadRequest,
-        timeout: Duration,
+        patience: Duration,
     ) -> Result<CommitLoadReply, LoadError> {
         let begun = Instant::now();
         loop {
+            let timeout = FRONTEND_TIMEOUT + Duration::from_secs(request.publish_timeout_s);
+            let timeout = timeout.min(patience.saturating_sub(begun.elapsed()));
             let problem = match self.rpc.call(frontend, COMMIT_LOAD, request, timeout).await {
                 Ok(answer) => return Ok(answer),
                 Err(problem) => problem,
             };
             let is_passing = problem.is_unreachable() || matches!(problem, RpcError::Remote { status: 503, .. });
-            if !is_passing || begun.elapsed() > COMMIT_PATIENCE {
+            if !is_passing || begun.elapsed() + COMMIT_PAUSE > COMMIT_PATIENCE.min(patience) {
                 return Err(LoadError::CommitUnknown(problem));
             }
             tracing::warn!(txn = %request.txn, %problem, "the frontend did not answer a commit; asking again");

@@ -98,8 +98,8 @@ async fn write(context: &Context, desired: &DesiredObject) -> Result<(), ApplyEr
 
 async fn scale(context: &Context, object: &ObjectKey, uid: Option<&str>, replicas: i64) -> Result<(), ApplyError> {
     match context.kubernetes.scale(object, uid, replicas).await {
-        Ok(scaled) => {
-            context.caches.objects.put(object.kind, &scaled);
+        Ok(version) => {
+            context.caches.objects.scaled(object, version.as_deref(), replicas);
             tracing::info!(%object, replicas, "scaled");
             Ok(())
         }

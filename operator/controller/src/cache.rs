@@ -166,6 +166,24 @@ impl ObjectCache {
         state.objects.insert(key, Cached { body, version, owner });
     }
 
+    /// Takes a new size as the answer to a write has it, which is not the object itself. The watch brings the rest.
+    pub(crate) fn scaled(&self, key: &ObjectKey, version: Option<&str>, replicas: i64) {
+        let Some(version) = version else { return };
+        let known = self
+            .read()
+            .objects
+            .get(key)
+            .map(|known| (known.version, known.body.clone()));
+        let Some((known_version, body)) = known else { return };
+        let is_known = version.parse().is_ok_and(|version: u64| version <= known_version);
+        let Some(mut body) = body.read().filter(|_| !is_known) else {
+            return;
+        };
+        body["spec"]["replicas"] = replicas.into();
+        body["metadata"]["resourceVersion"] = version.into();
+        self.put(key.kind, &body);
+    }
+
     /// Forgets an object that is being deleted.
     pub(crate) fn remove(&self, key: &ObjectKey) {
         self.write().remove(key);

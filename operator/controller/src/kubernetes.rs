@@ -142,13 +142,14 @@ impl Kubernetes {
         serde_json::to_value(applied).map_err(|source| unreadable("apply", key.to_string(), source))
     }
 
-    /// Writes nothing but an object's `spec.replicas`, if it still has this `uid`; returns the object.
+    /// Sets an object's size through its scale subresource, if it still has this `uid`. That costs the API server less than half of what a
+    /// change of the object itself does, and its answer is small. Returns the version that the write made.
     pub(crate) async fn scale(
         &self,
         key: &ObjectKey,
         uid: Option<&str>,
         replicas: i64,
-    ) -> Result<Value, KubernetesError> {
+    ) -> Result<Option<String>, KubernetesError> {
         self.metrics.count_write(key.kind.kind(), "scale");
         let parameters = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
@@ -162,10 +163,10 @@ impl Kubernetes {
         let scaled = limited(
             "scale",
             || key.to_string(),
-            self.objects(key).patch(&key.name, &parameters, &patch),
+            self.objects(key).patch_scale(&key.name, &parameters, &patch),
         )
         .await?;
-        serde_json::to_value(scaled).map_err(|source| unreadable("scale", key.to_string(), source))
+        Ok(scaled.metadata.resource_version)
     }
 
     /// Creates an object that is never changed afterwards; `false` when there is one already.

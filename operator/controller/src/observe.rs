@@ -161,6 +161,9 @@ pub(crate) async fn lake_cluster(
             .filter(|claim| claim.labels().get(names::CLUSTER_LABEL) == Some(&name))
             .collect(),
         pods: pods.iter().map(|pod| Pod::clone(pod)).collect(),
+        compute_pods: names_of(&caches.pods.select_in(&namespace, |pod| {
+            pod.labels().get(names::COMPONENT_LABEL).map(String::as_str) == Some(names::COMPUTE)
+        })),
         secrets: secrets.facts(&name),
         cluster: Arc::unwrap_or_clone(cluster),
         live,

@@ -127,10 +127,9 @@ where
     Api::namespaced(client.clone(), &of.namespace().unwrap_or_default())
 }
 
+/// Whatever the group says: one whose `autoscaling` was taken away since the operator looked last has an autoscaler, too, which would go on
+/// to write its size.
 async fn delete_autoscaler(client: &Client, group: &ComputeGroup) -> Result<bool, UninstallError> {
-    if group.spec.autoscaling.is_none() {
-        return Ok(false);
-    }
     let name = names::compute(&group.name_any());
     let api: Api<HorizontalPodAutoscaler> = namespaced(client, group);
     let deleted = api.delete(&name, &DeleteParams::default()).await;

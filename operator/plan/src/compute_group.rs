@@ -264,7 +264,6 @@ fn desired(
         ),
         DesiredObject::new(ObjectKind::Service, &service::build(&owner, compute)),
     ];
-    // A budget over one pod would keep its node of Kubernetes from ever being emptied; over none it says nothing.
     objects.push(DesiredObject::new(
         ObjectKind::PodDisruptionBudget,
         &disruption_budget::build(&owner, compute),
@@ -395,7 +394,7 @@ fn report(
     let waits_for_statements = in_force
         .group
         .as_ref()
-        .is_some_and(|group| scale.asleep || !scale.suspended && group.autoscaling.is_some() && group.replicas > 0);
+        .is_some_and(|group| scale.asleep || group.autoscaling.is_some() && scale.wanted > 0);
     let windows = window_watch::look(observed, &scale.evaluation, now);
     events.extend(windows.events);
     let recent = start_up::observe(observed, now);

@@ -70,6 +70,7 @@ pub(crate) fn cluster(name: &str) -> ClusterFixture {
         groups: Vec::new(),
         live: Live::default(),
         pods: Vec::new(),
+        compute_pods: BTreeSet::new(),
         volume_claims: Vec::new(),
         events: Vec::new(),
         secrets: BTreeMap::from([("s3".to_owned(), facts(&["access-key-id", "secret-access-key"]))]),

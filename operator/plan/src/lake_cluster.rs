@@ -72,6 +72,7 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
                     metadata.uid.as_deref(),
                 ));
                 actions.extend(members::statements(observed, shape));
+                actions.extend(members::orphans(observed, shape));
                 // Last, since a storage class may refuse it for good.
                 actions.extend(volume_claims::growth(observed, shape));
             } else {

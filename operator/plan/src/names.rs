@@ -97,10 +97,13 @@ pub fn operator_secret(cluster: &str) -> String {
     format!("{cluster}-operator")
 }
 
+/// What the names of compute nodes' StatefulSets end with.
+pub const COMPUTE_SUFFIX: &str = "-cn";
+
 /// Name of a group's StatefulSet, of its headless Service, of its PodDisruptionBudget and of its HorizontalPodAutoscaler.
 #[must_use]
 pub fn compute(group: &str) -> String {
-    format!("{group}-cn")
+    format!("{group}{COMPUTE_SUFFIX}")
 }
 
 /// Host name of a pod behind a headless Service, without the domain of the cluster: what the engine registers.

@@ -52,6 +52,8 @@ pub struct ObservedLakeCluster {
     pub live: Live,
     /// Frontend pods.
     pub pods: Vec<Pod>,
+    /// Names of the pods of all compute nodes of the namespace.
+    pub compute_pods: BTreeSet<String>,
     /// Volume claims of the frontends.
     pub volume_claims: Vec<PersistentVolumeClaim>,
     /// Recent Events of type Warning about the cluster's StatefulSet, pods and claims.

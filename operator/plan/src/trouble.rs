@@ -1,7 +1,7 @@
 //! Why pods do not run: the one cause that tells a person most, from what Kubernetes and the engine say.
 
 use chrono::{DateTime, Utc};
-use k8s_openapi::api::core::v1::{ContainerStatus, Event, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, PersistentVolumeClaim, Pod, PodCondition};
 use springtide_contract::config::{Refusal, RefusalReason};
 use springtide_crds::Reason;
 
@@ -237,12 +237,18 @@ pub(crate) fn is_leaving(pod: &Pod) -> bool {
 
 /// Whether Kubernetes calls the pod ready.
 pub(crate) fn is_ready(pod: &Pod) -> bool {
-    pod.status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref())
-        .is_some_and(|conditions| {
-            conditions
-                .iter()
-                .any(|condition| condition.type_ == "Ready" && condition.status == "True")
-        })
+    readiness(pod).is_some()
+}
+
+/// Since when it does; `None` where it does not, or does not say since when.
+pub(crate) fn ready_since(pod: &Pod) -> Option<DateTime<Utc>> {
+    let since = readiness(pod)?.last_transition_time.as_ref()?;
+    DateTime::from_timestamp(since.0.as_second(), 0)
+}
+
+fn readiness(pod: &Pod) -> Option<&PodCondition> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

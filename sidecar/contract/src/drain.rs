@@ -44,6 +44,14 @@ pub fn longest_work(drain_timeout: Duration) -> Option<Duration> {
     Some(drain_timeout.saturating_sub(margin))
 }
 
+/// How long after its begin a load may still wait for the answer to its commit, where it wrote for as long as it may: a frontend that starts
+/// anew meanwhile does not keep it until the drain cuts it off. `None` where there is no drain.
+#[must_use]
+pub fn longest_commit(drain_timeout: Duration) -> Option<Duration> {
+    let longest = longest_work(drain_timeout)?;
+    Some(longest + drain_timeout.saturating_sub(longest) / 2)
+}
+
 /// Why a node is asked to drain; shown in its log and status.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

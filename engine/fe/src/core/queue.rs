@@ -143,19 +143,21 @@ impl Core {
         mut waits: impl FnMut(Wait),
     ) -> Admission {
         let deadline = Instant::now() + patience;
-        let ticket = self.ticket(warehouse);
+        // One that goes on at once has not waited: nobody may see it in the line, and bring nodes for it.
+        let mut ticket = None;
         let mut told = None;
         loop {
             // Registered before the look, so that no change between the two is missed.
             let mut changed = std::pin::pin!(self.inner.queue.changes());
             changed.as_mut().enable();
-            let wait = match self.try_admit(&ticket, what) {
+            let wait = match self.try_admit(warehouse, ticket.as_ref(), what) {
                 Ok(route) => return Admission::Admitted(route),
                 Err(wait) => wait,
             };
             if !self.catalog().compute_nodes().any(|node| node.warehouse == warehouse) {
                 return Admission::NoNodes;
             }
+            ticket.get_or_insert_with(|| self.ticket(warehouse));
             if told != Some(wait) {
                 told = Some(wait);
                 waits(wait);
@@ -169,7 +171,7 @@ impl Core {
     /// The same for a statement that does not wait.
     #[must_use]
     pub fn admit_now(&self, warehouse: &str, what: &str) -> Option<Route> {
-        self.try_admit(&self.ticket(warehouse), what).ok()
+        self.try_admit(warehouse, None, what).ok()
     }
 
     /// The last place in the line.
@@ -185,8 +187,8 @@ impl Core {
         }
     }
 
-    fn try_admit(&self, ticket: &Ticket<'_>, what: &str) -> Result<Route, Wait> {
-        let warehouse = ticket.warehouse;
+    /// For the first in the line; without a ticket, where nobody waits.
+    fn try_admit(&self, warehouse: &str, ticket: Option<&Ticket<'_>>, what: &str) -> Result<Route, Wait> {
         let mut lines = self.inner.queue.lock();
         let route = self.route(warehouse, what);
         if route.nodes().is_empty() {
@@ -194,12 +196,15 @@ impl Core {
         }
         let slots: u32 = route.nodes().iter().map(|view| slots(view.cpu_cores())).sum();
         let line = lines.entry(warehouse.to_owned()).or_default();
-        let is_first = line.waiting.first() == Some(&ticket.number);
-        if !is_first || line.running >= slots {
+        let number = ticket.map(|ticket| ticket.number);
+        let is_next = line.waiting.first().is_none_or(|first| Some(*first) == number);
+        if !is_next || line.running >= slots {
             return Err(Wait::AllBusy);
         }
         line.running += 1;
-        line.waiting.remove(&ticket.number);
+        if let Some(number) = number {
+            line.waiting.remove(&number);
+        }
         Ok(route.with_slot(Slot {
             core: self.clone(),
             warehouse: warehouse.to_owned(),

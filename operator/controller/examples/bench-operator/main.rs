@@ -51,20 +51,24 @@ mod api_server;
 mod audit;
 #[path = "../../tests/it/harness/charts.rs"]
 mod charts;
+mod controllers;
 #[path = "../../tests/it/harness/faults.rs"]
 mod faults;
 #[path = "../../tests/it/harness/frontend.rs"]
 mod frontend;
 mod pods;
 mod process;
+mod programs;
 #[path = "../../tests/it/harness/rights.rs"]
 mod rights;
 
 use api_server::{Identity, api_server};
 use audit::{Mark, Requests};
+use controllers::Controllers;
 use frontend::Frontend;
 use pods::Frontends;
 use process::{Memory, Operator};
+use programs::Computed;
 
 /// Groups of one cluster; each cluster has a namespace of its own.
 const GROUPS_PER_CLUSTER: usize = 4;
@@ -122,8 +126,23 @@ async fn main() {
         let (figures, operator) = stage.measure(*count).await;
         report(&figures, &mut measured);
         if Some(count) == counts.last() {
-            let (lags, requests) = stage.window(operator).await;
-            report_window(*count, &lags, &requests, &mut measured);
+            let opened = stage.window("everybody-at-once", 2).await;
+            opened.report(
+                "controllers without limits",
+                "edge_beside_busy_controllers",
+                &mut measured,
+            );
+            stage.wait_until_all_serve(2).await;
+            let controllers = Controllers::at_their_limits();
+            let opened = stage.window("once-more", 3).await;
+            let limits = format!("controllers at {} requests/s", controllers::REQUESTS_PER_SECOND);
+            opened.report(&limits, "edge", &mut measured);
+            drop((controllers, operator));
+            // What a comparison of commits reads is that of the most groups.
+            for name in ["idle_writes", "writes_per_object"] {
+                let value = measured.get(&format!("{name}_{count}")).cloned();
+                measured.insert(name.to_owned(), value.unwrap_or_default());
+            }
         }
     }
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -190,23 +209,47 @@ fn report(figures: &Figures, measured: &mut BTreeMap<String, Value>) {
     }
 }
 
-fn report_window(groups: usize, lags: &[f64], requests: &Requests, measured: &mut BTreeMap<String, Value>) {
-    let at = |share: f64| lags[((lags.len() - 1) as f64 * share).round() as usize];
-    let [p50, p99, last] = [at(0.5), at(0.99), at(1.0)];
-    println!(
-        "{groups} windows open at once: StatefulSets changed after p50 {p50:.2} s, p99 {p99:.2} s, the last {last:.2} s"
-    );
-    println!(
-        "        meanwhile: writes {}, statuses {:?}, reads {:?}, Events {}",
-        requests.writes, requests.status_writes, requests.reads, requests.event_writes
-    );
-    for (name, value) in [("edge_p50_s", p50), ("edge_p99_s", p99), ("edge_max_s", last)] {
-        measured.insert(name.to_owned(), json!((value * 100.0).round() / 100.0));
-    }
-    // What a comparison of commits reads is that of the most groups.
-    for name in ["idle_writes", "writes_per_object"] {
-        let value = measured.get(&format!("{name}_{groups}")).cloned();
-        measured.insert(name.to_owned(), value.unwrap_or_default());
+/// What happened when a window opened in all groups at once.
+struct Opened {
+    /// Seconds until each group's StatefulSet had changed, in order.
+    lags: Vec<f64>,
+    /// What the operator asked of the API server until the last had.
+    requests: Requests,
+    /// What all programs computed until then.
+    computed: Computed,
+}
+
+impl Opened {
+    fn report(&self, beside: &str, metric: &str, measured: &mut BTreeMap<String, Value>) {
+        let Self {
+            lags,
+            requests,
+            computed,
+        } = self;
+        let at = |share: f64| lags[((lags.len() - 1) as f64 * share).round() as usize];
+        let [p50, p99, last] = [at(0.5), at(0.99), at(1.0)];
+        println!(
+            "{} windows open at once, {beside}: StatefulSets changed after p50 {p50:.2} s, p99 {p99:.2} s, the last {last:.2} s",
+            lags.len()
+        );
+        println!(
+            "        meanwhile: writes {}, statuses {:?}, reads {:?}, Events {}",
+            requests.writes, requests.status_writes, requests.reads, requests.event_writes
+        );
+        let each: Vec<String> = computed
+            .0
+            .iter()
+            .map(|(program, computed)| {
+                format!(
+                    "{program} {:.1} ms",
+                    computed.as_secs_f64() * 1000.0 / lags.len() as f64
+                )
+            })
+            .collect();
+        println!("        computed for each window: {}", each.join(", "));
+        for (name, value) in [("p50", p50), ("p99", p99), ("max", last)] {
+            measured.insert(format!("{metric}_{name}_s"), json!((value * 100.0).round() / 100.0));
+        }
     }
 }
 
@@ -215,6 +258,8 @@ struct Stage {
     client: Client,
     frontends: Frontends,
     groups: usize,
+    /// Those that all groups have been given in place of their opening hours.
+    windows: Vec<Value>,
 }
 
 impl Stage {
@@ -238,6 +283,7 @@ impl Stage {
             client,
             frontends,
             groups: 0,
+            windows: Vec::new(),
         }
     }
 
@@ -258,12 +304,12 @@ impl Stage {
         let _absent = leases.delete("springtide-operator", &DeleteParams::default()).await;
         let (begun, mark) = (Instant::now(), Mark::now());
         let mut operator = Operator::start(OPERATOR_NAMESPACE);
-        while self.serving().await < count {
+        while self.serving(1).await < count {
             operator.is_there();
             assert!(
                 begun.elapsed() < PATIENCE,
                 "{} of {count} groups serve:\n{}",
-                self.serving().await,
+                self.serving(1).await,
                 operator.last_log()
             );
             self.share_passwords().await;
@@ -289,20 +335,20 @@ impl Stage {
         (figures, operator)
     }
 
-    /// Lets a window open in all groups at the same moment; seconds until each group's StatefulSet had changed, in order, and what
-    /// was asked of the API server until the last had.
-    async fn window(&self, operator: Operator) -> (Vec<f64>, Requests) {
+    /// Lets a window open in all groups at the same moment, in which each wants `nodes`.
+    async fn window(&mut self, name: &str, nodes: i32) -> Opened {
         let opens = (Utc::now() + TimeDelta::seconds(150))
             .duration_trunc(TimeDelta::minutes(1))
             .unwrap();
-        let window = json!({"name": "peak", "at": opens.format("%Y-%m-%dT%H:%M").to_string(), "timeZone": "Etc/UTC",
-            "duration": "1h", "minReplicas": 2});
+        let window = json!({"name": name, "at": opens.format("%Y-%m-%dT%H:%M").to_string(), "timeZone": "Etc/UTC",
+            "duration": "1h", "minReplicas": nodes});
+        self.windows.push(window);
+        let patch = Patch::Merge(json!({"spec": {"schedules": self.windows}}));
         let everywhere: Api<ComputeGroup> = Api::all(self.client.clone());
         let groups = everywhere.list(&ListParams::default()).await.unwrap();
         futures::stream::iter(groups)
             .for_each_concurrent(AT_ONCE, async |group| {
                 let api: Api<ComputeGroup> = Api::namespaced(self.client.clone(), &group.namespace().unwrap());
-                let patch = Patch::Merge(json!({"spec": {"schedules": [window.clone()]}}));
                 api.patch(&group.name_any(), &PatchParams::default(), &patch)
                     .await
                     .unwrap();
@@ -320,9 +366,9 @@ impl Stage {
         let mut changes = std::pin::pin!(changes.default_backoff().applied_objects());
         let mut changed: BTreeMap<String, DateTime<Utc>> = BTreeMap::new();
         let until_then = (opens - Utc::now()).to_std().unwrap_or_default();
-        let mark = tokio::spawn(async move {
+        let begun = tokio::spawn(async move {
             tokio::time::sleep(until_then).await;
-            Mark::now()
+            (Mark::now(), Computed::now())
         });
         while changed.len() < self.groups {
             let next = tokio::time::timeout(PATIENCE, changes.try_next()).await;
@@ -330,19 +376,32 @@ impl Stage {
                 .expect("StatefulSets change")
                 .unwrap()
                 .expect("a watch does not end");
-            if set.spec.as_ref().and_then(|spec| spec.replicas) == Some(2) {
+            if set.spec.as_ref().and_then(|spec| spec.replicas) == Some(nodes) {
                 let key = format!("{}/{}", set.namespace().unwrap_or_default(), set.name_any());
                 changed.entry(key).or_insert_with(Utc::now);
             }
         }
-        let requests = mark.await.unwrap().since();
-        drop(operator);
+        let (mark, computed_before) = begun.await.unwrap();
+        let computed = Computed::now().since(&computed_before);
         let mut lags: Vec<f64> = changed
             .values()
             .map(|at| (*at - opens).num_milliseconds() as f64 / 1000.0)
             .collect();
         lags.sort_by(f64::total_cmp);
-        (lags, requests)
+        Opened {
+            lags,
+            requests: mark.since(),
+            computed,
+        }
+    }
+
+    async fn wait_until_all_serve(&self, nodes: i32) {
+        let begun = Instant::now();
+        while self.serving(nodes).await < self.groups {
+            assert!(begun.elapsed() < PATIENCE, "not all groups serve with {nodes} nodes");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        tokio::time::sleep(SETTLING).await;
     }
 
     async fn add_cluster(&self, number: usize) {
@@ -382,12 +441,18 @@ impl Stage {
         rights::apply(&self.client, &group).await;
     }
 
-    async fn serving(&self) -> usize {
+    /// Groups with so many nodes that serve.
+    async fn serving(&self, nodes: i32) -> usize {
         let groups: Api<ComputeGroup> = Api::all(self.client.clone());
         let groups = groups.list(&ListParams::default()).await.unwrap();
         groups
             .iter()
-            .filter(|group| group.status.as_ref().is_some_and(|status| status.serving_replicas == 1))
+            .filter(|group| {
+                group
+                    .status
+                    .as_ref()
+                    .is_some_and(|status| status.serving_replicas == nodes)
+            })
             .count()
     }
 

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use crate::api_server::{Identity, api_server};
+use crate::{
+    api_server::{Identity, api_server},
+    programs::Stat,
+};
 
 /// Long enough that a busy machine does not take the Lease away, which would end the process that is measured.
 const LEASE_SECONDS: &str = "60";
@@ -75,12 +78,9 @@ impl Operator {
 
     /// Time that it has computed so far.
     pub(crate) fn cpu(&self) -> Duration {
-        let stat = self.read("stat");
-        // The second field is the program's name, in brackets.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        let ticks = |index: usize| fields[index].parse::<u64>().unwrap();
-        // In hundredths of a second on every Linux that there is.
-        Duration::from_millis((ticks(11) + ticks(12)) * 10)
+        let stat = Stat::of(self.process.id());
+        stat.unwrap_or_else(|| panic!("the operator has ended:\n{}", self.last_log()))
+            .computed
     }
 
     fn read(&self, file: &str) -> String {

@@ -39,6 +39,35 @@ fn the_answer_to_a_write_that_comes_after_the_deletion_brings_nothing_back() {
 }
 
 #[test]
+fn a_size_that_was_written_is_known_before_the_watch_tells_and_not_after_it_told_of_another() {
+    let cache = ObjectCache::default();
+    let set = ObjectKey::namespaced(ObjectKind::StatefulSet, "retail", "etl");
+    let at = |version: &str, replicas: i64| {
+        json!({
+            "metadata": {
+                "namespace": "retail", "name": "etl", "resourceVersion": version,
+                "labels": {names::OWNER_LABEL: "computegroup.etl"},
+            },
+            "spec": {"replicas": replicas, "serviceName": "etl"},
+        })
+    };
+    cache.scaled(&set, Some("9"), 1);
+    assert_eq!(cache.get(&set), None, "nobody knows such an object");
+    cache.put(ObjectKind::StatefulSet, &at("10", 1));
+    cache.scaled(&set, Some("12"), 2);
+    assert_eq!(cache.get(&set), Some(at("12", 2)));
+    assert_eq!(cache.owned("computegroup.etl", Some("retail")).len(), 1);
+    // An event from before the write, and the answer to a write that somebody has overwritten since.
+    cache.put(ObjectKind::StatefulSet, &at("11", 1));
+    cache.scaled(&set, Some("12"), 7);
+    cache.scaled(&set, None, 7);
+    assert_eq!(cache.get(&set), Some(at("12", 2)));
+    cache.put(ObjectKind::StatefulSet, &at("13", 3));
+    cache.scaled(&set, Some("12"), 2);
+    assert_eq!(cache.get(&set), Some(at("13", 3)));
+}
+
+#[test]
 fn deletions_are_forgotten_in_time() {
     let cache = ObjectCache::default();
     for number in 0..2 * DELETIONS {

@@ -120,3 +120,23 @@ async fn what_an_autoscaler_wrote_because_of_a_window_does_not_outlive_the_opera
     assert_eq!(size(&world).await, Some(2));
     nothing_hangs(&world).await;
 }
+
+#[tokio::test]
+async fn an_autoscaler_that_was_not_wanted_any_more_does_not_size_a_group_for_ever() {
+    let world = World::alone().await;
+    let operator = world.operator();
+    world.make_cluster("lake").await;
+    let spec = json!({"replicas": 1, "autoscaling": {"maxReplicas": 5}});
+    world.make_group("etl", "lake", spec).await;
+    world.group_serves("etl", 1).await;
+    operator.crash().await;
+    world
+        .merge::<ComputeGroup>("etl", json!({"spec": {"autoscaling": null}}))
+        .await;
+    let left = uninstall(&world.client, std::slice::from_ref(&world.namespace))
+        .await
+        .unwrap();
+    assert_eq!(left.autoscalers, 1);
+    assert!(world.get::<HorizontalPodAutoscaler>("etl-cn").await.is_none());
+    nothing_hangs(&world).await;
+}

@@ -2,7 +2,8 @@
 //!
 //! CPU says that more nodes were needed a minute ago; a line of statements says it now. The engine counts how many nodes would let
 //! all of them run. That counts from the look that sees it until [`DECAY`] after the last one that saw as much, or a little less, so that a short
-//! pause between two queries lets nothing go. Only groups that load may scale have it, and none that sleeps.
+//! pause between two queries lets nothing go. Only groups that load may scale have it, and none that sleeps: one at 0 is awake while a
+//! window is open, and its autoscaler, which is off at 0, is replaced by this.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use springtide_crds::compute_group::DemandStatus;
@@ -42,12 +43,13 @@ impl Demand {
             .as_ref()
             .map(|autoscaling| autoscaler::bounds(autoscaling, evaluation, group.max_replicas).1);
         let waits = needed(observed, group);
-        if group.replicas == 0 {
-            let asleep = group.wake_on_query && evaluation.floor.unwrap_or_default() == 0;
+        if group.replicas == 0 && evaluation.floor.unwrap_or_default() == 0 {
+            // Nodes of another group of the warehouse may be enough, and a window may allow none at all.
+            let ceiling = evaluation.ceiling.unwrap_or(u32::MAX).min(group.max_replicas);
+            let allowed = most.unwrap_or(1).min(ceiling);
+            let wakes = waits.map(|needed| needed.min(allowed)).filter(|nodes| *nodes > 0);
             return Self {
-                wakes: waits
-                    .filter(|_| asleep)
-                    .map(|needed| needed.clamp(1, most.unwrap_or(1))),
+                wakes: wakes.filter(|_| group.wake_on_query),
                 ..Self::default()
             };
         }
@@ -192,6 +194,20 @@ mod tests {
     }
 
     #[test]
+    fn a_group_at_0_has_what_statements_ask_for_while_a_window_is_open() {
+        let by_day = serving()
+            .window("day", "0 11 * * *", Some(1), None)
+            .replicas(0)
+            .settled();
+        assert_eq!(wanted(&by_day, noon()), Some(1));
+        let busy = by_day.clone().queued(48, 4);
+        assert_eq!(wanted(&busy, noon()), Some(4));
+        assert_eq!(busy.plan().requeue_after, crate::finish::ATTENTIVE);
+        let closed = busy.settled().queued(0, 1).plan_at(noon() + TimeDelta::hours(2));
+        assert_eq!(closed.status.unwrap().wanted_replicas, Some(0), "nothing wakes it");
+    }
+
+    #[test]
     fn without_autoscaling_statements_wait_for_their_turn() {
         let fixed = group("etl").replicas(1).pods(0..1).nodes(0..1).settled().queued(48, 4);
         assert_eq!(wanted(&fixed, noon()), Some(1));
@@ -227,6 +243,32 @@ mod tests {
         let suspended = asleep().queued(1, 1);
         let suspended = suspended.with(|observed| observed.cluster.as_mut().unwrap().spec.suspend = true);
         assert_eq!(wakes(&suspended), None);
+    }
+
+    #[test]
+    fn a_group_sleeps_on_while_nodes_of_another_group_are_enough() {
+        let beside_another = asleep().with(|observed| {
+            if let SqlAnswer::Answered { compute_nodes, .. } = &mut observed.sql {
+                let mut row = compute_nodes[0].clone();
+                (row.id, row.host) = ("20000".to_owned(), "other-cn-0.other-cn.retail.svc".to_owned());
+                row.alive = true;
+                compute_nodes.push(row);
+            }
+        });
+        assert_eq!(wakes(&beside_another.clone().queued(1, 1)), None);
+        assert_eq!(wakes(&beside_another.queued(9, 2)), Some(1));
+    }
+
+    #[test]
+    fn a_window_that_allows_no_nodes_lets_no_statement_wake_a_group() {
+        let shut = asleep().window("shut", "0 11 * * *", None, Some(0)).settled();
+        assert_eq!(wakes(&shut.clone().queued(1, 1)), None);
+        let status = shut.0.group.status.unwrap();
+        let said = crate::fixture::condition(&status.conditions, "Available");
+        assert!(
+            said.contains("window shut allows none until 2026-11-23T13:00:00Z"),
+            "{said}"
+        );
     }
 
     #[test]

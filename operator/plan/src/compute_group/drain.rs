@@ -13,8 +13,9 @@
 //!
 //! Nothing is remembered but since when (in the status): an order that a frontend forgot with its restart, or would soon let lapse,
 //! is given again, and a shrink that was decided is seen in the StatefulSet. A node that does not finish in time is let go by
-//! `DRAIN COMPUTE NODE … FORCE`, where the group says so: then its pod's hook does not wait a second time. Pods that go for other reasons (evictions, rolls, node drains) have their
-//! hook alone, and so have all pods of an engine that knows no drain.
+//! `DRAIN COMPUTE NODE … FORCE`, where the group says so: then its pod's hook does not wait a second time. Pods that go for other reasons
+//! (evictions, rolls, node drains) have their hook alone. Pods of an engine that knows no drain go at once: what their engine does at
+//! SIGTERM is all that they have.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -93,17 +94,20 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
         if node.pod.is_none() {
             continue;
         }
-        let overdue = group.on_drain_timeout == DrainTimeoutPolicy::Force
-            && (now - since).to_std().is_ok_and(|waited| waited >= group.drain_timeout);
+        let is_overdue = |since: DateTime<Utc>| {
+            group.on_drain_timeout == DrainTimeoutPolicy::Force
+                && (now - since).to_std().is_ok_and(|waited| waited >= group.drain_timeout)
+        };
         if is_leaving || state == DrainState::Leaving || !drains || *ordinal >= current {
             // A frontend that forgot it with its restart would have the hook wait anew.
-            if drains && overdue && state == DrainState::Leaving {
+            if drains && is_overdue(since) && state == DrainState::Leaving {
                 departure.statements.extend(node.order(flavour, true));
             }
             departure.draining.push(node.status(DrainPhase::Leaving, since, &nodes));
             leavers.push(Leaver::free(*ordinal));
             continue;
         }
+        let since = if node.takes_work() { now } else { since };
         let phase = match (&node.member, state) {
             // A node that the engine does not know or does not reach has nothing that could fail.
             (None, _) if nodes.answered => DrainPhase::Drained,
@@ -112,7 +116,7 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
             (_, DrainState::Draining) => DrainPhase::Draining,
             (None, _) | (Some(_), DrainState::None | DrainState::Leaving) => DrainPhase::Cordoning,
         };
-        let overdue = overdue && phase != DrainPhase::Drained;
+        let overdue = is_overdue(since) && phase != DrainPhase::Drained;
         departure.statements.extend(node.order(flavour, overdue));
         departure.has_orders = true;
         let is_forced = node
@@ -239,6 +243,14 @@ impl Node<'_> {
         } else {
             flavour.drain(row)
         }))
+    }
+
+    /// It serves as if nobody had ordered anything: the frontend forgot the order with a restart, or it lapsed while no operator gave it
+    /// again. What runs there now may have begun a moment ago, so the time that it has counts anew.
+    fn takes_work(&self) -> bool {
+        self.member.as_ref().is_some_and(|member| {
+            member.row.alive && member.row.drain == DrainState::None && member.row.order.is_none()
+        })
     }
 
     /// What the engine says that it still has to end.

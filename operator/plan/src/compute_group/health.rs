@@ -1,11 +1,14 @@
 //! Whether a group does what it is for, and if not, why.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use springtide_crds::Reason;
+use springtide_schedule::{ActiveWindow, Phase};
 
 use super::{Scale, members};
-use crate::condition::Finding;
+use crate::condition::{Finding, instant_text};
 use crate::lake_cluster::is_rolling;
 use crate::names;
 use crate::object::ObjectKind;
@@ -50,12 +53,25 @@ pub(super) fn assess(
 
 /// Nodes that take queries.
 pub(super) fn serving(observed: &ObservedComputeGroup) -> u32 {
-    let pods = members::existing_pods(observed);
-    let count = members::members(observed)
-        .iter()
-        .filter(|member| member.row.alive && !member.row.draining && pods.contains(member.pod.as_str()))
-        .count();
-    u32::try_from(count).unwrap_or(u32::MAX)
+    u32::try_from(serving_pods(observed).count()).unwrap_or(u32::MAX)
+}
+
+/// Since when so many nodes take queries, as far as their pods tell, which are ready a moment before. `None` where too few do.
+pub(super) fn serving_since(observed: &ObservedComputeGroup, nodes: u32) -> Option<DateTime<Utc>> {
+    let mut since: Vec<DateTime<Utc>> = serving_pods(observed).filter_map(trouble::ready_since).collect();
+    since.sort_unstable();
+    let last = usize::try_from(nodes).ok()?.checked_sub(1)?;
+    since.get(last).copied()
+}
+
+fn serving_pods(observed: &ObservedComputeGroup) -> impl Iterator<Item = &Pod> {
+    let serving: BTreeSet<String> = members::members(observed)
+        .into_iter()
+        .filter(|member| member.row.alive && !member.row.draining)
+        .map(|member| member.pod)
+        .collect();
+    let pods = observed.pods.iter();
+    pods.filter(move |pod| serving.contains(trouble::name(pod)))
 }
 
 fn available(observed: &ObservedComputeGroup, scale: &Scale, serving: u32, trouble: Option<&Finding>) -> Finding {
@@ -72,6 +88,16 @@ fn available(observed: &ObservedComputeGroup, scale: &Scale, serving: u32, troub
         return Finding::fails(
             Reason::Suspended,
             "the LakeCluster is suspended; set its spec.suspend to false to have compute again",
+        );
+    }
+    if let Some(shut) = closing_window(scale).filter(|_| wanted == 0) {
+        return Finding::fails(
+            Reason::ScaledToZero,
+            format!(
+                "no nodes are wanted: window {} allows none until {}",
+                shut.name,
+                instant_text(shut.closes_at)
+            ),
         );
     }
     if scale.asleep {
@@ -102,6 +128,12 @@ fn available(observed: &ObservedComputeGroup, scale: &Scale, serving: u32, troub
             format!("0 of {wanted} nodes serve; they are starting"),
         ),
     }
+}
+
+/// The window that allows no nodes at present.
+fn closing_window(scale: &Scale) -> Option<&ActiveWindow> {
+    let is_shut = |window: &&ActiveWindow| window.phase == Phase::Open && window.max_replicas == Some(0);
+    scale.evaluation.active.iter().find(is_shut)
 }
 
 /// Pods run, and the frontend has no heartbeat of any.

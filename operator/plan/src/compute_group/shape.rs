@@ -13,7 +13,7 @@ use springtide_schedule::Window;
 use super::schedule::{self, Surroundings};
 use crate::department;
 use crate::finish::Rejection;
-use crate::flavour::{DEFAULT_WAREHOUSE, Flavour, flavour};
+use crate::flavour::{Cordon, DEFAULT_WAREHOUSE, Flavour, flavour};
 use crate::labels::check_keys;
 use crate::lake_cluster::ClusterShape;
 use crate::observed::ObservedComputeGroup;
@@ -80,6 +80,7 @@ impl GroupShape {
                 format!("{} is not between 1s and 24h; write for example 10m", drain.timeout),
             ));
         }
+        check_engine(observed, spec)?;
         if let Some(autoscaling) = autoscaling {
             check_autoscaling(autoscaling)?;
         }
@@ -110,7 +111,7 @@ impl GroupShape {
             windows: schedule::windows(schedules, surroundings)?,
             warm_up,
             autoscaling: autoscaling.clone(),
-            wake_on_query: *wake_on_query && flavour_of(observed).capabilities().queue,
+            wake_on_query: *wake_on_query,
             highest_floor: highest_floor.unwrap_or_default(),
             drain_timeout: if drain.enabled {
                 drain_timeout
@@ -122,6 +123,29 @@ impl GroupShape {
             labels: labels.clone(),
         })
     }
+}
+
+/// What the engine cannot do is refused where it is asked for, and not ignored.
+fn check_engine(observed: &ObservedComputeGroup, spec: &ComputeGroupSpec) -> Result<(), Rejection> {
+    let engine = engine_of(observed);
+    let capabilities = flavour(engine).capabilities();
+    if spec.wake_on_query && !capabilities.queue {
+        return Err(Rejection::new(
+            Reason::NotSupportedByEngine,
+            format!(
+                "wakeOnQuery: {engine:?} does not tell that statements wait for compute; write false, and open a window instead"
+            ),
+        ));
+    }
+    if spec.drain.on_timeout == DrainTimeoutPolicy::Wait && capabilities.cordon != Cordon::EngineState {
+        return Err(Rejection::new(
+            Reason::NotSupportedByEngine,
+            format!(
+                "drain.onTimeout: {engine:?} knows no order to drain, and its nodes end after drain.timeout; write Force"
+            ),
+        ));
+    }
+    Ok(())
 }
 
 fn check_autoscaling(autoscaling: &Autoscaling) -> Result<(), Rejection> {
@@ -176,19 +200,19 @@ pub(super) fn resolve_resources(observed: &ObservedComputeGroup, own: Option<&Po
 }
 
 pub(super) fn flavour_of(observed: &ObservedComputeGroup) -> &'static dyn Flavour {
-    let engine = observed
+    flavour(engine_of(observed))
+}
+
+fn engine_of(observed: &ObservedComputeGroup) -> EngineKind {
+    observed
         .cluster
         .as_ref()
-        .map_or(EngineKind::Bundled, |cluster| cluster.spec.engine.kind);
-    flavour(engine)
+        .map_or(EngineKind::Bundled, |cluster| cluster.spec.engine.kind)
 }
 
 fn warehouse_of(observed: &ObservedComputeGroup, warehouse: Option<&str>, name: &str) -> Result<String, Rejection> {
-    let engine = observed
-        .cluster
-        .as_ref()
-        .map_or(EngineKind::Bundled, |cluster| cluster.spec.engine.kind);
-    if flavour_of(observed).capabilities().warehouses {
+    let engine = engine_of(observed);
+    if flavour(engine).capabilities().warehouses {
         return Ok(warehouse.unwrap_or(name).to_owned());
     }
     match warehouse {

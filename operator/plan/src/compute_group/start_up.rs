@@ -12,6 +12,7 @@ use springtide_crds::compute_group::{LeadTimeSource, ObservedStart, StartUp, Win
 
 use super::{InForce, members};
 use crate::observed::ObservedComputeGroup;
+use crate::trouble;
 
 /// Starts that are kept.
 const KEPT: usize = 20;
@@ -64,12 +65,7 @@ pub(super) fn observe(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Ve
 
 /// A pod that has been ready for a while is no start: its node is known again after a frontend was away.
 fn was_ready_before(pod: &Pod, now: DateTime<Utc>) -> bool {
-    let conditions = pod.status.iter().filter_map(|status| status.conditions.as_ref());
-    conditions
-        .flatten()
-        .filter(|condition| condition.type_ == "Ready" && condition.status == "True")
-        .filter_map(|condition| condition.last_transition_time.as_ref())
-        .any(|since| now.timestamp() - since.0.as_second() > READY_S)
+    trouble::ready_since(pod).is_some_and(|since| (now - since).num_seconds() > READY_S)
 }
 
 /// The time that 19 of 20 starts took.

@@ -42,24 +42,39 @@ pub(super) fn look(observed: &ObservedComputeGroup, evaluation: &Evaluation, now
                 // A window that was written while it is open has no opening that could be missed.
                 None => was_accepted_before(observed, &window.name),
             };
-        let is_missed = opens_now && minimum.is_some() && !has_enough;
-        let ready_at = before
-            .and_then(|before| before.ready_at.clone())
-            // It served, and at its opening it did not any more.
-            .filter(|_| !is_missed)
-            .or_else(|| has_enough.then(|| instant_text(now)));
+        let lacks_nodes = minimum.is_some() && !has_enough;
         let was_late = before.is_some_and(|before| before.late);
-        let is_late = was_late || is_missed;
+        let ready_at: Option<DateTime<Utc>> = before
+            .and_then(|before| before.ready_at.as_ref()?.parse().ok())
+            // It served, and at its opening it did not any more.
+            .filter(|_| !(opens_now && lacks_nodes))
+            .or_else(|| {
+                minimum.filter(|_| has_enough).map(|minimum| {
+                    // The opening itself may have been seen by nobody, or by a look that was not told.
+                    let seen_late = opens_now.then(|| health::serving_since(observed, minimum)).flatten();
+                    seen_late.map_or(now, |since| since.clamp(window.raised_at.min(now), now))
+                })
+            });
+        let opened_without =
+            opens_now && minimum.is_some() && ready_at.is_none_or(|ready_at| ready_at > window.opens_at);
+        let is_late = was_late || opened_without;
         if is_late
             && !was_late
             && let Some(min) = window.min_replicas
         {
+            let how = match ready_at {
+                Some(ready_at) => format!(
+                    "had its {min} nodes {} s after it opened",
+                    (ready_at - window.opens_at).num_seconds().max(1)
+                ),
+                None => format!("opened with {serving} of {min} nodes; see condition Ready for why"),
+            };
             windows.events.push(EventNote {
                 severity: Severity::Warning,
                 reason: Reason::WindowLate,
                 action: "Schedule".to_owned(),
                 note: format!(
-                    "window {} opened with {serving} of {min} nodes; see condition Ready for why, and raise its leadTime or write leadTime: auto",
+                    "window {} {how}; raise its leadTime or write leadTime: auto",
                     window.name
                 ),
             });
@@ -74,7 +89,7 @@ pub(super) fn look(observed: &ObservedComputeGroup, evaluation: &Evaluation, now
                 Phase::RampingDown => WindowPhase::RampingDown,
                 Phase::Open | Phase::Closed => WindowPhase::Open,
             },
-            ready_at,
+            ready_at: ready_at.map(instant_text),
             late: is_late,
             min_replicas: window.min_replicas.map(replicas),
             max_replicas: window.max_replicas.map(replicas),
@@ -162,6 +177,39 @@ mod tests {
             let (before, early) = then(fixture, "07:50:00");
             let (_, late) = then(before, "08:00:00");
             assert_eq!((early, late), (0, 1));
+        }
+    }
+
+    /// Its pods are ready since this time of the day.
+    fn ready_since(fixture: GroupFixture, time: &str) -> GroupFixture {
+        fixture.with(|observed| {
+            for pod in &mut observed.pods {
+                let conditions = pod.status.get_or_insert_default().conditions.get_or_insert_default();
+                let since = serde_json::from_value(serde_json::json!(format!("2026-11-23T{time}Z"))).unwrap();
+                conditions[0].last_transition_time = Some(since);
+            }
+        })
+    }
+
+    #[test]
+    fn a_window_whose_opening_was_not_told_is_late_by_when_its_pods_were_ready() {
+        let without_lead = morning().with(|observed| observed.group.spec.schedules[0].lead_time = None);
+        // The look at the opening was not told, and nobody looked for an hour.
+        for (ready, late) in [("08:00:02", true), ("07:59:58", false), ("06:00:00", false)] {
+            for (fixture, first) in [
+                (without_lead.clone(), ready.max("08:00:00")),
+                (morning(), ready.max("07:55:00")),
+            ] {
+                let (before, _) = then(fixture, "07:50:00");
+                let served = ready_since(before.pods(0..2).nodes(0..2), ready);
+                let (open, told) = then(served, "09:00:00");
+                let window = open.0.group.status.as_ref().unwrap().active_windows[0].clone();
+                assert_eq!((told == 1, window.late), (late, late), "ready at {ready}");
+                let ready_at = format!("2026-11-23T{first}Z");
+                assert_eq!(window.ready_at.as_deref(), Some(ready_at.as_str()));
+                let (_, again) = then(open, "09:00:20");
+                assert_eq!(again, 0, "told once");
+            }
         }
     }
 

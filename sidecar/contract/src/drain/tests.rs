@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{NodeState, NodeStatus, REDIRECT_LINGER, drain_key, is_drain_key, longest_work};
+use super::{NodeState, NodeStatus, REDIRECT_LINGER, drain_key, is_drain_key, longest_commit, longest_work};
 
 fn drained() -> NodeStatus {
     NodeStatus {
@@ -93,4 +93,14 @@ fn what_began_just_before_a_drain_ends_before_it_gives_up() {
 fn a_status_of_an_older_engine_is_read() {
     let old = r#"{"state":"Draining","observedByFrontend":true,"runningFragments":0,"runningLoads":0}"#;
     assert_eq!(serde_json::from_str::<NodeStatus>(old).unwrap(), drained());
+}
+
+#[test]
+fn a_commit_that_nobody_answers_ends_before_the_drain_does() {
+    for seconds in [1, 8, 20, 60, 600, 86_400] {
+        let timeout = Duration::from_secs(seconds);
+        let (work, commit) = (longest_work(timeout).unwrap(), longest_commit(timeout).unwrap());
+        assert!(work < commit && commit < timeout, "{seconds} s: {work:?}, {commit:?}");
+    }
+    assert_eq!(longest_commit(Duration::ZERO), None);
 }

@@ -102,3 +102,29 @@ async fn more_statements_than_slots_wait_in_line_and_say_how_many_nodes_they_wou
     assert_eq!(core.demand("w"), Demand::default());
     core.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_that_run_at_once_are_not_taken_for_ones_that_wait() {
+    let cluster = Cluster::new();
+    let core = cluster.open().await;
+    add_node(&core, start_node(Arc::new(Mutex::new(Some(reply(1))))).await, "w").await;
+    until(&core, "alive", NodeView::is_available).await;
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let core = core.clone();
+        clients.spawn(async move {
+            for _ in 0..500 {
+                drop(admitted(&core).await);
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    while !clients.is_empty() {
+        assert_eq!(core.demand("w").waiting, 0);
+        while let Some(ended) = clients.try_join_next() {
+            ended.unwrap();
+        }
+        tokio::task::yield_now().await;
+    }
+    core.shutdown().await;
+}

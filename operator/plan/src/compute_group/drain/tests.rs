@@ -8,6 +8,7 @@ use springtide_crds::{ComputeGroupStatus, Reason};
 
 use super::RENEWAL;
 use crate::action::Plan;
+use crate::condition::instant_text;
 use crate::fixture::{GroupFixture, applied, cluster, condition, group, group_of, noon, statements};
 use crate::observed::SqlAnswer;
 use crate::sql::{ComputeNodeRow, DrainOrder, DrainState};
@@ -152,6 +153,29 @@ fn a_node_whose_pod_stops_already_is_not_called_back() {
 fn a_frontend_that_forgot_its_orders_gets_them_again() {
     let restarted = two_too_many().remembered();
     assert_eq!(statements(&restarted.plan()).len(), 2);
+}
+
+#[test]
+fn statements_that_came_while_the_operator_was_away_have_the_whole_time_to_end() {
+    let drained = two_too_many()
+        .drain(1, DrainState::Drained, "")
+        .drain(2, DrainState::Draining, "1 load")
+        .remembered();
+    // The orders have lapsed meanwhile, and the nodes serve again.
+    let back = drained.with(|observed| observed.sql = two_too_many().0.sql);
+    let now = noon() + TimeDelta::minutes(11);
+    let plan = back.plan_at(now);
+    assert_eq!(
+        statements(&plan),
+        [
+            "ALTER SYSTEM DRAIN COMPUTE NODE 10001",
+            "ALTER SYSTEM DRAIN COMPUTE NODE 10002"
+        ]
+    );
+    assert_eq!(shrinks_to(&plan), None);
+    let status = plan.status.unwrap();
+    let begun: Vec<&str> = status.draining.iter().map(|node| node.since.as_str()).collect();
+    assert_eq!(begun, [instant_text(now); 2]);
 }
 
 #[test]
@@ -303,7 +327,7 @@ fn a_roll_or_an_eviction_shows_among_the_nodes_that_leave() {
 }
 
 #[test]
-fn starrocks_has_the_hook_alone() {
+fn starrocks_has_no_order_to_wait_for() {
     let fixture = group_of("etl", cluster("demo").starrocks())
         .replicas(3)
         .pods(0..3)
