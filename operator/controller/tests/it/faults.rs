@@ -62,7 +62,12 @@ impl Step {
                     "minReplicas": 4, "leadTime": "5m"});
                 world.make_cluster("lake").await;
                 world
-                    .make_group("etl", "lake", json!({"replicas": 1, "schedules": [window]}))
+                    .make_group(
+                        "etl",
+                        "lake",
+                        // Nobody measures load here: the autoscaler is made and follows the windows, and never asks for nodes.
+                        json!({"replicas": 1, "schedules": [window], "autoscaling": {"maxReplicas": 6}}),
+                    )
                     .await;
             }
             Self::ScaleUp => scale(world, "etl", 3).await,

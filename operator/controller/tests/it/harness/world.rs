@@ -14,6 +14,7 @@ use std::{
 use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
+        autoscaling::v2::HorizontalPodAutoscaler,
         core::v1::{ConfigMap, Namespace, Pod, Secret, Service},
         networking::v1::NetworkPolicy,
         policy::v1::PodDisruptionBudget,
@@ -447,6 +448,7 @@ impl World {
             && owned_in::<Service>(&self.api(), &ours).await == 0
             && owned_in::<NetworkPolicy>(&self.api(), &ours).await == 0
             && owned_in::<PodDisruptionBudget>(&self.api(), &ours).await == 0
+            && owned_in::<HorizontalPodAutoscaler>(&self.api(), &ours).await == 0
     }
 
     /// The operator looks at everything again and again for this long and writes nothing, no object and no status: by the server's
