@@ -1,6 +1,6 @@
-//! One day in the life of a cluster, again and again: undisturbed, with an operator that dies after each of its writes, over a server
-//! that refuses and loses requests, and over one that lags behind. It ends in the same state each time, and nothing is deleted that
-//! the undisturbed one keeps.
+//! One day in the life of a cluster, again and again: undisturbed, with an operator that dies after each of its writes, over an API
+//! server and a frontend that refuse and lose requests, watches and statements, and over a server that lags behind. It ends in the
+//! same state each time, and nothing is deleted that the undisturbed one keeps.
 //!
 //! `SPRINGTIDE_VERIFY=all` has the operator die after every write; otherwise once in each step, by `SPRINGTIDE_SEED`.
 
@@ -17,13 +17,17 @@ use serde_json::json;
 use springtide_crds::{ComputeGroup, LakeCluster};
 
 use crate::{
-    harness::{faults::Faults, state::State, world::World},
+    harness::{
+        faults::{Faults, kinds_of_trouble},
+        state::State,
+        world::World,
+    },
     lifecycle::scale,
 };
 
 /// How late a server that lags tells what happened.
 const LAG: Duration = Duration::from_secs(2);
-/// Share of requests that go wrong on a bad network.
+/// Share of requests and statements that go wrong on a bad network.
 const TROUBLE: f64 = 0.2;
 /// The node that still has work when it is to go.
 const BUSY: &str = "etl-cn-2";
@@ -160,7 +164,7 @@ enum Disturbance {
     DeathAfter(usize),
     /// The same, after a number of writes that is another one in each step, by this seed.
     DeathAtRandom(u64),
-    /// Requests go wrong, by this seed.
+    /// Requests, watches and statements go wrong, by this seed.
     Trouble(u64),
     /// In every step the operator is replaced by one that is told how things were before it.
     Lag,
@@ -187,6 +191,7 @@ async fn reference() -> &'static BTreeMap<Step, Ended> {
 async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
     let world = World::new().await;
     let mut ended = BTreeMap::new();
+    let mut met_this_day = BTreeSet::new();
     for (number, step) in DAY.into_iter().enumerate() {
         eprintln!("{disturbance:?}: {step:?}");
         let mut writes = Vec::new();
@@ -234,6 +239,14 @@ async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
             let met = faults.calm();
             eprintln!("met: {met:?}");
             assert!(!met.is_empty(), "{step:?}: nothing went wrong");
+            met_this_day.extend(met.into_keys());
+            world
+                .eventually("the operator sees everything again", || async {
+                    faults.all_watches_run().then_some(())
+                })
+                .await;
+            // A frontend that did not answer is not asked again for a while, which alone looks like rest.
+            world.settle().await;
         }
         world.settle().await;
         step.arrives(&world).await;
@@ -241,6 +254,13 @@ async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
         writes.extend(faults.writes());
         let state = State::of(&world).await;
         ended.insert(step, Ended { state, writes, died });
+    }
+    if matches!(disturbance, Disturbance::Trouble(_)) {
+        assert_eq!(
+            met_this_day,
+            kinds_of_trouble(),
+            "what went wrong this day, and what can"
+        );
     }
     ended
 }

@@ -5,6 +5,7 @@ pub(crate) mod charts;
 pub(crate) mod faults;
 pub(crate) mod frontend;
 pub(crate) mod kubelet;
+pub(crate) mod relay;
 pub(crate) mod rights;
 pub(crate) mod state;
 pub(crate) mod world;

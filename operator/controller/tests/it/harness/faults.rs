@@ -1,8 +1,8 @@
 //! What lies between an operator and the API server: it keeps a list of the writes, and loses requests and answers as a crash, a
-//! network or a busy server does.
+//! network or a busy server does. It also says which statements of SQL go wrong, for the frontend to carry out.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     future::Future,
     pin::Pin,
@@ -34,6 +34,8 @@ struct State {
     dies_after: Option<usize>,
     is_dead: bool,
     trouble: Option<Trouble>,
+    /// Paths of watches that were cut off and have not begun again.
+    cut_off: BTreeSet<String>,
     /// How late the events of watches come.
     late: Duration,
     /// Answers to lists, as they were at first, while `keeps_lists`; given again while `repeats_lists`.
@@ -44,7 +46,7 @@ struct State {
     repeated_lists: usize,
 }
 
-/// Some requests go wrong.
+/// Some requests, watches and statements go wrong.
 struct Trouble {
     rng: StdRng,
     probability: f64,
@@ -69,6 +71,59 @@ const FAULTS: &[(&str, Fault)] = &[
     ("answer lost", Fault::AnswerLost),
 ];
 
+/// What goes wrong with one statement of SQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StatementFault {
+    /// The frontend refuses it, and nothing happens.
+    Refused,
+    /// The connection breaks after the frontend did what was asked.
+    AnswerLost,
+}
+
+const STATEMENT_FAULTS: &[(&str, StatementFault)] = &[
+    ("SQL refused", StatementFault::Refused),
+    ("SQL answer lost", StatementFault::AnswerLost),
+];
+
+/// How a watch ends before its time.
+#[derive(Clone, Copy, Debug)]
+enum WatchFault {
+    /// The connection breaks.
+    Broken,
+    /// The server says that it does not know the events any more that come next.
+    Gone,
+}
+
+const WATCH_FAULTS: &[(&str, WatchFault)] = &[("watch broken", WatchFault::Broken), ("watch 410", WatchFault::Gone)];
+
+/// A watch is one request for all events of its kind, of which few come: it goes wrong so much more often than another request.
+const WATCHES_GO_WRONG: f64 = 2.0;
+
+/// A watch that goes wrong tells so many pieces at most before, mostly an event each.
+const TOLD_BEFORE: u32 = 2;
+
+/// Names of everything that can go wrong.
+pub(crate) fn kinds_of_trouble() -> BTreeSet<&'static str> {
+    let requests = FAULTS.iter().map(|(name, _)| *name);
+    let statements = STATEMENT_FAULTS.iter().map(|(name, _)| *name);
+    let watches = WATCH_FAULTS.iter().map(|(name, _)| *name);
+    requests.chain(statements).chain(watches).collect()
+}
+
+impl Trouble {
+    /// One of these faults with its name, or none.
+    fn draw<F: Copy>(&mut self, probability: f64, faults: &[(&'static str, F)]) -> Option<(&'static str, F)> {
+        if !self.rng.random_bool(probability.min(1.0)) {
+            return None;
+        }
+        Some(faults[self.rng.random_range(0..faults.len())])
+    }
+
+    fn meet(&mut self, name: &'static str) {
+        *self.met.entry(name).or_default() += 1;
+    }
+}
+
 impl fmt::Debug for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Faults").finish_non_exhaustive()
@@ -83,7 +138,7 @@ impl Faults {
         faults
     }
 
-    /// From now on requests go wrong with this probability.
+    /// From now on requests and statements go wrong with this probability.
     pub(crate) fn trouble(&self, seed: u64, probability: f64) {
         self.state.lock().unwrap().trouble = Some(Trouble {
             rng: StdRng::seed_from_u64(seed),
@@ -96,6 +151,16 @@ impl Faults {
     pub(crate) fn calm(&self) -> BTreeMap<&'static str, u64> {
         let trouble = self.state.lock().unwrap().trouble.take();
         trouble.map(|trouble| trouble.met).unwrap_or_default()
+    }
+
+    /// Every watch that was cut off has begun again.
+    pub(crate) fn all_watches_run(&self) -> bool {
+        self.state.lock().unwrap().cut_off.is_empty()
+    }
+
+    /// What goes wrong with the next statement of SQL.
+    pub(crate) fn statement_fault(&self) -> Option<StatementFault> {
+        self.request_fault(STATEMENT_FAULTS)
     }
 
     /// Answers to lists are kept from now on.
@@ -153,15 +218,32 @@ impl Faults {
         self.state.lock().unwrap().is_dead
     }
 
-    fn fault(&self) -> Option<Fault> {
+    fn request_fault<F: Copy>(&self, faults: &[(&'static str, F)]) -> Option<F> {
         let mut state = self.state.lock().unwrap();
         let trouble = state.trouble.as_mut()?;
-        if !trouble.rng.random_bool(trouble.probability) {
-            return None;
-        }
-        let (name, fault) = FAULTS[trouble.rng.random_range(0..FAULTS.len())];
-        *trouble.met.entry(name).or_default() += 1;
+        let (name, fault) = trouble.draw(trouble.probability, faults)?;
+        trouble.meet(name);
         Some(fault)
+    }
+
+    /// A watch begins: how it ends, if before its time, and after how many pieces.
+    fn watch_begins(&self, path: &str) -> Option<(&'static str, WatchFault, u32)> {
+        let mut state = self.state.lock().unwrap();
+        state.cut_off.remove(path);
+        let trouble = state.trouble.as_mut()?;
+        let (name, fault) = trouble.draw(trouble.probability * WATCHES_GO_WRONG, WATCH_FAULTS)?;
+        Some((name, fault, trouble.rng.random_range(1..=TOLD_BEFORE)))
+    }
+
+    /// Whether a watch ends now that was to. When the trouble is over, none does.
+    fn cuts_off(&self, path: &str, name: &'static str) -> bool {
+        let mut state = self.state.lock().unwrap();
+        let Some(trouble) = state.trouble.as_mut() else {
+            return false;
+        };
+        trouble.meet(name);
+        state.cut_off.insert(path.to_owned());
+        true
     }
 
     fn list_again(&self, uri: &str) -> Option<Answer> {
@@ -214,7 +296,11 @@ where
         let is_aside = path.contains("/leases") || path.ends_with("/events");
         let is_write = request.method() != Method::GET && !is_aside;
         let is_watch = query.contains("watch=true");
-        let fault = if is_aside || is_watch { None } else { faults.fault() };
+        let fault = if is_aside || is_watch {
+            None
+        } else {
+            faults.request_fault(FAULTS)
+        };
         if let Some(Fault::Refused(code, reason)) = fault {
             return Box::pin(std::future::ready(Ok(refusal(code, reason))));
         }
@@ -235,6 +321,22 @@ where
                 return Err("the connection is broken".into());
             }
             let (parts, mut body) = answer.into_parts();
+            if is_watch
+                && parts.status.is_success()
+                && let Some((name, fault, pieces_left)) = faults.watch_begins(&path)
+            {
+                let body: Box<DynBody> = Box::new(CutOff {
+                    inner: body,
+                    faults,
+                    path,
+                    name,
+                    fault,
+                    pieces_left,
+                    is_between_events: true,
+                    is_over: false,
+                });
+                return Ok(Response::from_parts(parts, body));
+            }
             let late = faults.state.lock().unwrap().late;
             if is_watch && !late.is_zero() {
                 let body: Box<DynBody> = Box::new(Late {
@@ -260,15 +362,18 @@ where
 }
 
 fn refusal(code: u16, reason: &str) -> Answer {
-    let status = serde_json::json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "a test refuses this",
-        "reason": reason, "code": code,
-    });
     Response::builder()
         .status(code)
         .header("Content-Type", "application/json")
-        .body(whole(Bytes::from(status.to_string())))
+        .body(whole(Bytes::from(status(code, reason).to_string())))
         .unwrap()
+}
+
+fn status(code: u16, reason: &str) -> serde_json::Value {
+    serde_json::json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "a test refuses this",
+        "reason": reason, "code": code,
+    })
 }
 
 fn whole(bytes: Bytes) -> Box<DynBody> {
@@ -310,5 +415,48 @@ impl HttpBody for Late {
                 other => return Poll::Ready(other),
             }
         }
+    }
+}
+
+/// The body of a watch that ends before its time.
+struct CutOff {
+    inner: Box<DynBody>,
+    faults: Faults,
+    path: String,
+    name: &'static str,
+    fault: WatchFault,
+    pieces_left: u32,
+    /// The last piece ended with an event: what is said now begins a line.
+    is_between_events: bool,
+    is_over: bool,
+}
+
+impl HttpBody for CutOff {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        if self.pieces_left == 0 && self.is_between_events && self.faults.cuts_off(&self.path, self.name) {
+            self.is_over = true;
+            let end = match self.fault {
+                WatchFault::Broken => Err("the connection is broken".into()),
+                WatchFault::Gone => {
+                    let event = serde_json::json!({"type": "ERROR", "object": status(410, "Expired")});
+                    Ok(Frame::data(Bytes::from(format!("{event}\n"))))
+                }
+            };
+            return Poll::Ready(Some(end));
+        }
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            self.is_between_events = data.ends_with(b"\n");
+            self.pieces_left = self.pieces_left.saturating_sub(1);
+        }
+        Poll::Ready(frame)
     }
 }

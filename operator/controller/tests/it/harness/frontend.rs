@@ -16,7 +16,13 @@ use springtide_mysql::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::faults::Faults;
+use super::{
+    faults::{Faults, StatementFault},
+    relay::Relay,
+};
+
+/// What a frontend says that cannot do it now, and may a moment later: MySQL's ER_LOCK_WAIT_TIMEOUT.
+const TRY_AGAIN: u16 = 1205;
 
 /// What the frontend of one cluster knows and was asked.
 #[derive(Debug, Default)]
@@ -46,7 +52,7 @@ pub(crate) struct Catalog {
     pub(crate) queued: BTreeMap<String, (u32, u32)>,
     /// Every statement that changed something, in order.
     pub(crate) changes: Vec<String>,
-    /// Who hears of what took effect.
+    /// Who hears of what took effect, and says what goes wrong.
     pub(crate) faults: Option<Faults>,
     /// The operator's password, as mounted from its Secret.
     pub(crate) password: String,
@@ -76,11 +82,17 @@ impl Frontend {
                 break (address, listener);
             }
         };
-        let shared = Arc::clone(&catalog);
-        let factory = move |_: ConnectionInfo| Session {
+        let relay = Relay::default();
+        let (shared, carrier) = (Arc::clone(&catalog), relay.clone());
+        let factory = move |info: ConnectionInfo| Session {
             catalog: Arc::clone(&shared),
+            relay: carrier.clone(),
+            peer: info.peer,
         };
-        tokio::spawn(serve(listener, ServerOptions::default(), factory, stop.clone()));
+        let behind = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = behind.local_addr().unwrap();
+        tokio::spawn(serve(behind, ServerOptions::default(), factory, stop.clone()));
+        tokio::spawn(relay.carry(listener, server, stop.clone()));
         Self { address, catalog, stop }
     }
 
@@ -97,6 +109,9 @@ impl Frontend {
 
 struct Session {
     catalog: Arc<Mutex<Catalog>>,
+    relay: Relay,
+    /// How the relay calls the client.
+    peer: SocketAddr,
 }
 
 #[async_trait]
@@ -115,14 +130,25 @@ impl Handler for Session {
         while self.catalog.lock().unwrap().hangs {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let (answer, faults) = {
+        let (fault, answer, faults) = {
             let mut catalog = self.catalog.lock().unwrap();
-            (catalog.answer(sql)?, catalog.faults.clone())
+            let faults = catalog.faults.clone();
+            let fault = faults.as_ref().and_then(Faults::statement_fault);
+            if fault == Some(StatementFault::Refused) {
+                return Err(MysqlError::new(TRY_AGAIN, b"HY000", "a test refuses this; try again"));
+            }
+            (fault, catalog.answer(sql), faults)
         };
-        if answer.is_none() && faults.is_some_and(|faults| !faults.executed(sql)) {
+        let has_changed = matches!(answer, Ok(None));
+        if has_changed && faults.is_some_and(|faults| !faults.executed(sql)) {
             return std::future::pending().await;
         }
-        let written = match answer {
+        if fault == Some(StatementFault::AnswerLost) {
+            self.relay.break_off(self.peer);
+            out.cancelled().cancelled().await;
+            return Err(MysqlError::interrupted());
+        }
+        let written = match answer? {
             None => out.ok(OkResult::default()).await,
             Some((columns, rows)) => write(out, &columns, &rows).await,
         };
