@@ -52,7 +52,7 @@ pub fn plan_compute_group(observed: &ObservedComputeGroup, now: DateTime<Utc>) -
     if !has_finalizer(observed) {
         actions.push(Action::AddFinalizer);
     }
-    let in_force = InForce::decide(observed);
+    let in_force = InForce::decide(observed, now);
     let scale = Scale::now(in_force.group.as_ref(), observed, now);
     let blocked = in_force
         .group
@@ -102,9 +102,9 @@ pub(crate) struct InForce {
 }
 
 impl InForce {
-    fn decide(observed: &ObservedComputeGroup) -> Self {
+    fn decide(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Self {
         let group = &observed.group;
-        let written = GroupShape::new(observed, &group.spec).and_then(|shape| {
+        let written = GroupShape::new(observed, &group.spec, now).and_then(|shape| {
             limits::check(observed, &shape)?;
             Ok(shape)
         });
@@ -117,7 +117,9 @@ impl InForce {
             Err(rejection) => {
                 let accepted = group.status.as_ref().and_then(|status| status.accepted_spec.clone());
                 Self {
-                    group: accepted.as_ref().and_then(|spec| GroupShape::new(observed, spec).ok()),
+                    group: accepted
+                        .as_ref()
+                        .and_then(|spec| GroupShape::new(observed, spec, now).ok()),
                     spec: accepted,
                     rejection: Some(rejection),
                 }

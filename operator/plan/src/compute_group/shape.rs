@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration as StdDuration;
 
+use chrono::{DateTime, Utc};
 use springtide_crds::autoscaling::Autoscaling;
 use springtide_crds::compute_group::{DrainTimeoutPolicy, Placement};
 use springtide_crds::lake_cluster::EngineKind;
@@ -53,7 +54,11 @@ pub struct GroupShape {
 
 impl GroupShape {
     /// Checks `spec`, which is the written or the last accepted spec of the group.
-    pub(crate) fn new(observed: &ObservedComputeGroup, spec: &ComputeGroupSpec) -> Result<Self, Rejection> {
+    pub(crate) fn new(
+        observed: &ObservedComputeGroup,
+        spec: &ComputeGroupSpec,
+        now: DateTime<Utc>,
+    ) -> Result<Self, Rejection> {
         let ComputeGroupSpec {
             cluster: _,
             warehouse,
@@ -88,7 +93,7 @@ impl GroupShape {
         let written = observed.group.spec == *spec;
         let surroundings = Surroundings {
             calendars: &observed.calendars,
-            auto_lead_time: super::start_up::auto_lead_time(observed, warm_up),
+            auto_lead_time: super::start_up::auto_lead_time(observed, warm_up, now),
             // What was accepted stays in force when a Calendar is taken away or spoilt.
             forgives_calendars: !written || super::limits::is_accepted(observed, spec),
         };

@@ -80,18 +80,19 @@ fn p95(recent: &[ObservedStart]) -> Option<StdDuration> {
 
 /// What a lead time of `auto` is by the starts that the status knows; but a floor that is raised already stays raised. Its first nodes
 /// are the starts that are seen, and a lead that is shorter by them would send them away and fetch them again.
-pub(super) fn auto_lead_time(observed: &ObservedComputeGroup, warm_up: StdDuration) -> StdDuration {
+pub(super) fn auto_lead_time(observed: &ObservedComputeGroup, warm_up: StdDuration, now: DateTime<Utc>) -> StdDuration {
     let start_up = observed
         .group
         .status
         .as_ref()
         .and_then(|status| status.start_up.as_ref());
     let lead_time = lead_time(start_up.map_or(&[], |start_up| &start_up.recent), warm_up);
-    raised(observed).fold(lead_time, StdDuration::max)
+    raised(observed, now).fold(lead_time, StdDuration::max)
 }
 
-/// The lead times by which floors are raised at present that follow `auto`.
-fn raised(observed: &ObservedComputeGroup) -> impl Iterator<Item = StdDuration> {
+/// The lead times by which floors are raised at present that follow `auto`. What a clock wrote that was wrong, or an operator that was
+/// away since, is not raised now.
+fn raised(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> impl Iterator<Item = StdDuration> {
     let is_auto = |name: &str| {
         let mut schedules = observed.group.spec.schedules.iter();
         schedules.any(|schedule| {
@@ -101,9 +102,11 @@ fn raised(observed: &ObservedComputeGroup) -> impl Iterator<Item = StdDuration> 
     let active = observed.group.status.iter().flat_map(|status| &status.active_windows);
     active
         .filter(move |window| window.phase == WindowPhase::Raised && is_auto(&window.name))
-        .filter_map(|window| {
-            let instant = |text: &str| DateTime::parse_from_rfc3339(text).ok();
-            (instant(&window.opens_at)? - instant(&window.raised_at)?).to_std().ok()
+        .filter_map(move |window| {
+            let instant = |text: &str| text.parse::<DateTime<Utc>>().ok();
+            let (raised_at, opens_at) = (instant(&window.raised_at)?, instant(&window.opens_at)?);
+            let is_raised = (raised_at..opens_at).contains(&now);
+            is_raised.then_some((opens_at - raised_at).to_std().ok()?)
         })
         .map(|lead| lead.min(springtide_schedule::MAX_LEAD_TIME))
 }
