@@ -316,9 +316,14 @@ impl GroupFixture {
     }
 
     /// Objects and status as they are after the plan was carried out.
-    pub(crate) fn settled(mut self) -> Self {
+    pub(crate) fn settled(self) -> Self {
+        self.settled_at(noon())
+    }
+
+    /// The same by a clock that shows another time.
+    pub(crate) fn settled_at(mut self, now: DateTime<Utc>) -> Self {
         for _ in 0..5 {
-            let plan = self.plan();
+            let plan = self.plan_at(now);
             for action in &plan.actions {
                 match action {
                     Action::Apply(object) => apply(&mut self.0.live, object),

@@ -7,6 +7,8 @@ use super::*;
 use crate::fixture::{accepted, applied, at, cluster, condition, event, group, group_of, statements};
 use crate::observed::SqlAnswer;
 
+mod wrong_clock;
+
 fn replicas(plan: &Plan<ComputeGroupStatus>) -> Option<i64> {
     applied(plan)
         .iter()
