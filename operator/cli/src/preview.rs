@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use chrono::{DateTime, Datelike, LocalResult, NaiveDate, TimeZone, Utc};
 use chrono_tz::Tz;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use springtide_crds::{Calendar, ComputeGroup, compute_group::ScaleDecider};
 use springtide_schedule::{Segment, Window};
@@ -81,6 +82,21 @@ pub(crate) fn render(
     );
     if windows.is_empty() {
         text.push_str("no windows: spec.schedules is empty, so replicas alone decides\n");
+    }
+    if let Some(message) = refusal(group) {
+        let has_accepted = group
+            .status
+            .as_ref()
+            .is_some_and(|status| status.accepted_spec.is_some());
+        let in_force = if has_accepted {
+            "the last accepted ones are in force"
+        } else {
+            "none are in force yet"
+        };
+        let _infallible = writeln!(
+            text,
+            "! the written values, which are drawn here, are not accepted, and {in_force}: {message}"
+        );
     }
     if is_suspended(group) {
         text.push_str(
@@ -201,6 +217,16 @@ fn beside(row: &str, names: &str) -> String {
     }
     let _infallible = writeln!(lines, "{:indent$}{line}", "");
     lines
+}
+
+/// Why the operator does not accept what is written.
+fn refusal(group: &ComputeGroup) -> Option<&str> {
+    let conditions = &group.status.as_ref()?.conditions;
+    let refused = |condition: &&Condition| condition.type_ == "Accepted" && condition.status == "False";
+    conditions
+        .iter()
+        .find(refused)
+        .map(|condition| condition.message.as_str())
 }
 
 /// Whether the operator gives the group no nodes because its cluster is to have none.

@@ -57,6 +57,44 @@ fn a_suspended_cluster_is_said() {
 }
 
 #[test]
+fn written_values_that_are_not_accepted_are_said_to_be_what_is_drawn() {
+    let line_of = |status: serde_json::Value| {
+        let mut group = group(json!([
+            {"name": "morning", "start": "0 8 * * MON", "until": "18:00", "timeZone": "UTC", "minReplicas": 8},
+        ]));
+        group.status = serde_json::from_value(status).unwrap();
+        let text = two_days(&group).unwrap();
+        assert!(text.contains("morning"), "the written window is drawn: {text}");
+        text.lines().find(|line| line.starts_with("! ")).map(str::to_owned)
+    };
+    let accepted = |status: &str, message: &str| {
+        json!([{"type": "Accepted", "status": status, "reason": "Any", "message": message,
+            "lastTransitionTime": "2026-11-22T08:00:00Z"}])
+    };
+    let too_many = "schedules[morning].minReplicas: 8 is more than 4; the last accepted values stay in force";
+    let refused = line_of(json!({
+        "conditions": accepted("False", too_many),
+        "acceptedSpec": {"cluster": "lake", "replicas": 2},
+    }));
+    assert_eq!(
+        refused.as_deref(),
+        Some(
+            "! the written values, which are drawn here, are not accepted, and the last accepted ones are in force: \
+             schedules[morning].minReplicas: 8 is more than 4; the last accepted values stay in force"
+        )
+    );
+    let never_accepted = line_of(json!({"conditions": accepted("False", "replicas: -1 is negative")}));
+    assert_eq!(
+        never_accepted.as_deref(),
+        Some(
+            "! the written values, which are drawn here, are not accepted, and none are in force yet: replicas: -1 is negative"
+        )
+    );
+    let fine = json!({"conditions": accepted("True", "the written values are in force")});
+    assert_eq!(line_of(fine), None);
+}
+
+#[test]
 fn a_window_that_makes_no_sense_is_named() {
     let group = group(
         json!([{"name": "morning", "start": "0 8 * * *", "duration": "1h", "timeZone": "Europe/Atlantis", "minReplicas": 1}]),
