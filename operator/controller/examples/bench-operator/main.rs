@@ -59,6 +59,8 @@ mod frontend;
 mod pods;
 mod process;
 mod programs;
+#[path = "../../tests/it/harness/relay.rs"]
+mod relay;
 #[path = "../../tests/it/harness/rights.rs"]
 mod rights;
 
