@@ -10,21 +10,29 @@ use std::{
 };
 
 use futures::FutureExt;
-use k8s_openapi::api::core::v1::{Event, Namespace, Pod};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Event, Namespace, Pod},
+};
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, DynamicObject, GroupVersionKind, ListParams, LogParams, PostParams},
+    api::{DeleteParams, DynamicObject, GroupVersionKind, ListParams, LogParams, Patch, PatchParams, PostParams},
     core::ApiResource,
 };
 use springtide_e2e::{
-    departments, images,
+    departments::{self, OPERATOR_NAMESPACE},
+    images,
     places::Places,
     storage::{self, Storage},
     target::Target,
     timeline::Progress,
 };
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
+use crate::department::{EFFECT_LIMIT, eventually, names};
+
+/// Name of the operator's Deployment.
+const OPERATOR: &str = "springtide";
 /// Lines of each container's log that a description holds.
 const LOG_LINES: i64 = 200;
 
@@ -94,6 +102,64 @@ impl Cluster {
             .await
             .expect("the S3 server is there")
     }
+
+    /// Scales the operator to nothing, and waits until it is gone. All scenarios share it: who calls this has to run [`alone`], and
+    /// brings it back.
+    pub(crate) async fn stop_operator(&self) {
+        self.scale_operator(0).await;
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
+        let operators = ListParams::default().labels("app.kubernetes.io/component=operator");
+        eventually("no operator is left", EFFECT_LIMIT, async || {
+            let left = names(&pods.list(&operators).await.expect("list").items);
+            if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
+        })
+        .await;
+    }
+
+    /// Does something while no operator is there. It comes back whatever happens meanwhile.
+    pub(crate) async fn without_operator<T>(&self, meanwhile: impl AsyncFnOnce() -> T) -> T {
+        let replicas = self.operators().get(OPERATOR).await.expect("get").spec;
+        let replicas = replicas.and_then(|spec| spec.replicas).unwrap_or_default();
+        assert!(replicas > 0, "no operator runs");
+        let outcome = AssertUnwindSafe(async {
+            self.stop_operator().await;
+            meanwhile().await
+        })
+        .catch_unwind()
+        .await;
+        self.scale_operator(replicas).await;
+        let value = outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        eventually("the operator is back", EFFECT_LIMIT, async || {
+            let status = self.operators().get(OPERATOR).await.expect("get").status;
+            let ready = status.and_then(|status| status.ready_replicas).unwrap_or_default();
+            if ready == replicas {
+                Ok(())
+            } else {
+                Err(format!("{ready} of {replicas} are ready"))
+            }
+        })
+        .await;
+        value
+    }
+
+    async fn scale_operator(&self, replicas: i32) {
+        let patch = Patch::Merge(serde_json::json!({"spec": {"replicas": replicas}}));
+        self.operators()
+            .patch_scale(OPERATOR, &PatchParams::default(), &patch)
+            .await
+            .expect("scale the operator");
+    }
+
+    fn operators(&self) -> Api<Deployment> {
+        Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE)
+    }
+}
+
+/// Held by a scenario that takes the operator from everybody, so that no two of them do so at once. `e2e/test` runs them after those
+/// that share it.
+pub(crate) async fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::const_new(());
+    ALONE.lock().await
 }
 
 /// What was made for all tests of this process, or why it could not be.
@@ -118,7 +184,7 @@ pub(crate) async fn with_temp_namespace(cluster: &Cluster, name: &str, scenario:
         .expect("make a namespace");
     let outcome = AssertUnwindSafe(scenario(&namespace)).catch_unwind().await;
     if outcome.is_err() {
-        let description = describe(&cluster.client, &[&namespace, departments::OPERATOR_NAMESPACE]).await;
+        let description = describe(&cluster.client, &[&namespace, OPERATOR_NAMESPACE]).await;
         eprintln!("{description}");
         if std::env::var_os("NO_CLEANUP").is_some() {
             eprintln!("NO_CLEANUP: namespace {namespace} stays");

@@ -4,19 +4,25 @@ use std::{fmt::Debug, panic::AssertUnwindSafe, time::Duration};
 
 use chrono::{TimeDelta, Utc};
 use futures::FutureExt;
-use k8s_openapi::api::{
-    apps::v1::{Deployment, StatefulSet},
-    batch::v1::Job,
-    coordination::v1::Lease,
-    core::v1::{PersistentVolumeClaim, Pod, ServiceAccount},
-    rbac::v1::{ClusterRole, ClusterRoleBinding},
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::{Deployment, StatefulSet},
+        autoscaling::v2::HorizontalPodAutoscaler,
+        batch::v1::Job,
+        coordination::v1::Lease,
+        core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount},
+        policy::v1::PodDisruptionBudget,
+        rbac::v1::{ClusterRole, ClusterRoleBinding},
+    },
 };
 use kube::{
     Api, Resource, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, LogParams},
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use springtide_crds::{ComputeGroup, LakeCluster, compute_group::DrainPhase};
 use springtide_e2e::{
     departments::{self, OPERATOR_NAMESPACE},
     timeline::Progress,
@@ -24,7 +30,8 @@ use springtide_e2e::{
 
 use crate::{
     department::{Department, EFFECT_LIMIT, LAKE, eventually, execute, nodes, value, with_department},
-    harness::{Cluster, cluster},
+    harness::{Cluster, alone, cluster},
+    long_query::{ROWS, long_work, table},
 };
 
 const GROUP: &str = "crew";
@@ -32,10 +39,15 @@ const GROUP: &str = "crew";
 const RELEASE: &str = "springtide";
 /// `helm uninstall --wait` with its Job.
 const UNINSTALL_LIMIT: Duration = Duration::from_secs(240);
+/// The long statement has room in it, and at the end a node without a frontend is held as long.
+const DRAIN_TIMEOUT: &str = "90s";
+/// So many times the rows of a long query: it has to outlast an operator that orders drains and then dies.
+const COPIES: u32 = 6;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_that_is_uninstalled_in_a_window_or_a_drain_leaves_the_size_that_is_written_and_nothing_that_hangs()
 {
+    let _alone = alone().await;
     let outcome = AssertUnwindSafe(with_department("uninstall", scenario))
         .catch_unwind()
         .await;
@@ -68,7 +80,10 @@ async fn in_a_window(department: &Department) {
         .format("%Y-%m-%dT%H:%M")
         .to_string();
     let window = json!({"name": "now", "at": since, "duration": "2h", "timeZone": "Etc/UTC", "minReplicas": 3});
-    let spec = json!({"replicas": 1, "warehouse": "default_warehouse", "schedules": [window], "autoscaling": {"maxReplicas": 4}});
+    let spec = json!({
+        "replicas": 1, "warehouse": "default_warehouse", "schedules": [window], "autoscaling": {"maxReplicas": 4},
+        "drain": {"timeout": DRAIN_TIMEOUT},
+    });
     department.group(GROUP, LAKE, spec).await;
     department.serves(GROUP, 3).await;
     let mut session = department.session(LAKE).await;
@@ -85,32 +100,56 @@ async fn in_a_window(department: &Department) {
     is_left_with(department, 1).await;
 }
 
-/// Three nodes are there, two of them are to go and cannot, and then the operator dies before anybody uninstalls it.
+/// Three nodes are there, two of them are to go and cannot, since a statement runs there; then the operator dies before anybody
+/// uninstalls it.
 async fn in_a_drain_with_the_operator_down(department: &Department) {
-    let Cluster {
-        places, target, client, ..
-    } = &department.cluster;
+    let Cluster { places, target, .. } = &department.cluster;
     install(target, places).await;
-    let spec = json!({"replicas": 3, "warehouse": "default_warehouse", "drain": {"timeout": "30s"}});
+    let spec = json!({"replicas": 3, "warehouse": "default_warehouse", "drain": {"timeout": DRAIN_TIMEOUT}});
     department.group(GROUP, LAKE, spec.clone()).await;
     department.serves(GROUP, 3).await;
-    let deployments: Api<Deployment> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
+    let query = long_statement(department).await;
+    let mut session = department.session(LAKE).await;
+    let statement = tokio::spawn(async move { value(&mut session, &query).await });
+    let mut session = department.session(LAKE).await;
+    eventually("all nodes run a part of the statement", EFFECT_LIMIT, async || {
+        assert!(!statement.is_finished(), "the statement ended before nodes were to go");
+        let nodes = nodes(&mut session, GROUP).await;
+        if nodes.len() == 3 && nodes.iter().all(|node| node.running > 0) {
+            Ok(())
+        } else {
+            Err(format!("{nodes:?}"))
+        }
+    })
+    .await;
     let mut shrunk = spec;
     shrunk["replicas"] = json!(1);
     department.group(GROUP, LAKE, shrunk).await;
-    let none = Patch::Merge(json!({"spec": {"replicas": 0}}));
-    deployments
-        .patch_scale(RELEASE, &PatchParams::default(), &none)
-        .await
-        .expect("the operator is scaled to nothing");
-    let pods: Api<Pod> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
-    eventually("no operator is left", EFFECT_LIMIT, async || {
-        let left = pods.list(&ListParams::default()).await.expect("list").items.len();
-        if left == 0 { Ok(()) } else { Err(format!("{left} pods")) }
+    eventually("nodes drain and wait for the statement", EFFECT_LIMIT, async || {
+        assert!(
+            !statement.is_finished(),
+            "the statement ended before a node waited for it"
+        );
+        let status = department
+            .groups()
+            .get(GROUP)
+            .await
+            .expect("get")
+            .status
+            .unwrap_or_default();
+        let held = status.draining.iter().filter(|node| {
+            let waiting_for = node.waiting_for.as_deref().unwrap_or_default();
+            node.phase == DrainPhase::Draining && waiting_for.contains("statement of connection")
+        });
+        if held.count() == 2 {
+            Ok(())
+        } else {
+            Err(format!("{:?}", status.draining))
+        }
     })
     .await;
+    department.cluster.stop_operator().await;
     // Nobody takes this order back, and no node is left that does not drain.
-    let mut session = department.session(LAKE).await;
     let staying = nodes(&mut session, GROUP).await;
     let staying = staying.iter().find(|node| node.pod == format!("{GROUP}-cn-0"));
     let staying = &staying.expect("the first node is known").id;
@@ -119,10 +158,43 @@ async fn in_a_drain_with_the_operator_down(department: &Department) {
         &[format!("ALTER SYSTEM DRAIN COMPUTE NODE {staying}").as_str()],
     )
     .await;
+    assert!(
+        !statement.is_finished(),
+        "the statement ended before the operator was uninstalled"
+    );
     uninstall(department).await;
     is_left_with(department, 1).await;
+    // The nodes that went were held by their hooks alone.
+    assert_eq!(statement.await.expect("the statement"), (COPIES * ROWS).to_string());
+    never_ran_twice(department).await;
     // As a statement waits for compute, this is answered once the order has lapsed.
     execute(&mut session, &["INSERT INTO d.t VALUES (3)"]).await;
+}
+
+/// A query that counts all rows of its table, and has to work for each of them.
+async fn long_statement(department: &Department) -> String {
+    let mut session = department.session(LAKE).await;
+    table(&mut session, "it_uninstall", "default_warehouse").await;
+    let hash = long_work(&mut session, "it_uninstall").await;
+    // More rows, and not more work for each: a node holds many of them at a time.
+    let more = format!(
+        "INSERT INTO it_uninstall.numbers SELECT a.id + (b.d + 1) * {ROWS}
+         FROM it_uninstall.numbers a, it_uninstall.digits b WHERE b.d < {}",
+        COPIES - 1
+    );
+    execute(&mut session, &[more.as_str()]).await;
+    format!("SELECT count(*) FROM it_uninstall.numbers WHERE {hash} < 'g'")
+}
+
+/// A statement that lost a node would have been run once more on the others, and nobody would see that its node was not waited for.
+async fn never_ran_twice(department: &Department) {
+    let log = department.pods().logs("lake-fe-0", &LogParams::default()).await;
+    let log = log.expect("the frontend's log");
+    let again: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("running the query once more"))
+        .collect();
+    assert!(again.is_empty(), "a node went before it had ended its part: {again:?}");
 }
 
 async fn install(target: &springtide_e2e::target::Target, places: &springtide_e2e::places::Places) {
@@ -160,15 +232,34 @@ async fn of_release<K>(api: Api<K>) -> Vec<String>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
-    let labelled = ListParams::default().labels(&format!("app.kubernetes.io/instance={RELEASE}"));
-    let found = api.list(&labelled).await.expect("list").items;
+    listed(
+        api,
+        &ListParams::default().labels(&format!("app.kubernetes.io/instance={RELEASE}")),
+    )
+    .await
+}
+
+/// Kind and name of what is in the department's namespace.
+async fn of_department<K>(department: &Department) -> Vec<String>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+{
+    let api: Api<K> = Api::namespaced(department.cluster.client.clone(), &department.name);
+    listed(api, &ListParams::default()).await
+}
+
+async fn listed<K>(api: Api<K>, what: &ListParams) -> Vec<String>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let found = api.list(what).await.expect("list").items;
     found
         .iter()
         .map(|object| format!("{} {}", K::kind(&()), object.name_any()))
         .collect()
 }
 
-/// The size that is written, and no finalizer.
+/// The size that is written, no finalizer, and no autoscaler that scales nothing.
 async fn is_left_with(department: &Department, replicas: i32) {
     let sets: Api<StatefulSet> = Api::namespaced(department.cluster.client.clone(), &department.name);
     let set = sets.get(&format!("{GROUP}-cn")).await.expect("the StatefulSet stays");
@@ -179,6 +270,8 @@ async fn is_left_with(department: &Department, replicas: i32) {
         (group.finalizers(), lake.finalizers()),
         (&[] as &[String], &[] as &[String])
     );
+    let autoscalers = of_department::<HorizontalPodAutoscaler>(department).await;
+    assert!(autoscalers.is_empty(), "nobody follows them: {autoscalers:?}");
     let of_group = ListParams::default().labels(&format!("springtide.dev/compute-group={GROUP}"));
     eventually("as many pods as are written", EFFECT_LIMIT, async || {
         let pods = department.pods().list(&of_group).await.expect("list").items;
@@ -205,31 +298,33 @@ async fn nothing_hangs(department: &Department) {
         .delete(LAKE, &delete)
         .await
         .expect("delete the cluster");
-    let client = &department.cluster.client;
-    let sets: Api<StatefulSet> = Api::namespaced(client.clone(), &department.name);
     eventually("all of it is gone", EFFECT_LIMIT, async || {
-        let all = ListParams::default();
-        let groups = department.groups().list(&all).await.expect("list").items.len();
-        let lakes = department.lakes().list(&all).await.expect("list").items.len();
-        let sets = sets.list(&all).await.expect("list").items.len();
-        let pods = department.pods().list(&all).await.expect("list").items.len();
-        if (groups, lakes, sets, pods) == (0, 0, 0, 0) {
-            Ok(())
-        } else {
-            Err(format!(
-                "groups, clusters, StatefulSets, pods: {:?}",
-                (groups, lakes, sets, pods)
-            ))
-        }
+        let left = [
+            of_department::<ComputeGroup>(department).await,
+            of_department::<LakeCluster>(department).await,
+            of_department::<StatefulSet>(department).await,
+            of_department::<Pod>(department).await,
+            of_department::<Service>(department).await,
+            of_department::<PodDisruptionBudget>(department).await,
+            of_department::<HorizontalPodAutoscaler>(department).await,
+            // Kubernetes puts one of its own into each namespace.
+            of_department::<ConfigMap>(department)
+                .await
+                .into_iter()
+                .filter(|name| name != "ConfigMap kube-root-ca.crt")
+                .collect(),
+        ];
+        let left = left.concat();
+        if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
     })
     .await;
     // The scenarios' clusters ask for that: `deletionPolicy: Delete`.
-    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &department.name);
     eventually("its volume is gone", EFFECT_LIMIT, async || {
-        let claims = claims.list(&ListParams::default()).await.expect("list");
-        match claims.iter().map(ResourceExt::name_any).next() {
-            None => Ok(()),
-            Some(claim) => Err(claim),
+        let claims = of_department::<PersistentVolumeClaim>(department).await;
+        if claims.is_empty() {
+            Ok(())
+        } else {
+            Err(claims.join(", "))
         }
     })
     .await;
