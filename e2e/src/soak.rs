@@ -223,6 +223,40 @@ pub async fn scale_in(
     options: &Options,
     progress: &Progress,
 ) -> Result<Outcome> {
+    let churned = async |trial: &Trial| -> Result<()> { churn::run(trial, options, progress).await };
+    tried(target, client, lake, group, installed, churned, progress).await
+}
+
+/// Loads and queries a group of a cluster that serves, as the trial does, until what the caller does to its nodes is over. By then an
+/// operator has to be there: its status says whether the group is as wanted.
+///
+/// # Errors
+/// The trial itself cannot go on; what fails under trial is in the [`Outcome`].
+pub async fn under_load(
+    target: &Target,
+    client: &Client,
+    lake: &LakeCluster,
+    group: &str,
+    installed: &Installed,
+    happens: impl Future<Output = ()>,
+    progress: &Progress,
+) -> Result<Outcome> {
+    let happened = async |_: &Trial| -> Result<()> {
+        happens.await;
+        Ok(())
+    };
+    tried(target, client, lake, group, installed, happened, progress).await
+}
+
+async fn tried(
+    target: &Target,
+    client: &Client,
+    lake: &LakeCluster,
+    group: &str,
+    installed: &Installed,
+    happens: impl AsyncFnOnce(&Trial) -> Result<()>,
+    progress: &Progress,
+) -> Result<Outcome> {
     let login = departments::log_in(target, client, lake).await?;
     let password = departments::password(client, lake, &login.account).await?;
     let database = format!("soak_{}", group.replace('-', "_"));
@@ -242,17 +276,17 @@ pub async fn scale_in(
     let mut session = login.session;
     let warehouse = trial.warehouse().await?;
     let seeded = clients::prepare(&trial, &mut session, &warehouse).await?;
-    let churned = async {
-        let churned = churn::run(&trial, options, progress).await;
+    let happened = async {
+        let happened = happens(&trial).await;
         trial.end();
-        churned
+        happened
     };
-    let (churned, ledger, ()) = tokio::join!(
-        churned,
+    let (happened, ledger, ()) = tokio::join!(
+        happened,
         clients::work(&trial, installed, &warehouse, &seeded),
         witness::watch(&trial)
     );
-    churned?;
+    happened?;
     let ledger = ledger?;
     let wanted = trial.settled(progress).await?;
     let mut outcome = trial.tally.change(|counts| Outcome {

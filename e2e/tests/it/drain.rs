@@ -52,7 +52,7 @@ async fn a_node_that_goes_finishes_its_statement_and_a_roll_fails_none_and_forge
         .await;
 }
 
-fn ids(nodes: &[Node]) -> Vec<&str> {
+pub(crate) fn ids(nodes: &[Node]) -> Vec<&str> {
     nodes.iter().map(|node| node.id.as_str()).collect()
 }
 
@@ -172,7 +172,7 @@ async fn deleted_in_the_middle_of_a_statement(department: &Department) {
 }
 
 /// Lines of the drain sidecar, until it ends.
-fn follow(department: &Department, pod: &str) -> impl Future<Output = Vec<String>> + use<> {
+pub(crate) fn follow(department: &Department, pod: &str) -> impl Future<Output = Vec<String>> + use<> {
     let (pods, pod) = (department.pods(), pod.to_owned());
     async move {
         let wanted = LogParams {
@@ -193,7 +193,7 @@ fn follow(department: &Department, pod: &str) -> impl Future<Output = Vec<String
 
 /// A new label replaces all pods of the group, one after the other; small statements go on meanwhile.
 async fn replaced_under_load(department: &Department) {
-    let before = uids(department).await;
+    let before = uids(department, GROUP).await;
     let labels = json!({
         "apiVersion": "springtide.dev/v1alpha1", "kind": "ComputeGroup", "metadata": {"name": GROUP},
         "spec": {
@@ -227,7 +227,7 @@ async fn replaced_under_load(department: &Department) {
         let count = value(&mut session, &format!("SELECT count(*) FROM {DATABASE}.ledger")).await;
         assert_eq!(count, inserted.to_string());
         tokio::time::sleep(PAUSE).await;
-        let now = uids(department).await;
+        let now = uids(department, GROUP).await;
         let replaced = now.len() == 2 && now.iter().all(|(pod, uid)| before.get(pod) != Some(uid));
         let status = department
             .groups()
@@ -249,8 +249,9 @@ async fn replaced_under_load(department: &Department) {
     assert!(inserted > 5, "{inserted} statements while nodes were replaced");
 }
 
-async fn uids(department: &Department) -> BTreeMap<String, String> {
-    let pods = ListParams::default().labels(&format!("springtide.dev/compute-group={GROUP}"));
+/// The pods of a group, by name.
+pub(crate) async fn uids(department: &Department, group: &str) -> BTreeMap<String, String> {
+    let pods = ListParams::default().labels(&format!("springtide.dev/compute-group={group}"));
     let pods = department.pods().list(&pods).await.expect("list").items;
     let uids = pods.iter().filter_map(|pod| pod.metadata.uid.clone());
     names(&pods).into_iter().zip(uids).collect()

@@ -22,6 +22,7 @@ mod internal_ports;
 mod load;
 mod loads_from_s3;
 mod long_query;
+mod operator_away;
 mod operator_crash;
 mod real_clients;
 mod registry;

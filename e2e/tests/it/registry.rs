@@ -31,7 +31,7 @@ use tokio::process::{Child, Command};
 
 use crate::{
     department::{Department, execute, value, with_department},
-    harness::{Cluster, cluster, unique},
+    harness::{Cluster, alone, cluster, unique},
 };
 
 /// The nodes' side of this machine, which the registry listens on.
@@ -46,6 +46,7 @@ const CONTEXT: &str = "local";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_department_runs_from_a_private_registry_with_its_pull_secret_and_nobody_without() {
+    let _alone = alone().await;
     let outcome = AssertUnwindSafe(with_department("registry", runs_from_a_registry))
         .catch_unwind()
         .await;

@@ -1,0 +1,307 @@
+//! Nodes that go while no operator is there: each pod has its hook, and needs nobody else. It takes the operator from everybody, so
+//! `e2e/test` runs this after the scenarios that share it.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams},
+};
+use serde_json::json;
+use springtide_e2e::{
+    soak,
+    sql::Session,
+    sql_client::{Installed, Kind},
+    target::KUBECTL_LIMIT,
+    timeline::Progress,
+};
+
+use crate::{
+    department::{Department, EFFECT_LIMIT, LAKE, Node, eventually, execute, names, nodes, value, with_department},
+    drain::{follow, ids, uids},
+    harness::alone,
+};
+
+const GROUP: &str = "crew";
+/// Nodes under load.
+const NODES: i32 = 3;
+/// From a pod that is told to go until its successor serves: clients keep the machine busy, and their statements are waited for. A
+/// roll takes it for each node.
+const BACK_LIMIT: Duration = Duration::from_secs(240);
+/// Far below what clients send in the minutes that this takes.
+const FEWEST_STATEMENTS: u64 = 200;
+
+/// `drain.timeout` of the node whose frontend is gone.
+const HELD: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_is_away_changes_nothing_for_nodes_that_are_evicted_deleted_and_rolled_under_load() {
+    let _alone = alone().await;
+    with_department("away", async |department| {
+        let quota = json!({"cpu": "8", "memory": "32Gi", "storage": "50Gi", "pods": 60});
+        department
+            .apply(json!({"namespaces": [{"name": department.name, "quota": quota}]}))
+            .await;
+        department.lake(LAKE, json!({})).await;
+        let spec = json!({"replicas": NODES, "drain": {"timeout": "3m"}});
+        department.group(GROUP, LAKE, spec).await;
+        department.serves(GROUP, NODES).await;
+        let lake = department.answers(LAKE).await;
+        let cluster = &department.cluster;
+        let installed = Installed::on(&cluster.places, &Progress::default()).await;
+        let installed = installed.unwrap_or_else(|error| panic!("{error}"));
+        let outcome = soak::under_load(
+            &cluster.target,
+            &cluster.client,
+            &lake,
+            GROUP,
+            &installed,
+            all_nodes_go(department),
+            &Progress::default(),
+        )
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+        println!("without an operator: {outcome}");
+        assert_eq!((outcome.failed, outcome.ledger_difference), (0, 0), "{outcome}");
+        assert!(
+            outcome.wrong_answers.is_empty() && outcome.wrong_nodes.is_empty(),
+            "{outcome}"
+        );
+        assert_eq!(outcome.scale_ins, 0, "nobody changed the size: {outcome}");
+        assert!(
+            outcome.succeeded() > FEWEST_STATEMENTS,
+            "the clients hardly worked: {outcome}"
+        );
+        for client in Kind::ALL {
+            let sent = outcome.by_client.get(&client).copied().unwrap_or_default();
+            assert!(sent.statements > 0, "{} sent nothing: {outcome}", client.name());
+        }
+    })
+    .await;
+}
+
+/// One after the other, by an eviction, by a deletion and by a roll; then the operator is back, and has nothing to do.
+async fn all_nodes_go(department: &Department) {
+    let mut session = department.session(LAKE).await;
+    let known = nodes(&mut session, GROUP).await;
+    assert_eq!(known.len(), usize::try_from(NODES).expect("a few"), "{known:?}");
+    department
+        .cluster
+        .without_operator(async || {
+            let before = uids(department, GROUP).await;
+            let evicted = at_work(&mut session).await;
+            evict(department, &evicted).await;
+            are_back(department, &mut session, &known, &before, &[evicted.as_str()]).await;
+
+            let before = uids(department, GROUP).await;
+            let deleted = at_work(&mut session).await;
+            department
+                .pods()
+                .delete(&deleted, &DeleteParams::default())
+                .await
+                .expect("delete");
+            are_back(department, &mut session, &known, &before, &[deleted.as_str()]).await;
+
+            let before = uids(department, GROUP).await;
+            at_work(&mut session).await;
+            roll(department).await;
+            let all: Vec<&str> = known.iter().map(|node| node.pod.as_str()).collect();
+            are_back(department, &mut session, &known, &before, &all).await;
+        })
+        .await;
+    // What the status says may be from before: that it is about this spec, only an operator can have said that is back.
+    let spec = json!({"replicas": NODES, "drain": {"timeout": "3m", "onTimeout": "Wait"}});
+    department.group(GROUP, LAKE, spec).await;
+    department.serves(GROUP, NODES).await;
+    assert_eq!(
+        ids(&nodes(&mut session, GROUP).await),
+        ids(&known),
+        "no node was dropped"
+    );
+}
+
+/// The pod of a node that runs a part of a query at present.
+async fn at_work(session: &mut Session) -> String {
+    eventually("a node is at work", EFFECT_LIMIT, async || {
+        let nodes = nodes(session, GROUP).await;
+        let busy = nodes.iter().find(|node| node.running > 0);
+        busy.map(|node| node.pod.clone()).ok_or(format!("{nodes:?}"))
+    })
+    .await
+}
+
+/// By the Eviction API. The disruption budget may refuse it as long as Kubernetes has not seen that all pods are ready.
+async fn evict(department: &Department, pod: &str) {
+    eventually("the eviction is accepted", EFFECT_LIMIT, async || {
+        match department.pods().evict(pod, &EvictParams::default()).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 429 => Err(status.message),
+            Err(error) => panic!("evict {pod}: {error}"),
+        }
+    })
+    .await;
+}
+
+async fn roll(department: &Department) {
+    department
+        .cluster
+        .target
+        .kubectl(KUBECTL_LIMIT)
+        .args(["--namespace", &department.name, "rollout", "restart"])
+        .arg(format!("statefulset/{GROUP}-cn"))
+        .output()
+        .await
+        .expect("kubectl rollout restart");
+}
+
+/// Waits until the pods that went have ready successors and all nodes are alive; the frontend knows the same ones throughout.
+async fn are_back(
+    department: &Department,
+    session: &mut Session,
+    known: &[Node],
+    before: &BTreeMap<String, String>,
+    gone: &[&str],
+) {
+    let limit = BACK_LIMIT * u32::try_from(gone.len()).expect("a few");
+    eventually(&format!("{gone:?} are back"), limit, async || {
+        let now = nodes(session, GROUP).await;
+        assert_eq!(ids(&now), ids(known), "a node was dropped, or added");
+        let of_group = ListParams::default().labels(&format!("springtide.dev/compute-group={GROUP}"));
+        let pods = department.pods().list(&of_group).await.expect("list").items;
+        let is_new = |name: &&str| {
+            let pod = pods.iter().find(|pod| pod.name_any() == **name);
+            pod.is_some_and(|pod| before.get(*name) != pod.metadata.uid.as_ref() && is_ready(pod))
+        };
+        if gone.iter().all(is_new) && now.iter().all(|node| node.alive) {
+            return Ok(());
+        }
+        let not_ready: Vec<String> = pods
+            .iter()
+            .filter(|pod| !is_ready(pod))
+            .map(ResourceExt::name_any)
+            .collect();
+        Err(format!("not ready: {not_ready:?}; {now:?}"))
+    })
+    .await;
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let mut conditions = status.into_iter().flat_map(|status| status.conditions.iter().flatten());
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frontend_that_is_gone_holds_the_hook_until_its_deadline_and_no_longer() {
+    let _alone = alone().await;
+    with_department("mute", async |department| {
+        department.apply(json!({})).await;
+        department.lake(LAKE, json!({})).await;
+        let spec = |on_timeout: &str| {
+            json!({
+                "replicas": 1, "warehouse": "default_warehouse",
+                "drain": {"timeout": format!("{}s", HELD.as_secs()), "onTimeout": on_timeout},
+            })
+        };
+        department.group(GROUP, LAKE, spec("Force")).await;
+        department.serves(GROUP, 1).await;
+        let mut session = department.session(LAKE).await;
+        execute(
+            &mut session,
+            &[
+                "CREATE DATABASE d",
+                "CREATE TABLE d.t (id INT) DUPLICATE KEY(id) DISTRIBUTED BY HASH(id) BUCKETS 1",
+                "INSERT INTO d.t VALUES (1), (2)",
+            ],
+        )
+        .await;
+        let known = nodes(&mut session, GROUP).await;
+        drop(session);
+        // An operator would bring the frontend back.
+        department
+            .cluster
+            .without_operator(async || {
+                let frontends = scale_frontends(department, 0).await;
+                deleted_without_a_frontend(department, &known[0].pod).await;
+                scale_frontends(department, frontends).await;
+            })
+            .await;
+        // A new spec, so that what is waited for was said by an operator that is back.
+        department.group(GROUP, LAKE, spec("Wait")).await;
+        department.serves(GROUP, 1).await;
+        let mut session = department.session(LAKE).await;
+        assert_eq!(ids(&nodes(&mut session, GROUP).await), ids(&known));
+        assert_eq!(value(&mut session, "SELECT sum(id) FROM d.t").await, "3");
+    })
+    .await;
+}
+
+/// Answers how many there were, once those that are too many have gone.
+async fn scale_frontends(department: &Department, replicas: i32) -> i32 {
+    let client = &department.cluster.client;
+    let sets: Api<StatefulSet> = Api::namespaced(client.clone(), &department.name);
+    let name = format!("{LAKE}-fe");
+    let before = sets.get(&name).await.expect("get").spec;
+    let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+    sets.patch_scale(&name, &PatchParams::default(), &patch)
+        .await
+        .expect("scale the frontends");
+    let frontends = ListParams::default().labels(&format!("springtide.dev/cluster={LAKE}"));
+    let wanted = usize::try_from(replicas).expect("a few");
+    eventually("as many frontends as wanted", EFFECT_LIMIT, async || {
+        let mut pods = names(&department.pods().list(&frontends).await.expect("list").items);
+        pods.retain(|pod| pod.starts_with(&name));
+        if pods.len() == wanted {
+            Ok(())
+        } else {
+            Err(pods.join(", "))
+        }
+    })
+    .await;
+    before.and_then(|spec| spec.replicas).unwrap_or_default()
+}
+
+/// Nothing runs on the node, but it cannot know that nothing is on its way there: the frontend has to say so. So its hook waits, and
+/// its pod has gone before the kubelet would have ended it by force.
+async fn deleted_without_a_frontend(department: &Department, name: &str) {
+    let pod = department.pods().get(name).await.expect("get");
+    let grace_s = pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
+    let grace_s = grace_s.and_then(|seconds| u64::try_from(seconds).ok());
+    let grace = Duration::from_secs(grace_s.expect("a grace period"));
+    assert!(
+        grace > HELD,
+        "the grace period {grace:?} has room for the hook's {HELD:?}"
+    );
+    let sidecar = tokio::spawn(follow(department, name));
+    let began = Instant::now();
+    let deleted = department.pods().delete(name, &DeleteParams::default()).await;
+    deleted.expect("delete");
+    let gone_after = eventually("the pod is gone within its grace period", grace, async || {
+        let now = department.pods().get_opt(name).await.expect("get");
+        match now.filter(|now| now.uid() == pod.uid()) {
+            None => Ok(began.elapsed()),
+            Some(pod) => Err(format!("{:?}", pod.status.and_then(|status| status.phase))),
+        }
+    })
+    .await;
+    println!(
+        "without a frontend a node is held for {:.1} s",
+        gone_after.as_secs_f64()
+    );
+    assert!(
+        gone_after >= HELD,
+        "it went after {gone_after:?}, and its hook has to wait for {HELD:?}"
+    );
+    let log = tokio::time::timeout(EFFECT_LIMIT, sidecar).await;
+    let log = log
+        .expect("the log ends with its container")
+        .expect("the sidecar's log");
+    let ended: Vec<&String> = log.iter().filter(|line| line.contains("drain ended")).collect();
+    assert_eq!(ended.len(), 1, "{log:#?}");
+    assert!(ended[0].contains("deadline"), "{}", ended[0]);
+}
