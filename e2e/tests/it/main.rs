@@ -10,6 +10,7 @@
 
 mod ahead_of_a_peak;
 mod bad_input;
+mod burst;
 mod churn;
 mod cluster;
 mod compute_node_killed;

@@ -1,0 +1,205 @@
+//! Many queries at once: statements that wait bring nodes sooner than their use of CPU does. Both times are those of the same
+//! queries on a group of one node; while CPU alone is to count, no operator is there that would see them wait. That takes it from
+//! everybody, so `e2e/test` runs this after the scenarios that share it.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerStatus};
+use kube::Api;
+use serde_json::json;
+use springtide_crds::compute_group::ComputeGroupStatus;
+use tokio::task::JoinHandle;
+
+use crate::{
+    department::{Department, EFFECT_LIMIT, LAKE, eventually, execute, shared, value},
+    harness::alone,
+    long_query::table,
+};
+
+const BY_CPU: &str = "burst-by-cpu";
+const BY_DEMAND: &str = "burst-by-demand";
+/// Another autoscaled group of the same cluster, by memory.
+const BESIDE: &str = "beside";
+/// Statements that arrive at once.
+const AT_ONCE: usize = 64;
+/// All of them share this machine's cores.
+const BURST_LIMIT: Duration = Duration::from_secs(300);
+/// Nodes that a burst may have.
+const MOST: i32 = 4;
+/// Until all nodes are wanted. An autoscaler looks every 15 s, at figures that are as old and older on a machine that is busy.
+const SIZE_LIMIT: Duration = Duration::from_secs(120);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_of_queries_brings_nodes_sooner_than_their_use_of_cpu_does() {
+    let _alone = alone().await;
+    let department = shared().await;
+    department
+        .with_own(&[], &[BY_CPU, BY_DEMAND, BESIDE], async || {
+            let by_memory = json!({"minReplicas": 1, "maxReplicas": 2, "memory": 90});
+            let spec = json!({"replicas": 1, "autoscaling": by_memory, "drain": {"timeout": "10m"}});
+            department.group(BESIDE, LAKE, spec).await;
+            // An engine that has nothing to do stays well below what of this CPU is aimed at.
+            let resources = json!({"cpu": "100m", "memory": "768Mi"});
+            let by_cpu = json!({"minReplicas": 1, "maxReplicas": MOST, "cpu": 80});
+            for group in [BY_CPU, BY_DEMAND] {
+                let spec = json!({
+                    "replicas": 1, "resources": resources, "autoscaling": by_cpu, "drain": {"timeout": "10m"},
+                });
+                department.group(group, LAKE, spec).await;
+            }
+            for group in [BY_CPU, BY_DEMAND, BESIDE] {
+                department.serves(group, 1).await;
+            }
+            // By nodes of another group: those of these have nothing to do before their burst.
+            let mut session = department.session(LAKE).await;
+            table(&mut session, "it_burst", "default_warehouse").await;
+            let query = "SELECT count(*) FROM it_burst.numbers WHERE md5(repeat(concat('x', id), 60)) < '8'";
+            let expected = value(&mut session, query).await;
+            drop(session);
+
+            let by_cpu = by_use_of_cpu(&department, query, &expected).await;
+            let by_demand = by_statements_that_wait(&department, query, &expected).await;
+            println!(
+                "{MOST} nodes wanted after {:.1} s by statements that wait, after {:.1} s by CPU",
+                by_demand.as_secs_f64(),
+                by_cpu.as_secs_f64(),
+            );
+            assert!(
+                by_demand < by_cpu,
+                "{by_demand:?} by statements that wait, {by_cpu:?} by CPU"
+            );
+            measures(&department, BESIDE, "memory").await;
+        })
+        .await;
+}
+
+/// With nobody there who sees statements wait, the autoscaler alone writes the number of nodes. The operator that comes back wants
+/// as many.
+async fn by_use_of_cpu(department: &Department, query: &'static str, expected: &str) -> Duration {
+    is_at_rest(department, BY_CPU).await;
+    let after = department
+        .cluster
+        .without_operator(async || {
+            let (began, clients) = arrive(department, BY_CPU, query).await;
+            let after = reached("all nodes are wanted by CPU", began, async || {
+                department.groups().get(BY_CPU).await.expect("get").spec.replicas
+            })
+            .await;
+            all_are_answered(clients, expected).await;
+            let status = status(department, BY_CPU).await;
+            assert_eq!(status.wanted_replicas, Some(1), "an operator was there");
+            assert_eq!(status.demand, None, "an operator saw the statements wait");
+            after
+        })
+        .await;
+    eventually("the operator is back and wants all nodes", EFFECT_LIMIT, async || {
+        let wanted = status(department, BY_CPU).await.wanted_replicas;
+        if wanted == Some(MOST) {
+            Ok(())
+        } else {
+            Err(format!("{wanted:?} wanted"))
+        }
+    })
+    .await;
+    after
+}
+
+/// What counts is what the operator wants for the sake of statements, whatever the autoscaler writes.
+async fn by_statements_that_wait(department: &Department, query: &'static str, expected: &str) -> Duration {
+    is_at_rest(department, BY_DEMAND).await;
+    let (began, clients) = arrive(department, BY_DEMAND, query).await;
+    let after = reached("all nodes are wanted by statements that wait", began, async || {
+        let status = status(department, BY_DEMAND).await;
+        let demand = status.demand.map_or(0, |demand| demand.nodes);
+        demand.min(status.wanted_replicas.unwrap_or_default())
+    })
+    .await;
+    all_are_answered(clients, expected).await;
+    after
+}
+
+/// The query so many times at once, and when that was.
+async fn arrive(department: &Department, group: &str, query: &'static str) -> (Instant, Vec<JoinHandle<String>>) {
+    let mut sessions = Vec::new();
+    for _ in 0..AT_ONCE {
+        let mut session = department.session(LAKE).await;
+        execute(&mut session, &[format!("SET warehouse = '{group}'").as_str()]).await;
+        sessions.push(session);
+    }
+    let began = Instant::now();
+    let clients = sessions.into_iter().map(|mut session| {
+        tokio::spawn(async move {
+            let answer = session.value(query, BURST_LIMIT).await;
+            answer.unwrap_or_else(|error| panic!("{query}: {error}"))
+        })
+    });
+    (began, clients.collect())
+}
+
+async fn all_are_answered(clients: Vec<JoinHandle<String>>, expected: &str) {
+    for client in clients {
+        assert_eq!(client.await.expect("a query"), expected);
+    }
+}
+
+/// After how long all nodes are wanted.
+async fn reached(what: &str, began: Instant, wanted: impl AsyncFn() -> i32) -> Duration {
+    eventually(what, SIZE_LIMIT, async || {
+        let wanted = wanted().await;
+        if wanted >= MOST {
+            Ok(began.elapsed())
+        } else {
+            Err(format!("{wanted} wanted"))
+        }
+    })
+    .await
+}
+
+/// The autoscaler has measured the group's CPU and leaves it at one node, so that what follows is the burst's doing.
+async fn is_at_rest(department: &Department, group: &str) {
+    measures(department, group, "cpu").await;
+    eventually(&format!("{group} is at rest"), EFFECT_LIMIT, async || {
+        let written = department.groups().get(group).await.expect("get").spec.replicas;
+        let wanted = status(department, group).await.wanted_replicas;
+        let recommended = autoscaler(department, group).await.desired_replicas;
+        if (written, wanted, recommended) == (1, Some(1), 1) {
+            Ok(())
+        } else {
+            Err(format!(
+                "written, wanted, recommended: {:?}",
+                (written, wanted, recommended)
+            ))
+        }
+    })
+    .await;
+}
+
+/// The autoscaler of a group reads the engine container's use: it decides by what it was told to decide by.
+async fn measures(department: &Department, group: &str, resource: &str) {
+    let what = format!("the autoscaler of {group} measures {resource}");
+    eventually(&what, EFFECT_LIMIT, async || {
+        let status = autoscaler(department, group).await;
+        let metrics = status.current_metrics.iter().flatten();
+        let read = metrics
+            .filter_map(|metric| metric.container_resource.as_ref())
+            .any(|metric| metric.name == resource && metric.current.average_utilization.is_some());
+        let active = status.conditions.iter().flatten();
+        let active: Vec<String> = active
+            .map(|condition| format!("{}={} {:?}", condition.type_, condition.status, condition.message))
+            .collect();
+        if read { Ok(()) } else { Err(format!("{active:?}")) }
+    })
+    .await;
+}
+
+async fn autoscaler(department: &Department, group: &str) -> HorizontalPodAutoscalerStatus {
+    let autoscalers: Api<HorizontalPodAutoscaler> =
+        Api::namespaced(department.cluster.client.clone(), &department.name);
+    let autoscaler = autoscalers.get(&format!("{group}-cn")).await.expect("get");
+    autoscaler.status.unwrap_or_default()
+}
+
+async fn status(department: &Department, group: &str) -> ComputeGroupStatus {
+    let group = department.groups().get(group).await.expect("get");
+    group.status.unwrap_or_default()
+}
