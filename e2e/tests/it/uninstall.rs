@@ -192,7 +192,7 @@ async fn never_ran_twice(department: &Department) {
     let log = log.expect("the frontend's log");
     let again: Vec<&str> = log
         .lines()
-        .filter(|line| line.contains("running the query once more"))
+        .filter(|line| line.contains("running the query once more on the others"))
         .collect();
     assert!(again.is_empty(), "a node went before it had ended its part: {again:?}");
 }
