@@ -26,7 +26,7 @@ const AT_ONCE: usize = 64;
 const BURST_LIMIT: Duration = Duration::from_secs(300);
 /// Nodes that a burst may have.
 const MOST: i32 = 4;
-/// Until all nodes are wanted. An autoscaler looks every 15 s, at figures that are as old and older on a machine that is busy.
+/// Until all nodes are wanted. An autoscaler looks every few seconds, at figures that are older, on a machine that is busy.
 const SIZE_LIMIT: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,8 +38,8 @@ async fn a_burst_of_queries_brings_nodes_sooner_than_their_use_of_cpu_does() {
             let by_memory = json!({"minReplicas": 1, "maxReplicas": 2, "memory": 90});
             let spec = json!({"replicas": 1, "autoscaling": by_memory, "drain": {"timeout": "10m"}});
             department.group(BESIDE, LAKE, spec).await;
-            // An engine that has nothing to do stays well below what of this CPU is aimed at.
-            let resources = json!({"cpu": "100m", "memory": "768Mi"});
+            // An engine that starts, or has nothing to do, stays well below what of this CPU is aimed at.
+            let resources = json!({"cpu": "200m", "memory": "768Mi"});
             let by_cpu = json!({"minReplicas": 1, "maxReplicas": MOST, "cpu": 80});
             for group in [BY_CPU, BY_DEMAND] {
                 let spec = json!({
