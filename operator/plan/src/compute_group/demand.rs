@@ -202,7 +202,8 @@ mod tests {
         assert_eq!(wanted(&by_day, noon()), Some(1));
         let busy = by_day.clone().queued(48, 4);
         assert_eq!(wanted(&busy, noon()), Some(4));
-        assert_eq!(busy.plan().requeue_after, crate::finish::ATTENTIVE);
+        let served = by_day.pods(0..1).nodes(0..1).settled();
+        assert_eq!(served.plan().requeue_after, crate::finish::ATTENTIVE);
         let closed = busy.settled().queued(0, 1).plan_at(noon() + TimeDelta::hours(2));
         assert_eq!(closed.status.unwrap().wanted_replicas, Some(0), "nothing wakes it");
     }

@@ -101,6 +101,7 @@ mod tests {
             host: host.to_owned(),
             heartbeat_port: 9050,
             alive,
+            warehouse: "w".to_owned(),
             ..ComputeNodeRow::default()
         };
         let fixture = cluster("demo").secrets().serving().with(|observed| {
@@ -120,7 +121,7 @@ mod tests {
         });
         assert_eq!(
             statements(&fixture.plan()),
-            ["ALTER SYSTEM DROP COMPUTE NODE 1"],
+            ["ALTER SYSTEM DROP COMPUTE NODE 1 FROM WAREHOUSE w"],
             "the others have a pod, live, have a group, or are somebody else's"
         );
     }
