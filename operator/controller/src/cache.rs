@@ -8,7 +8,8 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use kube::ResourceExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{ResourceExt, api::DynamicObject};
 use serde_json::Value;
 use springtide_plan::{ObjectKey, ObjectKind, names};
 
@@ -142,15 +143,13 @@ struct Cached {
 
 impl ObjectCache {
     /// Takes an object as it was read or as a write returned it; an older one than is known, or than was deleted, changes nothing.
-    pub(crate) fn put(&self, kind: ObjectKind, body: &Value) {
-        let Some(key) = key_of(kind, body) else { return };
-        let version = version_of(body);
-        let owner = body
-            .get("metadata")
-            .and_then(|metadata| metadata.get("labels"))
-            .and_then(|labels| labels.get(names::OWNER_LABEL))
-            .and_then(Value::as_str)
-            .map(str::to_owned);
+    pub(crate) fn put(&self, kind: ObjectKind, object: &DynamicObject) {
+        let Some(key) = key_of(kind, &object.metadata) else {
+            return;
+        };
+        let Some(body) = Packed::new(object) else { return };
+        let version = version_of(&object.metadata);
+        let owner = object.labels().get(names::OWNER_LABEL).cloned();
         let mut state = self.write();
         let is_older = |than: u64| than > version;
         if state.objects.get(&key).is_some_and(|known| is_older(known.version))
@@ -162,26 +161,20 @@ impl ObjectCache {
         if let Some(owner) = &owner {
             state.owned.entry(owner.clone()).or_default().insert(key.clone());
         }
-        let body = Packed::new(body);
         state.objects.insert(key, Cached { body, version, owner });
     }
 
     /// Takes a new size as the answer to a write has it, which is not the object itself. The watch brings the rest.
     pub(crate) fn scaled(&self, key: &ObjectKey, version: Option<&str>, replicas: i64) {
-        let Some(version) = version else { return };
-        let known = self
-            .read()
-            .objects
-            .get(key)
-            .map(|known| (known.version, known.body.clone()));
-        let Some((known_version, body)) = known else { return };
-        let is_known = version.parse().is_ok_and(|version: u64| version <= known_version);
-        let Some(mut body) = body.read().filter(|_| !is_known) else {
+        let Some(version) = version.and_then(|version| version.parse().ok()) else {
             return;
         };
-        body["spec"]["replicas"] = replicas.into();
-        body["metadata"]["resourceVersion"] = version.into();
-        self.put(key.kind, &body);
+        let mut state = self.write();
+        let Some(known) = state.objects.get_mut(key).filter(|known| known.version < version) else {
+            return;
+        };
+        known.version = version;
+        known.body.size = Some(Size { version, replicas });
     }
 
     /// Forgets an object that is being deleted.
@@ -191,9 +184,9 @@ impl ObjectCache {
 
     /// Takes a deletion as the watch has it. The answer to a write from before it may still be on its way; and that to one after it may
     /// have come already.
-    pub(crate) fn deleted(&self, kind: ObjectKind, body: &Value) {
-        let Some(key) = key_of(kind, body) else { return };
-        let version = version_of(body);
+    pub(crate) fn deleted(&self, kind: ObjectKind, metadata: &ObjectMeta) {
+        let Some(key) = key_of(kind, metadata) else { return };
+        let version = version_of(metadata);
         let mut state = self.write();
         if state.objects.get(&key).is_some_and(|known| known.version > version) {
             return;
@@ -283,37 +276,52 @@ impl ObjectState {
 }
 
 /// The key of an object, from its metadata.
-pub(crate) fn key_of(kind: ObjectKind, body: &Value) -> Option<ObjectKey> {
-    let metadata = body.get("metadata")?;
-    let text = |field: &str| metadata.get(field).and_then(Value::as_str).map(str::to_owned);
+pub(crate) fn key_of(kind: ObjectKind, metadata: &ObjectMeta) -> Option<ObjectKey> {
     Some(ObjectKey {
         kind,
-        namespace: text("namespace"),
-        name: text("name")?,
+        namespace: metadata.namespace.clone(),
+        name: metadata.name.clone()?,
     })
 }
 
 /// The API server's version of an object; they grow, and may be compared for one kind.
-fn version_of(body: &Value) -> u64 {
-    let version = body
-        .get("metadata")
-        .and_then(|metadata| metadata.get("resourceVersion"))
-        .and_then(Value::as_str);
+fn version_of(metadata: &ObjectMeta) -> u64 {
+    let version = metadata.resource_version.as_deref();
     version.and_then(|version| version.parse().ok()).unwrap_or(0)
 }
 
 /// An object as JSON in an LZ4 block. Cheap to clone.
 #[derive(Clone, Debug)]
-struct Packed(Arc<[u8]>);
+struct Packed {
+    text: Arc<[u8]>,
+    /// What was written since.
+    size: Option<Size>,
+}
+
+/// A size that was written, and the version of the object with it.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    version: u64,
+    replicas: i64,
+}
 
 impl Packed {
-    fn new(body: &Value) -> Self {
-        Self(Arc::from(lz4_flex::compress_prepend_size(body.to_string().as_bytes())))
+    fn new(object: &DynamicObject) -> Option<Self> {
+        let text = serde_json::to_vec(object).ok()?;
+        Some(Self {
+            text: Arc::from(lz4_flex::compress_prepend_size(&text)),
+            size: None,
+        })
     }
 
     fn read(&self) -> Option<Value> {
-        let text = lz4_flex::decompress_size_prepended(&self.0).ok()?;
-        serde_json::from_slice(&text).ok()
+        let text = lz4_flex::decompress_size_prepended(&self.text).ok()?;
+        let mut body: Value = serde_json::from_slice(&text).ok()?;
+        if let Some(Size { version, replicas }) = self.size {
+            body["metadata"]["resourceVersion"] = version.to_string().into();
+            body["spec"]["replicas"] = replicas.into();
+        }
+        Some(body)
     }
 }
 

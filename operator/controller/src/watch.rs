@@ -320,15 +320,10 @@ impl Follower {
             match &event {
                 Event::Init => listed.clear(),
                 Event::InitApply(object) | Event::Apply(object) => {
-                    if let Ok(body) = serde_json::to_value(object) {
-                        listed.extend(key_of(kind, &body));
-                        self.caches.objects.put(kind, &body);
-                    }
+                    listed.extend(key_of(kind, &object.metadata));
+                    self.caches.objects.put(kind, object);
                 }
-                Event::Delete(object) => {
-                    let metadata = json!({"metadata": object.metadata});
-                    self.caches.objects.deleted(kind, &metadata);
-                }
+                Event::Delete(object) => self.caches.objects.deleted(kind, &object.metadata),
                 Event::InitDone => {
                     self.caches.objects.retain(kind, place.as_deref(), &listed);
                     listed.clear();

