@@ -20,10 +20,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the end of an operator that nobody heard of until its Lease is had, beside what the Lease itself lasts.
 const HANDOVER: Duration = Duration::from_secs(15);
 
-/// A look at an object is thousands of small allocations; the system's allocator takes a third of its time.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[derive(Debug, Parser)]
 #[command(
     name = "springtide-operator",

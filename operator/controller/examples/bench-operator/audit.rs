@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
+
 use crate::api_server::{AuditMark, api_server};
 
 /// Requests over a stretch of time.
@@ -44,5 +46,23 @@ impl Mark {
             *counter += 1;
         }
         requests
+    }
+
+    /// When the size of each StatefulSet was changed after it, as `namespace/name`: when the server had done it, whoever hears of it later.
+    pub(crate) fn sizes_changed(self) -> BTreeMap<String, DateTime<Utc>> {
+        let mut changed = BTreeMap::new();
+        for event in api_server().requests_of_operator(self.0) {
+            let object = &event["objectRef"];
+            let is_size = object["resource"] == "statefulsets" && object["subresource"] == "scale";
+            let has_changed = is_size && event["responseStatus"]["code"] == 200;
+            let done: Option<DateTime<Utc>> = event["stageTimestamp"].as_str().and_then(|text| text.parse().ok());
+            if let (true, Some(done)) = (has_changed, done) {
+                let text = |field: &str| object[field].as_str().unwrap_or_default();
+                changed
+                    .entry(format!("{}/{}", text("namespace"), text("name")))
+                    .or_insert(done);
+            }
+        }
+        changed
     }
 }

@@ -22,8 +22,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use futures::{StreamExt, TryStreamExt};
+use chrono::{DurationRound, TimeDelta, Utc};
+use futures::StreamExt;
 use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
@@ -37,11 +37,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
-    runtime::{
-        WatchStreamExt,
-        wait::{await_condition, conditions::is_crd_established},
-        watcher,
-    },
+    runtime::wait::{await_condition, conditions::is_crd_established},
 };
 use serde_json::{Value, json};
 use springtide_crds::ComputeGroup;
@@ -78,6 +74,8 @@ const GROUPS_PER_CLUSTER: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(1200);
 /// After that everything that is made at the start has been given back.
 const SETTLING: Duration = Duration::from_secs(15);
+/// Nothing is written for so long when what happened has been told: Events come behind everything else.
+const QUIET: Duration = Duration::from_secs(5);
 /// How long nothing happens while idleness is measured: each object is looked at once in this time.
 const REST: Duration = Duration::from_secs(60);
 /// Requests of the bench itself at once.
@@ -204,6 +202,15 @@ fn report(figures: &Figures, measured: &mut BTreeMap<String, Value>) {
         ("status_writes_per_cluster", rounded(a_cluster)),
         ("rss_mb", rounded(memory.resident)),
         ("peak_mb", rounded(memory.peak)),
+        (
+            "reads_per_object",
+            rounded(all(&requests.reads) as f64 / *objects as f64),
+        ),
+        (
+            "events_per_group",
+            rounded(requests.event_writes as f64 / *added as f64),
+        ),
+        ("lease_writes", json!(requests.lease_writes)),
         ("idle_cpu_percent", rounded(idle_cpu * 100.0)),
         ("idle_writes", json!(idle_writes)),
     ] {
@@ -318,7 +325,7 @@ impl Stage {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
         let converged_after = begun.elapsed();
-        tokio::time::sleep(SETTLING).await;
+        settle().await;
         operator.is_there();
         let requests = mark.since();
         let objects = self.objects().await - objects_before;
@@ -360,30 +367,22 @@ impl Stage {
             Utc::now() < opens,
             "the groups were not written before the window opened"
         );
-        let sets: Api<StatefulSet> = Api::all(self.client.clone());
-        let changes = watcher(
-            sets,
-            watcher::Config::default().labels(springtide_plan::names::GROUP_LABEL),
-        );
-        let mut changes = std::pin::pin!(changes.default_backoff().applied_objects());
-        let mut changed: BTreeMap<String, DateTime<Utc>> = BTreeMap::new();
-        let until_then = (opens - Utc::now()).to_std().unwrap_or_default();
-        let begun = tokio::spawn(async move {
-            tokio::time::sleep(until_then).await;
-            (Mark::now(), Computed::now())
-        });
+        // No size changes before that, and the first ones do as soon as it comes.
+        let before = Mark::now();
+        tokio::time::sleep((opens - Utc::now()).to_std().unwrap_or_default()).await;
+        let (mark, computed_before) = (Mark::now(), Computed::now());
+        let begun = Instant::now();
+        let mut changed = BTreeMap::new();
+        // The log is read now and then only: what is measured shares the cores with who measures it.
         while changed.len() < self.groups {
-            let next = tokio::time::timeout(PATIENCE, changes.try_next()).await;
-            let set = next
-                .expect("StatefulSets change")
-                .unwrap()
-                .expect("a watch does not end");
-            if set.spec.as_ref().and_then(|spec| spec.replicas) == Some(nodes) {
-                let key = format!("{}/{}", set.namespace().unwrap_or_default(), set.name_any());
-                changed.entry(key).or_insert_with(Utc::now);
-            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{} StatefulSets have changed",
+                changed.len()
+            );
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            changed = before.sizes_changed();
         }
-        let (mark, computed_before) = begun.await.unwrap();
         let computed = Computed::now().since(&computed_before);
         let mut lags: Vec<f64> = changed
             .values()
@@ -403,7 +402,7 @@ impl Stage {
             assert!(begun.elapsed() < PATIENCE, "not all groups serve with {nodes} nodes");
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        tokio::time::sleep(SETTLING).await;
+        settle().await;
     }
 
     async fn add_cluster(&self, number: usize) {
@@ -493,6 +492,25 @@ impl Stage {
                 frontend.catalog.lock().unwrap().password = String::from_utf8(password.0).unwrap();
             }
         }
+    }
+}
+
+/// Returns when the operator writes nothing any more but its Lease.
+async fn settle() {
+    tokio::time::sleep(SETTLING).await;
+    let begun = Instant::now();
+    loop {
+        let mark = Mark::now();
+        tokio::time::sleep(QUIET).await;
+        let requests = mark.since();
+        let is_quiet = requests.writes == 0 && requests.status_writes.is_empty() && requests.event_writes == 0;
+        if is_quiet {
+            return;
+        }
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "the operator does not come to rest: {requests:?}"
+        );
     }
 }
 
