@@ -13,6 +13,9 @@ use springtide_plan::Telling;
 
 /// Between two statuses that tell of progress alone.
 const PROGRESS: Duration = Duration::from_secs(2);
+/// Between two statuses of which the second says the same in other words. A group that is made with its cluster waits for this first and
+/// then for that.
+const WORDING: Duration = Duration::from_secs(10);
 /// After a look that acted: what follows from it is seen by then.
 const AFTER_ACTIONS: Duration = Duration::from_millis(200);
 /// An object on which each look acts is told of nevertheless.
@@ -37,9 +40,14 @@ impl HeldBack {
         let told = by_uid.entry(uid.to_owned()).or_default();
         let held_since = *told.held_since.get_or_insert(now);
         let since_last = told.last.map(|last| now.duration_since(last));
-        match (telling, since_last) {
-            (Telling::Progress, Some(since_last)) if since_last < PROGRESS => Some(PROGRESS - since_last),
-            (Telling::AfterActions | Telling::Progress, _) if has_acted && now.duration_since(held_since) < LONGEST => {
+        let least = match telling {
+            Telling::Now | Telling::AfterActions => Duration::ZERO,
+            Telling::Progress => PROGRESS,
+            Telling::Wording => WORDING,
+        };
+        match since_last {
+            Some(since_last) if since_last < least => Some(least - since_last),
+            _ if telling != Telling::Now && has_acted && now.duration_since(held_since) < LONGEST => {
                 Some(AFTER_ACTIONS)
             }
             _ => None,

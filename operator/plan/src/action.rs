@@ -39,6 +39,8 @@ pub enum Telling {
     AfterActions,
     /// As after actions; and it may wait for seconds, since it only counts how far something has come.
     Progress,
+    /// As progress, and it may wait for longer: nothing has changed but the words of a condition.
+    Wording,
 }
 
 /// One thing to do.

@@ -413,6 +413,7 @@ fn report(
     let status = status::build(observed, in_force, scale, found, conditions);
     let telling = match &group.status {
         _ if !found_once.is_empty() => Telling::Now,
+        Some(before) if status::only_words(before, &status) => Telling::Wording,
         Some(before) if status::only_counts(before, &status) => Telling::Progress,
         _ => Telling::AfterActions,
     };

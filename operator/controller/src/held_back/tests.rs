@@ -14,6 +14,16 @@ fn what_counts_progress_is_told_at_first_and_then_every_two_seconds() {
 }
 
 #[test]
+fn what_says_the_same_in_other_words_is_told_later() {
+    let (held_back, begun) = (HeldBack::default(), Instant::now());
+    held_back.told(UID, begun);
+    let again = held_back.until(UID, Telling::Wording, false, begun + SECOND);
+    assert_eq!(again, Some(WORDING - SECOND));
+    assert_eq!(held_back.until(UID, Telling::Wording, false, begun + WORDING), None);
+    assert_eq!(held_back.until(UID, Telling::AfterActions, false, begun + SECOND), None);
+}
+
+#[test]
 fn the_look_after_one_that_acted_tells() {
     let (held_back, begun) = (HeldBack::default(), Instant::now());
     let again = held_back.until(UID, Telling::AfterActions, true, begun);

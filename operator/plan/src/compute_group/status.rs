@@ -83,6 +83,13 @@ pub(super) fn only_counts(before: &ComputeGroupStatus, after: &ComputeGroupStatu
         && condition::are_the_same(&before.conditions, &after.conditions)
 }
 
+/// Whether nothing but messages of conditions differs.
+pub(super) fn only_words(before: &ComputeGroupStatus, after: &ComputeGroupStatus) -> bool {
+    let mut worded = before.clone();
+    worded.conditions.clone_from(&after.conditions);
+    worded == *after && condition::are_the_same(&before.conditions, &after.conditions)
+}
+
 fn next_transition(scale: &Scale, group: Option<&GroupShape>) -> Option<NextTransition> {
     let transition = scale.evaluation.next_transition.as_ref()?;
     let mut then = scale.evaluation.clone();

@@ -345,6 +345,17 @@ fn what_only_counts_progress_may_be_told_later_and_what_is_decided_is_told_soon(
     assert_eq!(all.telling, Telling::AfterActions, "it is ready");
     let other = starting.replicas(4).plan();
     assert_eq!(other.telling, Telling::AfterActions, "another size is wanted");
+    // First the cluster is not accepted, then it has no frontend.
+    let unaccepted = group_of("etl", cluster("demo")).with(|observed| {
+        observed.cluster.as_mut().unwrap().status = None;
+    });
+    let accepted = group_of("etl", cluster("demo")).with(|observed| {
+        observed.sql = SqlAnswer::NotAsked;
+        observed.group.status = unaccepted.plan().status;
+    });
+    let plan = accepted.plan();
+    assert!(plan.status.is_some(), "another message");
+    assert_eq!(plan.telling, Telling::Wording);
 }
 
 #[test]
