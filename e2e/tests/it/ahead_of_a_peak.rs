@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Timelike, Utc};
 use serde_json::json;
-use springtide_crds::compute_group::ComputeGroupStatus;
 
 use crate::department::{Department, EFFECT_LIMIT, LAKE, eventually, execute, nodes, shared, value};
 
@@ -36,7 +35,7 @@ async fn a_window_has_compute_before_it_opens_and_none_after_it_closes() {
             tokio::time::sleep((raised - Utc::now()).to_std().unwrap_or_default()).await;
             open(&department, raised, opens, closes).await;
             while Utc::now() < closes {
-                let status = status(&department).await;
+                let status = department.status(GROUP).await;
                 assert!(
                     status.serving_replicas == 1 || Utc::now() >= closes,
                     "inside the window: {status:?}"
@@ -51,7 +50,7 @@ async fn a_window_has_compute_before_it_opens_and_none_after_it_closes() {
 /// The status tells what will happen, and nothing has happened yet.
 async fn before(department: &Department, raised: DateTime<Utc>) {
     let status = eventually("the window is seen", EFFECT_LIMIT, async || {
-        let status = status(department).await;
+        let status = department.status(GROUP).await;
         if status.next_transition.is_some() {
             Ok(status)
         } else {
@@ -75,7 +74,7 @@ async fn before(department: &Department, raised: DateTime<Utc>) {
 /// A node serves before the window opens, by the operator's word, the frontend's and a query.
 async fn open(department: &Department, raised: DateTime<Utc>, opens: DateTime<Utc>, closes: DateTime<Utc>) {
     let status = eventually("a node serves ahead of the window", EFFECT_LIMIT, async || {
-        let status = status(department).await;
+        let status = department.status(GROUP).await;
         if status.serving_replicas == 1 {
             Ok(status)
         } else {
@@ -123,16 +122,6 @@ async fn after(department: &Department, next_raised: DateTime<Utc>) {
     assert_eq!(status.next_transition.map(|next| time(&next.at)), Some(next_raised));
     let mut session = department.session(LAKE).await;
     assert_eq!(nodes(&mut session, GROUP).await, []);
-}
-
-async fn status(department: &Department) -> ComputeGroupStatus {
-    department
-        .groups()
-        .get(GROUP)
-        .await
-        .expect("get")
-        .status
-        .unwrap_or_default()
 }
 
 fn time(text: &str) -> DateTime<Utc> {

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerStatus};
 use kube::Api;
 use serde_json::json;
-use springtide_crds::compute_group::ComputeGroupStatus;
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -86,14 +85,14 @@ async fn by_use_of_cpu(department: &Department, query: &'static str, expected: &
             })
             .await;
             all_are_answered(clients, expected).await;
-            let status = status(department, BY_CPU).await;
+            let status = department.status(BY_CPU).await;
             assert_eq!(status.wanted_replicas, Some(1), "an operator was there");
             assert_eq!(status.demand, None, "an operator saw the statements wait");
             after
         })
         .await;
     eventually("the operator is back and wants all nodes", EFFECT_LIMIT, async || {
-        let wanted = status(department, BY_CPU).await.wanted_replicas;
+        let wanted = department.status(BY_CPU).await.wanted_replicas;
         if wanted == Some(MOST) {
             Ok(())
         } else {
@@ -109,7 +108,7 @@ async fn by_statements_that_wait(department: &Department, query: &'static str, e
     is_at_rest(department, BY_DEMAND).await;
     let (began, clients) = arrive(department, BY_DEMAND, query).await;
     let after = reached("all nodes are wanted by statements that wait", began, async || {
-        let status = status(department, BY_DEMAND).await;
+        let status = department.status(BY_DEMAND).await;
         let demand = status.demand.map_or(0, |demand| demand.nodes);
         demand.min(status.wanted_replicas.unwrap_or_default())
     })
@@ -160,7 +159,7 @@ async fn is_at_rest(department: &Department, group: &str) {
     measures(department, group, "cpu").await;
     eventually(&format!("{group} is at rest"), EFFECT_LIMIT, async || {
         let written = department.groups().get(group).await.expect("get").spec.replicas;
-        let wanted = status(department, group).await.wanted_replicas;
+        let wanted = department.status(group).await.wanted_replicas;
         let recommended = autoscaler(department, group).await.desired_replicas;
         if (written, wanted, recommended) == (1, Some(1), 1) {
             Ok(())
@@ -197,9 +196,4 @@ async fn autoscaler(department: &Department, group: &str) -> HorizontalPodAutosc
         Api::namespaced(department.cluster.client.clone(), &department.name);
     let autoscaler = autoscalers.get(&format!("{group}-cn")).await.expect("get");
     autoscaler.status.unwrap_or_default()
-}
-
-async fn status(department: &Department, group: &str) -> ComputeGroupStatus {
-    let group = department.groups().get(group).await.expect("get");
-    group.status.unwrap_or_default()
 }

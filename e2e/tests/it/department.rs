@@ -15,7 +15,7 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
-use springtide_crds::{ComputeGroup, LakeCluster};
+use springtide_crds::{ComputeGroup, ComputeGroupStatus, LakeCluster};
 use springtide_e2e::{
     cluster::{self, Look, wait_until},
     departments::{self, Login, OPERATOR_NAMESPACE},
@@ -247,6 +247,11 @@ impl Department {
         Api::namespaced(self.cluster.client.clone(), &self.name)
     }
 
+    /// What the operator says of a group; nothing where it has not looked yet.
+    pub(crate) async fn status(&self, group: &str) -> ComputeGroupStatus {
+        self.groups().get(group).await.expect("get").status.unwrap_or_default()
+    }
+
     pub(crate) fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.cluster.client.clone(), &self.name)
     }
@@ -403,6 +408,19 @@ pub(crate) async fn execute(session: &mut Session, statements: &[&str]) {
             .await
             .unwrap_or_else(|error| panic!("{error}"));
     }
+}
+
+/// A database `d` with a table `t` whose `id`s are 1 and 2: what a cluster is to have kept in the end.
+pub(crate) async fn two_rows(session: &mut Session) {
+    execute(
+        session,
+        &[
+            "CREATE DATABASE d",
+            "CREATE TABLE d.t (id INT) DUPLICATE KEY(id) DISTRIBUTED BY HASH(id) BUCKETS 1",
+            "INSERT INTO d.t VALUES (1), (2)",
+        ],
+    )
+    .await;
 }
 
 /// The one value that a query returns.

@@ -229,13 +229,7 @@ async fn replaced_under_load(department: &Department) {
         tokio::time::sleep(PAUSE).await;
         let now = uids(department, GROUP).await;
         let replaced = now.len() == 2 && now.iter().all(|(pod, uid)| before.get(pod) != Some(uid));
-        let status = department
-            .groups()
-            .get(GROUP)
-            .await
-            .expect("get")
-            .status
-            .unwrap_or_default();
+        let status = department.status(GROUP).await;
         if replaced && status.serving_replicas == 2 {
             Ok(())
         } else {

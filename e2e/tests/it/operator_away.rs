@@ -21,7 +21,7 @@ use springtide_e2e::{
 };
 
 use crate::{
-    department::{Department, EFFECT_LIMIT, LAKE, Node, eventually, execute, names, nodes, value, with_department},
+    department::{Department, EFFECT_LIMIT, LAKE, Node, eventually, names, nodes, two_rows, value, with_department},
     drain::{follow, ids, uids},
     harness::alone,
 };
@@ -211,15 +211,7 @@ async fn a_frontend_that_is_gone_holds_the_hook_until_its_deadline_and_no_longer
         department.group(GROUP, LAKE, spec("Force")).await;
         department.serves(GROUP, 1).await;
         let mut session = department.session(LAKE).await;
-        execute(
-            &mut session,
-            &[
-                "CREATE DATABASE d",
-                "CREATE TABLE d.t (id INT) DUPLICATE KEY(id) DISTRIBUTED BY HASH(id) BUCKETS 1",
-                "INSERT INTO d.t VALUES (1), (2)",
-            ],
-        )
-        .await;
+        two_rows(&mut session).await;
         let known = nodes(&mut session, GROUP).await;
         drop(session);
         // An operator would bring the frontend back.

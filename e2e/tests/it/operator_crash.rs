@@ -167,13 +167,7 @@ async fn writes_nothing(department: &Department) {
         let now = versions(department).await;
         let changed = changed(&before, &now);
         before = now;
-        let status = department
-            .groups()
-            .get(GROUP)
-            .await
-            .expect("get")
-            .status
-            .unwrap_or_default();
+        let status = department.status(GROUP).await;
         holds(&status.conditions, "Ready")?;
         // Nodes serve before their kubelet has looked whether they are ready.
         if status.ready_replicas != status.replicas {

@@ -30,7 +30,7 @@ use springtide_e2e::{
 use tokio::process::{Child, Command};
 
 use crate::{
-    department::{Department, execute, value, with_department},
+    department::{Department, two_rows, value, with_department},
     harness::{Cluster, alone, cluster, unique},
 };
 
@@ -97,15 +97,7 @@ async fn runs_from_a_registry(department: &Department) {
         .await;
     department.serves("crew", 1).await;
     let mut session = department.session("lake").await;
-    execute(
-        &mut session,
-        &[
-            "CREATE DATABASE d",
-            "CREATE TABLE d.t (id INT) DUPLICATE KEY(id) DISTRIBUTED BY HASH(id) BUCKETS 1",
-            "INSERT INTO d.t VALUES (1), (2)",
-        ],
-    )
-    .await;
+    two_rows(&mut session).await;
     assert_eq!(value(&mut session, "SELECT sum(id) FROM d.t").await, "3");
 
     let mut images = images_in_use(&department.cluster, &department.name).await;

@@ -29,7 +29,7 @@ use springtide_e2e::{
 };
 
 use crate::{
-    department::{Department, EFFECT_LIMIT, LAKE, eventually, execute, nodes, value, with_department},
+    department::{Department, EFFECT_LIMIT, LAKE, eventually, execute, nodes, two_rows, value, with_department},
     harness::{Cluster, alone, cluster},
     long_query::{ROWS, long_work, table},
 };
@@ -87,15 +87,7 @@ async fn in_a_window(department: &Department) {
     department.group(GROUP, LAKE, spec).await;
     department.serves(GROUP, 3).await;
     let mut session = department.session(LAKE).await;
-    execute(
-        &mut session,
-        &[
-            "CREATE DATABASE d",
-            "CREATE TABLE d.t (id INT) DUPLICATE KEY(id) DISTRIBUTED BY HASH(id) BUCKETS 1",
-            "INSERT INTO d.t VALUES (1), (2)",
-        ],
-    )
-    .await;
+    two_rows(&mut session).await;
     uninstall(department).await;
     is_left_with(department, 1).await;
 }
@@ -130,13 +122,7 @@ async fn in_a_drain_with_the_operator_down(department: &Department) {
             !statement.is_finished(),
             "the statement ended before a node waited for it"
         );
-        let status = department
-            .groups()
-            .get(GROUP)
-            .await
-            .expect("get")
-            .status
-            .unwrap_or_default();
+        let status = department.status(GROUP).await;
         let held = status.draining.iter().filter(|node| {
             let waiting_for = node.waiting_for.as_deref().unwrap_or_default();
             node.phase == DrainPhase::Draining && waiting_for.contains("statement of connection")
