@@ -67,7 +67,7 @@ them with what was used. Secrets are never listed and never changed; pods are ne
   verbs: [list, watch, create, patch, delete]
 - apiGroups: [apps]
   resources: [statefulsets/scale]
-  verbs: [patch]
+  verbs: [update]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [list, watch, create, patch, delete]

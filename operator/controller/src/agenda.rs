@@ -7,6 +7,9 @@
 //! the other, and what the engine answers to the first of them serves them all.
 //!
 //! An object that is being looked at is not taken a second time; what is asked meanwhile waits for the end of that look.
+//!
+//! What an edge will need may be foreseen by a look before it. It is given to whoever takes that edge, unless anything was told of the
+//! object since.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -30,18 +33,21 @@ const ONE_MOMENT: Duration = Duration::from_millis(50);
 
 /// An object that is to be looked at now.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Look<Key> {
+pub(crate) struct Look<Key, Foreseen> {
     pub(crate) key: Key,
     /// The change that led to the look, if one did.
     pub(crate) cause: Option<String>,
     /// The edge for which it was planned has come. Where the look fails, the next try goes before others, too.
     pub(crate) at_edge: bool,
+    /// What the last look has foreseen for this edge, where nothing has changed since.
+    pub(crate) foreseen: Option<Foreseen>,
 }
 
 /// The objects of one kind that are to be looked at, and those that are being looked at.
 #[derive(Debug)]
-pub(crate) struct Agenda<Key> {
+pub(crate) struct Agenda<Key, Foreseen> {
     edges: Line<Key>,
+    foreseen: HashMap<Key, Foreseen>,
     /// Edges are whole moments from here.
     begun: Instant,
     looks: Line<Key>,
@@ -50,10 +56,11 @@ pub(crate) struct Agenda<Key> {
     under_way: HashSet<Key>,
 }
 
-impl<Key: Clone + Ord + Hash> Agenda<Key> {
+impl<Key: Clone + Ord + Hash, Foreseen> Agenda<Key, Foreseen> {
     pub(crate) fn new(begun: Instant) -> Self {
         Self {
             edges: Line::new(),
+            foreseen: HashMap::new(),
             begun,
             looks: Line::new(),
             causes: HashMap::new(),
@@ -75,10 +82,14 @@ impl<Key: Clone + Ord + Hash> Agenda<Key> {
     }
 
     /// The object is to be looked at then or up to [`ONE_MOMENT`] later, before all others; or there is no such moment. What was
-    /// planned before is forgotten.
-    pub(crate) fn plan_edge(&mut self, key: Key, then: Option<Instant>) {
+    /// planned and foreseen before is forgotten.
+    pub(crate) fn plan_edge(&mut self, key: Key, then: Option<Instant>, foreseen: Option<Foreseen>) {
         self.edges.remove(&key);
+        self.foreseen.remove(&key);
         if let Some(then) = then {
+            if let Some(foreseen) = foreseen {
+                self.foreseen.insert(key.clone(), foreseen);
+            }
             let after = then.saturating_duration_since(self.begun);
             let moments = after.as_nanos().div_ceil(ONE_MOMENT.as_nanos());
             let moments = u32::try_from(moments).unwrap_or(u32::MAX);
@@ -87,7 +98,7 @@ impl<Key: Clone + Ord + Hash> Agenda<Key> {
     }
 
     /// The next object to look at, if it is time for one: among edges and among other looks the one that has waited longest.
-    pub(crate) fn take(&mut self, now: Instant) -> Option<Look<Key>> {
+    pub(crate) fn take(&mut self, now: Instant) -> Option<Look<Key, Foreseen>> {
         let next = self.edges.next(&self.under_way, now);
         let key = next.or_else(|| self.looks.next(&self.under_way, now))?;
         // Whatever was wanted of this object, the look that begins sees it. An edge that is still to come stays, in case it fails.
@@ -98,7 +109,13 @@ impl<Key: Clone + Ord + Hash> Agenda<Key> {
         self.looks.remove(&key);
         self.under_way.insert(key.clone());
         let cause = self.causes.remove(&key);
-        Some(Look { key, cause, at_edge })
+        let foreseen = self.foreseen.remove(&key).filter(|_| at_edge && cause.is_none());
+        Some(Look {
+            key,
+            cause,
+            at_edge,
+            foreseen,
+        })
     }
 
     /// The look at the object has ended.

@@ -12,13 +12,14 @@ use std::{
 
 use futures::{StreamExt, channel::mpsc, stream::FuturesUnordered};
 use kube::{Resource, ResourceExt};
+use springtide_plan::Foreseen;
 use tracing::Instrument;
 
 use crate::{
     agenda::{Agenda, Look},
     cache::{Key, TypedCache},
     context::{Caches, Context},
-    reconcile::ReconcileError,
+    reconcile::{self, ReconcileError},
     watch::Request,
 };
 
@@ -26,12 +27,14 @@ use crate::{
 const RECONCILE_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// What a reconcile asks for when it has nothing to complain about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Done {
     /// Look again after this, if nothing happens before.
     pub(crate) again_after: Duration,
     /// Something is due after this, as at the edge of a window: that look goes before those at other objects.
     pub(crate) edge_after: Option<Duration>,
+    /// What is to be done then, if nothing changes before: the edge is not looked at in full.
+    pub(crate) foreseen: Option<Foreseen>,
 }
 
 impl Done {
@@ -41,6 +44,11 @@ impl Done {
             edge_after: self.edge_after.map(|after| after.saturating_sub(then.elapsed())),
             ..self
         }
+    }
+
+    /// The same, with what that edge will need.
+    pub(crate) fn foreseeing(self, foreseen: Option<Foreseen>) -> Self {
+        Self { foreseen, ..self }
     }
 
     /// The same, but for looking again after `wait` at the latest.
@@ -63,19 +71,38 @@ pub(crate) async fn drive<K, Reconciled>(
     Reconciled: Future<Output = Result<Done, ReconcileError>> + Send + 'static,
 {
     let at_once = usize::from(context.settings.concurrency);
-    let mut agenda: Agenda<Key> = Agenda::new(Instant::now());
+    let mut agenda: Agenda<Key, Foreseen> = Agenda::new(Instant::now());
     let mut under_way = FuturesUnordered::new();
     loop {
         while agenda.under_way() < at_once
-            && let Some(Look { key, cause, at_edge }) = agenda.take(Instant::now())
+            && let Some(look) = agenda.take(Instant::now())
         {
+            let Look {
+                key,
+                cause,
+                at_edge,
+                foreseen,
+            } = look;
             // Nothing is left to do about an object that is gone.
             let Some(object) = cache(&context.caches).get(&key) else {
                 agenda.done(&key);
                 continue;
             };
             let context = Arc::clone(&context);
-            under_way.push(async move { (key, at_edge, one(reconcile, object, cause, context).await) });
+            under_way.push(async move {
+                let looked = match foreseen {
+                    Some(foreseen) => {
+                        let enacted = reconcile::enact(Arc::clone(&context), Arc::clone(&object), foreseen);
+                        one(enacted, &*object, "its edge has come, as was foreseen", &context).await
+                    }
+                    None => {
+                        let cause = cause.as_deref().unwrap_or("it was time to look again");
+                        let reconciled = reconcile(Arc::clone(&context), Arc::clone(&object));
+                        one(reconciled, &*object, cause, &context).await
+                    }
+                };
+                (key, at_edge, looked)
+            });
         }
         let next_at = agenda.next_at().filter(|_| agenda.under_way() < at_once);
         tokio::select! {
@@ -88,10 +115,10 @@ pub(crate) async fn drive<K, Reconciled>(
                 let now = Instant::now();
                 match looked {
                     Ok(done) => {
-                        agenda.plan_edge(key.clone(), done.edge_after.map(|after| now + after));
+                        agenda.plan_edge(key.clone(), done.edge_after.map(|after| now + after), done.foreseen);
                         agenda.look_after(key, done.again_after, now);
                     }
-                    Err(retry_after) if at_edge => agenda.plan_edge(key, Some(now + retry_after)),
+                    Err(retry_after) if at_edge => agenda.plan_edge(key, Some(now + retry_after), None),
                     // The edge that was planned before stays.
                     Err(retry_after) => agenda.look_after(key, retry_after, now),
                 }
@@ -102,30 +129,24 @@ pub(crate) async fn drive<K, Reconciled>(
 }
 
 /// One reconcile, from its id to its metrics. Returns when to look again, as an error after a failure.
-async fn one<K, Reconciled>(
-    reconcile: fn(Arc<Context>, Arc<K>) -> Reconciled,
-    object: Arc<K>,
-    cause: Option<String>,
-    context: Arc<Context>,
-) -> Result<Done, Duration>
-where
-    K: Resource<DynamicType = ()>,
-    Reconciled: Future<Output = Result<Done, ReconcileError>> + Send + 'static,
-{
+async fn one<K: Resource<DynamicType = ()>>(
+    reconcile: impl Future<Output = Result<Done, ReconcileError>> + Send + 'static,
+    object: &K,
+    cause: &str,
+    context: &Context,
+) -> Result<Done, Duration> {
     static IDS: AtomicU64 = AtomicU64::new(1);
     let kind = kind_of::<K>();
-    let key = key_of(object.as_ref());
+    let key = key_of(object);
     let begun = Instant::now();
     let span = tracing::info_span!(
         "reconcile",
         id = IDS.fetch_add(1, Ordering::Relaxed),
         object = key,
-        cause = cause.as_deref().unwrap_or("it was time to look again"),
+        cause,
     );
     tracing::debug!(parent: &span, "begins");
-    let mut task = AbortOnDrop(tokio::spawn(
-        reconcile(Arc::clone(&context), object).instrument(span.clone()),
-    ));
+    let mut task = AbortOnDrop(tokio::spawn(reconcile.instrument(span.clone())));
     let result = match tokio::time::timeout(RECONCILE_TIMEOUT, &mut task.0).await {
         Ok(Ok(result)) => result,
         Ok(Err(join)) => Err(ReconcileError::Panicked {

@@ -2,7 +2,14 @@
 
 use std::{collections::BTreeSet, fmt::Debug, future::Future, sync::Arc, time::Duration};
 
-use k8s_openapi::{NamespaceResourceScope, api::core::v1::Event};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        autoscaling::v1::{Scale, ScaleSpec},
+        core::v1::Event,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{
@@ -142,7 +149,8 @@ impl Kubernetes {
     }
 
     /// Sets an object's size through its scale subresource, if it still has this `uid`. That costs the API server two thirds of what a
-    /// change of the object itself does, a third of an apply, and its answer is small. Returns the version that the write made.
+    /// change of the object itself does, a third of an apply, and its answer is small; written as a whole it is not read, printed and
+    /// patched first. Returns the version that the write made.
     pub(crate) async fn scale(
         &self,
         key: &ObjectKey,
@@ -150,19 +158,26 @@ impl Kubernetes {
         replicas: i64,
     ) -> Result<Option<String>, KubernetesError> {
         self.metrics.count_write(key.kind.kind(), "scale");
-        let parameters = PatchParams {
+        let parameters = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
+            ..PostParams::default()
         };
-        let mut patch = json!({"spec": {"replicas": replicas}});
-        if let Some(uid) = uid {
-            patch["metadata"] = json!({"uid": uid});
-        }
-        let patch = Patch::Merge(patch);
+        let scale = Scale {
+            metadata: ObjectMeta {
+                namespace: key.namespace.clone(),
+                name: Some(key.name.clone()),
+                uid: uid.map(str::to_owned),
+                ..ObjectMeta::default()
+            },
+            spec: Some(ScaleSpec {
+                replicas: Some(i32::try_from(replicas).unwrap_or(i32::MAX)),
+            }),
+            status: None,
+        };
         let scaled = limited(
             "scale",
             || key.to_string(),
-            self.objects(key).patch_scale(&key.name, &parameters, &patch),
+            self.objects(key).replace_scale(&key.name, &parameters, &scale),
         )
         .await?;
         Ok(scaled.metadata.resource_version)

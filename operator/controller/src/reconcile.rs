@@ -5,9 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 use springtide_crds::{ComputeGroup, Department, LakeCluster};
-use springtide_plan::{Action, plan_compute_group, plan_department, plan_lake_cluster};
+use springtide_plan::{Action, Foreseen, foresee, plan_compute_group, plan_department, plan_lake_cluster};
 
 use crate::{
     apply::{ApplyError, apply},
@@ -60,6 +60,7 @@ impl ReconcileError {
 const GONE: Done = Done {
     again_after: Duration::from_secs(3600),
     edge_after: None,
+    foreseen: None,
 };
 
 /// Reconciles a department.
@@ -99,6 +100,7 @@ pub(crate) async fn compute_group(context: Arc<Context>, cached: Arc<ComputeGrou
     let observed = observe::compute_group(&context, Arc::clone(&group)).await?;
     let (now, planned) = (context.clock.now(), Instant::now());
     let plan = plan_compute_group(&observed, now);
+    let foreseen = foresee(&observed, &plan, now);
     if plan.actions.contains(&Action::RemoveFinalizer) {
         report::forget_group(&context, &namespace, &name);
     } else if let Some(status) = plan.status.as_ref().or(group.status.as_ref()) {
@@ -106,5 +108,22 @@ pub(crate) async fn compute_group(context: Arc<Context>, cached: Arc<ComputeGrou
     }
     let applied = apply(&context, group.as_ref(), observed.cluster.as_ref(), &plan.actions).await;
     let done = report(&context, group.as_ref(), plan, applied).await?;
-    Ok(done.planned_at(planned))
+    Ok(done.planned_at(planned).foreseeing(foreseen))
+}
+
+/// Does what the look before has foreseen for this moment. What follows from it is seen by a look in full, after the edges of all
+/// others; so is the object at once where it is not that moment, as the time of day has jumped.
+pub(crate) async fn enact<K>(context: Arc<Context>, object: Arc<K>, foreseen: Foreseen) -> Result<Done, ReconcileError>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let is_due = foreseen.is_due(context.clock.now());
+    if is_due {
+        apply(&context, object.as_ref(), None, &foreseen.actions).await?;
+    }
+    Ok(Done {
+        again_after: report::SHORTEST_WAIT,
+        edge_after: (!is_due).then_some(Duration::ZERO),
+        foreseen: None,
+    })
 }

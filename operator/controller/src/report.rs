@@ -20,7 +20,7 @@ use crate::{
 /// Longest time until the next look, whatever a plan says: time of day may jump.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Shortest time until the next look, whatever a plan says.
-const SHORTEST_WAIT: Duration = Duration::from_millis(200);
+pub(crate) const SHORTEST_WAIT: Duration = Duration::from_millis(200);
 
 /// Tells what a plan found and what became of its actions.
 pub(crate) async fn report<K, Status>(
@@ -89,6 +89,7 @@ fn done(requeue_after: Duration, edge_after: Option<Duration>) -> Done {
     Done {
         again_after: requeue_after.clamp(SHORTEST_WAIT, LONGEST_WAIT),
         edge_after,
+        foreseen: None,
     }
 }
 

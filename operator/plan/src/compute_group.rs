@@ -19,6 +19,7 @@ mod decision;
 mod demand;
 mod disruption_budget;
 mod drain;
+mod foresight;
 mod health;
 mod limits;
 pub mod members;
@@ -33,6 +34,7 @@ mod window_watch;
 pub use decision::owns_replicas;
 use demand::Demand;
 use drain::Departure;
+pub use foresight::{Foreseen, foresee};
 pub use shape::{ComputeShape, GroupShape};
 
 #[cfg(test)]

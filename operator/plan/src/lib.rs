@@ -34,7 +34,9 @@ mod fixture;
 
 pub use crate::action::{Action, EventNote, Plan, SecretField, SecretToCreate, Severity, Telling, Wait};
 pub use crate::compare::needs_apply;
-pub use crate::compute_group::{plan_compute_group, schedule::ScheduleError, schedule::Surroundings, schedule::window};
+pub use crate::compute_group::{
+    Foreseen, foresee, plan_compute_group, schedule::ScheduleError, schedule::Surroundings, schedule::window,
+};
 pub use crate::department::plan_department;
 pub use crate::flavour::{Capabilities, Flavour, flavour};
 pub use crate::lake_cluster::plan_lake_cluster;

@@ -36,7 +36,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     runtime::wait::{await_condition, conditions::is_crd_established},
 };
 use serde_json::{Value, json};
@@ -138,8 +138,11 @@ async fn main() {
             let limits = format!("controllers at {} requests/s", controllers::REQUESTS_PER_SECOND);
             opened.report(&limits, "edge", &mut measured);
             drop(operator);
+            let before = Computed::now();
             let bare = stage.sizes_by_a_loop(4).await.as_secs_f64();
+            let computed = Computed::now().since(&before).of_each(stage.groups);
             println!("the same writes by a loop that does nothing else, {AT_ONCE} at once: {bare:.2} s");
+            println!("        computed for each: {computed}");
             measured.insert("edge_bare_loop_s".to_owned(), json!((bare * 100.0).round() / 100.0));
             drop(controllers);
             // What a comparison of commits reads is that of the most groups.
@@ -249,17 +252,7 @@ impl Opened {
             "        meanwhile: writes {}, statuses {:?}, reads {:?}, Events {}",
             requests.writes, requests.status_writes, requests.reads, requests.event_writes
         );
-        let each: Vec<String> = computed
-            .0
-            .iter()
-            .map(|(program, computed)| {
-                format!(
-                    "{program} {:.1} ms",
-                    computed.as_secs_f64() * 1000.0 / lags.len() as f64
-                )
-            })
-            .collect();
-        println!("        computed for each window: {}", each.join(", "));
+        println!("        computed for each window: {}", computed.of_each(lags.len()));
         for (name, value) in [("p50", p50), ("p99", p99), ("max", last)] {
             measured.insert(format!("{metric}_{name}_s"), json!((value * 100.0).round() / 100.0));
         }
@@ -409,8 +402,9 @@ impl Stage {
         futures::stream::iter(sets)
             .for_each_concurrent(AT_ONCE, async |set| {
                 let api: Api<StatefulSet> = Api::namespaced(self.client.clone(), &set.namespace().unwrap());
-                let patch = Patch::Merge(json!({"spec": {"replicas": nodes}}));
-                api.patch_scale(&set.name_any(), &PatchParams::default(), &patch)
+                let scale = json!({"metadata": {"namespace": set.namespace(), "name": set.name_any()}, "spec": {"replicas": nodes}});
+                let scale = serde_json::from_value(scale).unwrap();
+                api.replace_scale(&set.name_any(), &PostParams::default(), &scale)
                     .await
                     .unwrap();
             })

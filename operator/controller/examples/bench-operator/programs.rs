@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, time::Duration};
 
 /// By the name of the program.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Computed(pub(crate) BTreeMap<String, Duration>);
+pub(crate) struct Computed(BTreeMap<String, Duration>);
 
 impl Computed {
     /// Since their start, of this process and all that it has started.
@@ -25,6 +25,16 @@ impl Computed {
             *computed = computed.saturating_sub(earlier.0.get(name).copied().unwrap_or_default());
         }
         self
+    }
+
+    /// In words, for each of so many things that were done.
+    pub(crate) fn of_each(&self, count: usize) -> String {
+        let each = |computed: &Duration| computed.as_secs_f64() * 1000.0 / count as f64;
+        let programs = self
+            .0
+            .iter()
+            .map(|(program, computed)| format!("{program} {:.1} ms", each(computed)));
+        programs.collect::<Vec<_>>().join(", ")
     }
 }
 

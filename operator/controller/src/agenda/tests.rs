@@ -3,8 +3,10 @@ use super::*;
 const MOMENT: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
+type Foreseen = &'static str;
+
 /// Everything that can be taken at `now`, each look ending at once.
-fn taken(agenda: &mut Agenda<&'static str>, now: Instant) -> Vec<&'static str> {
+fn taken(agenda: &mut Agenda<&'static str, Foreseen>, now: Instant) -> Vec<&'static str> {
     std::iter::from_fn(|| {
         let Look { key, .. } = agenda.take(now)?;
         agenda.done(&key);
@@ -14,11 +16,12 @@ fn taken(agenda: &mut Agenda<&'static str>, now: Instant) -> Vec<&'static str> {
 }
 
 /// A look at an object at no edge.
-fn look(key: &'static str, cause: Option<&str>) -> Look<&'static str> {
+fn look(key: &'static str, cause: Option<&str>) -> Look<&'static str, Foreseen> {
     Look {
         key,
         cause: cause.map(str::to_owned),
         at_edge: false,
+        foreseen: None,
     }
 }
 
@@ -55,8 +58,8 @@ fn edges_go_before_what_has_waited_longer() {
     let mut agenda = Agenda::new(now);
     agenda.changed("follows", "a pod".to_owned(), now);
     agenda.look_after("starts", Duration::ZERO, now);
-    agenda.plan_edge("opens", Some(now + SECOND));
-    agenda.plan_edge("closes", Some(now + SECOND * 2));
+    agenda.plan_edge("opens", Some(now + SECOND), None);
+    agenda.plan_edge("closes", Some(now + SECOND * 2), None);
     assert_eq!(agenda.take(now), Some(look("starts", None)));
     assert_eq!(taken(&mut agenda, now + SECOND * 2), ["opens", "closes", "follows"]);
 }
@@ -67,7 +70,7 @@ fn an_edge_that_passes_while_its_object_waits_for_another_look_puts_it_in_front(
     let mut agenda = Agenda::new(now);
     agenda.look_after("busy", Duration::ZERO, now);
     agenda.look_after("opens", MOMENT, now);
-    agenda.plan_edge("opens", Some(now + SECOND));
+    agenda.plan_edge("opens", Some(now + SECOND), None);
     assert_eq!(taken(&mut agenda, now + SECOND), ["opens", "busy"]);
 }
 
@@ -78,7 +81,7 @@ fn an_object_is_not_looked_at_twice_at_once_and_what_is_asked_meanwhile_is_not_l
     agenda.look_after("etl", Duration::ZERO, now);
     assert_eq!((agenda.take(now), agenda.under_way()), (Some(look("etl", None)), 1));
     agenda.changed("etl", "a pod".to_owned(), now);
-    agenda.plan_edge("etl", Some(now));
+    agenda.plan_edge("etl", Some(now), None);
     let later = now + SECOND;
     assert_eq!((agenda.take(later), agenda.next_at()), (None, None));
     agenda.done(&"etl");
@@ -95,7 +98,7 @@ fn an_object_is_not_looked_at_twice_at_once_and_what_is_asked_meanwhile_is_not_l
 #[test]
 fn the_earliest_time_that_was_asked_for_counts() {
     let now = Instant::now();
-    let mut agenda = Agenda::new(now);
+    let mut agenda = Agenda::<_, Foreseen>::new(now);
     agenda.look_after("etl", SECOND * 60, now);
     agenda.changed("etl", "a pod".to_owned(), now);
     agenda.look_after("etl", SECOND, now);
@@ -105,7 +108,7 @@ fn the_earliest_time_that_was_asked_for_counts() {
 #[test]
 fn many_objects_that_start_are_looked_at_less_often_but_each_once_a_minute() {
     let now = Instant::now();
-    let mut agenda = Agenda::new(now);
+    let mut agenda = Agenda::<_, Foreseen>::new(now);
     for group in 0..100 {
         agenda.look_after(group, SECOND, now);
     }
@@ -123,15 +126,15 @@ fn many_objects_that_start_are_looked_at_less_often_but_each_once_a_minute() {
 fn an_edge_stays_when_the_object_is_looked_at_before_it_and_goes_when_it_is_planned_anew() {
     let now = Instant::now();
     let mut agenda = Agenda::new(now);
-    agenda.plan_edge("opens", Some(now + SECOND));
+    agenda.plan_edge("opens", Some(now + SECOND), None);
     agenda.look_after("opens", Duration::ZERO, now);
     assert_eq!(taken(&mut agenda, now), ["opens"]);
     assert_eq!(taken(&mut agenda, now + SECOND), ["opens"]);
     assert_eq!(taken(&mut agenda, now + SECOND * 9), [] as [&str; 0]);
-    agenda.plan_edge("opens", Some(now + SECOND));
-    agenda.plan_edge("opens", Some(now + SECOND * 5));
+    agenda.plan_edge("opens", Some(now + SECOND), None);
+    agenda.plan_edge("opens", Some(now + SECOND * 5), None);
     assert_eq!(agenda.next_at(), Some(now + SECOND * 5));
-    agenda.plan_edge("opens", None);
+    agenda.plan_edge("opens", None, None);
     assert_eq!(agenda.next_at(), None);
 }
 
@@ -146,14 +149,52 @@ fn windows_of_one_moment_open_cluster_by_cluster() {
         ("retail/etl", 2),
         ("finance/etl", 3),
     ] {
-        agenda.plan_edge(key, Some(now + SECOND - MOMENT * jitter));
+        agenda.plan_edge(key, Some(now + SECOND - MOMENT * jitter), None);
     }
-    agenda.plan_edge("before", Some(now + SECOND - ONE_MOMENT * 2));
+    agenda.plan_edge("before", Some(now + SECOND - ONE_MOMENT * 2), None);
     assert_eq!(agenda.next_at(), Some(now + SECOND - ONE_MOMENT * 2));
     let in_order = ["before", "finance/bi", "finance/etl", "retail/bi", "retail/etl"];
     assert_eq!(taken(&mut agenda, now + SECOND), in_order);
     // Never before its moment, and hardly after it.
-    agenda.plan_edge("opens", Some(now + SECOND + MOMENT));
+    agenda.plan_edge("opens", Some(now + SECOND + MOMENT), None);
     assert_eq!(taken(&mut agenda, now + SECOND + MOMENT), [] as [&str; 0]);
     assert_eq!(agenda.next_at(), Some(now + SECOND + ONE_MOMENT));
+}
+
+#[test]
+fn what_was_foreseen_is_for_its_edge_alone_and_not_after_a_change() {
+    let now = Instant::now();
+    let edge = now + SECOND;
+    let foreseen = |agenda: &mut Agenda<&'static str, Foreseen>, now: Instant| {
+        let look = agenda.take(now).expect("something to look at");
+        agenda.done(&look.key);
+        (look.key, look.at_edge, look.foreseen)
+    };
+    let mut agenda = Agenda::new(now);
+    agenda.plan_edge("quiet", Some(edge), Some("grow"));
+    agenda.plan_edge("told", Some(edge), Some("grow"));
+    agenda.changed("told", "somebody wrote to it".to_owned(), edge);
+    assert_eq!(foreseen(&mut agenda, edge), ("quiet", true, Some("grow")));
+    assert_eq!(foreseen(&mut agenda, edge), ("told", true, None));
+    // A look before the edge foresees anew, or the edge is looked at in full.
+    agenda.plan_edge("looked-at", Some(edge), Some("grow"));
+    agenda.look_after("looked-at", Duration::ZERO, now);
+    assert_eq!(foreseen(&mut agenda, now), ("looked-at", false, None));
+    assert_eq!(foreseen(&mut agenda, edge), ("looked-at", true, None));
+    agenda.plan_edge("again", Some(edge), Some("grow"));
+    agenda.plan_edge("again", Some(edge), Some("grow more"));
+    assert_eq!(foreseen(&mut agenda, edge), ("again", true, Some("grow more")));
+}
+
+#[test]
+fn what_was_foreseen_by_a_look_during_which_something_changed_is_not_done() {
+    let now = Instant::now();
+    let mut agenda = Agenda::new(now);
+    agenda.look_after("etl", Duration::ZERO, now);
+    assert_eq!(agenda.take(now), Some(look("etl", None)));
+    agenda.changed("etl", "somebody wrote to it".to_owned(), now);
+    agenda.done(&"etl");
+    agenda.plan_edge("etl", Some(now + SECOND), Some("grow"));
+    let look = agenda.take(now + SECOND).expect("the edge");
+    assert_eq!((look.at_edge, look.foreseen), (true, None));
 }

@@ -1,8 +1,11 @@
 //! Windows open and close by the clock that the operator is given, and on the dates of Calendars.
 
-use chrono::{TimeDelta, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use kube::api::PatchParams;
 use serde_json::{Value, json};
+use springtide_controller::clock::Clock as _;
 use springtide_crds::{Calendar, ComputeGroup};
 
 use crate::harness::{rights::try_apply, world::World};
@@ -64,6 +67,61 @@ async fn an_operator_that_was_away_at_the_edge_catches_up() {
     world.clock.set(opens + TimeDelta::hours(3));
     let operator = world.operator();
     world.group_serves("etl", 3).await;
+    operator.stop().await;
+}
+
+/// A group of one node in which a window for four opens at this time, which is a few seconds ahead: the look that foresees it has been.
+async fn about_to_open(world: &World) -> DateTime<Utc> {
+    let opens = "2030-06-03T08:00:00Z".parse().unwrap();
+    world.clock.set(opens - TimeDelta::minutes(30));
+    world.make_cluster("lake").await;
+    let window =
+        json!({"name": "morning", "start": "0 8 * * *", "duration": "2h", "timeZone": "Etc/UTC", "minReplicas": 4});
+    world
+        .make_group("etl", "lake", json!({"replicas": 1, "schedules": [window]}))
+        .await;
+    world.group_serves("etl", 1).await;
+    world.clock.set(opens - TimeDelta::seconds(6));
+    world
+        .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "at the clock"}}}))
+        .await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    opens
+}
+
+#[tokio::test]
+async fn a_frontend_that_hangs_makes_no_window_late() {
+    let world = World::new().await;
+    let operator = world.operator();
+    let opens = about_to_open(&world).await;
+    world.frontend.catalog.lock().unwrap().hangs = true;
+    world
+        .eventually("it grows", || async {
+            (world.wanted("etl").await == Some(4)).then_some(())
+        })
+        .await;
+    // Whoever asks the frontend first gives up after five seconds.
+    let lag = world.clock.now() - opens;
+    assert!(lag < TimeDelta::seconds(4), "{lag}");
+    world.frontend.catalog.lock().unwrap().hangs = false;
+    world.group_serves("etl", 4).await;
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_before_the_opening_opens_nothing() {
+    let world = World::new().await;
+    let operator = world.operator();
+    let opens = about_to_open(&world).await;
+    world.clock.set(opens - TimeDelta::hours(2));
+    // Past the moment at which the window would have opened.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(world.wanted("etl").await, Some(1));
+    world.clock.set(opens + TimeDelta::hours(1));
+    world
+        .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "again"}}}))
+        .await;
+    world.group_serves("etl", 4).await;
     operator.stop().await;
 }
 
