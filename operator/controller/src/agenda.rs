@@ -8,8 +8,8 @@
 //!
 //! An object that is being looked at is not taken a second time; what is asked meanwhile waits for the end of that look.
 //!
-//! What an edge will need may be foreseen by a look before it. It is given to whoever takes that edge, unless anything was told of the
-//! object since.
+//! What an edge will need may be foreseen by a look before it. Then it is done at the edge instead of a look, unless anything was told of
+//! the object since; and beside a look that is under way, which may wait for a frontend that hangs.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -33,21 +33,24 @@ const ONE_MOMENT: Duration = Duration::from_millis(50);
 
 /// An object that is to be looked at now.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Look<Key, Foreseen> {
+pub(crate) struct Look<Key> {
     pub(crate) key: Key,
     /// The change that led to the look, if one did.
     pub(crate) cause: Option<String>,
     /// The edge for which it was planned has come. Where the look fails, the next try goes before others, too.
     pub(crate) at_edge: bool,
-    /// What the last look has foreseen for this edge, where nothing has changed since.
-    pub(crate) foreseen: Option<Foreseen>,
 }
 
 /// The objects of one kind that are to be looked at, and those that are being looked at.
 #[derive(Debug)]
 pub(crate) struct Agenda<Key, Foreseen> {
+    /// Edges that are looked at in full.
     edges: Line<Key>,
+    /// Edges at which what was foreseen is done.
+    acts: Line<Key>,
     foreseen: HashMap<Key, Foreseen>,
+    /// Objects of which what was foreseen is being done.
+    acting: HashSet<Key>,
     /// Edges are whole moments from here.
     begun: Instant,
     looks: Line<Key>,
@@ -60,7 +63,9 @@ impl<Key: Clone + Ord + Hash, Foreseen> Agenda<Key, Foreseen> {
     pub(crate) fn new(begun: Instant) -> Self {
         Self {
             edges: Line::new(),
+            acts: Line::new(),
             foreseen: HashMap::new(),
+            acting: HashSet::new(),
             begun,
             looks: Line::new(),
             causes: HashMap::new(),
@@ -68,8 +73,12 @@ impl<Key: Clone + Ord + Hash, Foreseen> Agenda<Key, Foreseen> {
         }
     }
 
-    /// Something about the object has changed, by `cause`.
+    /// Something about the object has changed, by `cause`. What was foreseen of it may be wrong: its edge is looked at in full.
     pub(crate) fn changed(&mut self, key: Key, cause: String, now: Instant) {
+        if let Some(edge) = self.acts.remove(&key) {
+            self.foreseen.remove(&key);
+            self.edges.put(key.clone(), edge);
+        }
         self.causes.entry(key.clone()).or_insert(cause);
         self.looks.put(key, now + GATHERING);
     }
@@ -81,26 +90,47 @@ impl<Key: Clone + Ord + Hash, Foreseen> Agenda<Key, Foreseen> {
         self.looks.put(key, now + wait);
     }
 
-    /// The object is to be looked at then or up to [`ONE_MOMENT`] later, before all others; or there is no such moment. What was
-    /// planned and foreseen before is forgotten.
+    /// Then or up to [`ONE_MOMENT`] later the object is to be looked at, before all others, or what is foreseen is to be done; or there
+    /// is no such moment. What was planned and foreseen before is forgotten.
     pub(crate) fn plan_edge(&mut self, key: Key, then: Option<Instant>, foreseen: Option<Foreseen>) {
         self.edges.remove(&key);
+        self.acts.remove(&key);
         self.foreseen.remove(&key);
         if let Some(then) = then {
-            if let Some(foreseen) = foreseen {
-                self.foreseen.insert(key.clone(), foreseen);
-            }
             let after = then.saturating_duration_since(self.begun);
             let moments = after.as_nanos().div_ceil(ONE_MOMENT.as_nanos());
             let moments = u32::try_from(moments).unwrap_or(u32::MAX);
-            self.edges.put(key, self.begun + ONE_MOMENT.saturating_mul(moments));
+            let moment = self.begun + ONE_MOMENT.saturating_mul(moments);
+            // What was told during the look that foresaw it, that look may not have seen.
+            match foreseen.filter(|_| !self.causes.contains_key(&key)) {
+                Some(foreseen) => {
+                    self.foreseen.insert(key.clone(), foreseen);
+                    self.acts.put(key, moment);
+                }
+                None => self.edges.put(key, moment),
+            }
         }
     }
 
+    /// The next object at whose edge something was foreseen, and what, if it is time for one. [`Agenda::acted`] ends it.
+    pub(crate) fn take_foreseen(&mut self, now: Instant) -> Option<(Key, Foreseen)> {
+        let key = self.acts.next(|key| self.acting.contains(key), now)?;
+        self.acts.remove(&key);
+        let foreseen = self.foreseen.remove(&key)?;
+        self.acting.insert(key.clone());
+        Some((key, foreseen))
+    }
+
+    /// What was foreseen of the object has been done, or not.
+    pub(crate) fn acted(&mut self, key: &Key) {
+        self.acting.remove(key);
+    }
+
     /// The next object to look at, if it is time for one: among edges and among other looks the one that has waited longest.
-    pub(crate) fn take(&mut self, now: Instant) -> Option<Look<Key, Foreseen>> {
-        let next = self.edges.next(&self.under_way, now);
-        let key = next.or_else(|| self.looks.next(&self.under_way, now))?;
+    pub(crate) fn take(&mut self, now: Instant) -> Option<Look<Key>> {
+        let is_busy = |key: &Key| self.under_way.contains(key) || self.acting.contains(key);
+        let next = self.edges.next(is_busy, now);
+        let key = next.or_else(|| self.looks.next(is_busy, now))?;
         // Whatever was wanted of this object, the look that begins sees it. An edge that is still to come stays, in case it fails.
         let at_edge = self.edges.times.get(&key).is_some_and(|edge| *edge <= now);
         if at_edge {
@@ -109,13 +139,7 @@ impl<Key: Clone + Ord + Hash, Foreseen> Agenda<Key, Foreseen> {
         self.looks.remove(&key);
         self.under_way.insert(key.clone());
         let cause = self.causes.remove(&key);
-        let foreseen = self.foreseen.remove(&key).filter(|_| at_edge && cause.is_none());
-        Some(Look {
-            key,
-            cause,
-            at_edge,
-            foreseen,
-        })
+        Some(Look { key, cause, at_edge })
     }
 
     /// The look at the object has ended.
@@ -124,14 +148,25 @@ impl<Key: Clone + Ord + Hash, Foreseen> Agenda<Key, Foreseen> {
     }
 
     /// When [`Agenda::take`] has something next, if no look ends and nothing is added before. It may have passed.
-    pub(crate) fn next_at(&self) -> Option<Instant> {
+    pub(crate) fn next_look_at(&self) -> Option<Instant> {
+        let is_busy = |key: &Key| self.under_way.contains(key) || self.acting.contains(key);
         let lines = [&self.edges, &self.looks];
-        lines.into_iter().filter_map(|line| line.first(&self.under_way)).min()
+        lines.into_iter().filter_map(|line| line.first(is_busy)).min()
+    }
+
+    /// The same of [`Agenda::take_foreseen`].
+    pub(crate) fn next_act_at(&self) -> Option<Instant> {
+        self.acts.first(|key| self.acting.contains(key))
     }
 
     /// How many objects are being looked at.
     pub(crate) fn under_way(&self) -> usize {
         self.under_way.len()
+    }
+
+    /// Of how many objects what was foreseen is being done.
+    pub(crate) fn acting(&self) -> usize {
+        self.acting.len()
     }
 }
 
@@ -164,21 +199,21 @@ impl<Key: Clone + Ord + Hash> Line<Key> {
         self.by_time.iter().take_while(|(time, _)| *time <= then).count()
     }
 
-    fn remove(&mut self, key: &Key) {
-        if let Some(time) = self.times.remove(key) {
-            self.by_time.remove(&(time, key.clone()));
-        }
+    fn remove(&mut self, key: &Key) -> Option<Instant> {
+        let time = self.times.remove(key)?;
+        self.by_time.remove(&(time, key.clone()));
+        Some(time)
     }
 
-    /// Those under way are few, as many as may be looked at at once.
-    fn first(&self, under_way: &HashSet<Key>) -> Option<Instant> {
-        let free = self.by_time.iter().find(|(_, key)| !under_way.contains(key));
+    /// The busy ones are few, as many as may be looked at at once.
+    fn first(&self, is_busy: impl Fn(&Key) -> bool) -> Option<Instant> {
+        let free = self.by_time.iter().find(|(_, key)| !is_busy(key));
         free.map(|(time, _)| *time)
     }
 
-    fn next(&self, under_way: &HashSet<Key>, now: Instant) -> Option<Key> {
+    fn next(&self, is_busy: impl Fn(&Key) -> bool, now: Instant) -> Option<Key> {
         let due = self.by_time.iter().take_while(|(time, _)| *time <= now);
-        let free = due.into_iter().find(|(_, key)| !under_way.contains(key));
+        let free = due.into_iter().find(|(_, key)| !is_busy(key));
         free.map(|(_, key)| key.clone())
     }
 }

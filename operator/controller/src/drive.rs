@@ -73,16 +73,29 @@ pub(crate) async fn drive<K, Reconciled>(
     let at_once = usize::from(context.settings.concurrency);
     let mut agenda: Agenda<Key, Foreseen> = Agenda::new(Instant::now());
     let mut under_way = FuturesUnordered::new();
+    // What was foreseen is done beside the looks, which may all wait for frontends that hang.
+    let mut acting = FuturesUnordered::new();
     loop {
+        while agenda.acting() < at_once
+            && let Some((key, foreseen)) = agenda.take_foreseen(Instant::now())
+        {
+            let Some(object) = cache(&context.caches).get(&key) else {
+                agenda.acted(&key);
+                continue;
+            };
+            let context = Arc::clone(&context);
+            acting.push(async move {
+                let enacted = reconcile::enact(Arc::clone(&context), Arc::clone(&object), foreseen);
+                (
+                    key,
+                    one(enacted, &*object, "its edge has come, as was foreseen", &context).await,
+                )
+            });
+        }
         while agenda.under_way() < at_once
             && let Some(look) = agenda.take(Instant::now())
         {
-            let Look {
-                key,
-                cause,
-                at_edge,
-                foreseen,
-            } = look;
+            let Look { key, cause, at_edge } = look;
             // Nothing is left to do about an object that is gone.
             let Some(object) = cache(&context.caches).get(&key) else {
                 agenda.done(&key);
@@ -90,21 +103,14 @@ pub(crate) async fn drive<K, Reconciled>(
             };
             let context = Arc::clone(&context);
             under_way.push(async move {
-                let looked = match foreseen {
-                    Some(foreseen) => {
-                        let enacted = reconcile::enact(Arc::clone(&context), Arc::clone(&object), foreseen);
-                        one(enacted, &*object, "its edge has come, as was foreseen", &context).await
-                    }
-                    None => {
-                        let cause = cause.as_deref().unwrap_or("it was time to look again");
-                        let reconciled = reconcile(Arc::clone(&context), Arc::clone(&object));
-                        one(reconciled, &*object, cause, &context).await
-                    }
-                };
-                (key, at_edge, looked)
+                let cause = cause.as_deref().unwrap_or("it was time to look again");
+                let reconciled = reconcile(Arc::clone(&context), Arc::clone(&object));
+                (key, at_edge, one(reconciled, &*object, cause, &context).await)
             });
         }
-        let next_at = agenda.next_at().filter(|_| agenda.under_way() < at_once);
+        let next_look_at = agenda.next_look_at().filter(|_| agenda.under_way() < at_once);
+        let next_act_at = agenda.next_act_at().filter(|_| agenda.acting() < at_once);
+        let next_at = next_look_at.into_iter().chain(next_act_at).min();
         tokio::select! {
             request = requests.next() => match request {
                 Some(Request { key, cause }) => agenda.changed(key, cause, Instant::now()),
@@ -121,6 +127,20 @@ pub(crate) async fn drive<K, Reconciled>(
                     Err(retry_after) if at_edge => agenda.plan_edge(key, Some(now + retry_after), None),
                     // The edge that was planned before stays.
                     Err(retry_after) => agenda.look_after(key, retry_after, now),
+                }
+            }
+            Some((key, acted)) = acting.next() => {
+                agenda.acted(&key);
+                let now = Instant::now();
+                match acted {
+                    Ok(done) => {
+                        // A look that was under way beside it may have planned another edge.
+                        if let Some(after) = done.edge_after {
+                            agenda.plan_edge(key.clone(), Some(now + after), None);
+                        }
+                        agenda.look_after(key, done.again_after, now);
+                    }
+                    Err(retry_after) => agenda.plan_edge(key, Some(now + retry_after), None),
                 }
             }
             () = until(next_at) => {}

@@ -16,12 +16,11 @@ fn taken(agenda: &mut Agenda<&'static str, Foreseen>, now: Instant) -> Vec<&'sta
 }
 
 /// A look at an object at no edge.
-fn look(key: &'static str, cause: Option<&str>) -> Look<&'static str, Foreseen> {
+fn look(key: &'static str, cause: Option<&str>) -> Look<&'static str> {
     Look {
         key,
         cause: cause.map(str::to_owned),
         at_edge: false,
-        foreseen: None,
     }
 }
 
@@ -32,10 +31,13 @@ fn a_burst_about_one_object_is_looked_at_once_and_nobody_is_left_out() {
     for (number, key) in ["etl", "etl", "bi", "etl", "bi"].into_iter().enumerate() {
         agenda.changed(key, "a pod".to_owned(), now + MOMENT * u32::try_from(number).unwrap());
     }
-    assert_eq!(agenda.next_at(), Some(now + GATHERING));
+    assert_eq!(agenda.next_look_at(), Some(now + GATHERING));
     assert_eq!(taken(&mut agenda, now), [] as [&str; 0]);
     assert_eq!(taken(&mut agenda, now + SECOND), ["etl", "bi"]);
-    assert_eq!((taken(&mut agenda, now + SECOND), agenda.next_at()), (vec![], None));
+    assert_eq!(
+        (taken(&mut agenda, now + SECOND), agenda.next_look_at()),
+        (vec![], None)
+    );
 }
 
 #[test]
@@ -83,9 +85,9 @@ fn an_object_is_not_looked_at_twice_at_once_and_what_is_asked_meanwhile_is_not_l
     agenda.changed("etl", "a pod".to_owned(), now);
     agenda.plan_edge("etl", Some(now), None);
     let later = now + SECOND;
-    assert_eq!((agenda.take(later), agenda.next_at()), (None, None));
+    assert_eq!((agenda.take(later), agenda.next_look_at()), (None, None));
     agenda.done(&"etl");
-    assert_eq!(agenda.next_at(), Some(now));
+    assert_eq!(agenda.next_look_at(), Some(now));
     let at_edge = Look {
         at_edge: true,
         ..look("etl", Some("a pod"))
@@ -102,7 +104,7 @@ fn the_earliest_time_that_was_asked_for_counts() {
     agenda.look_after("etl", SECOND * 60, now);
     agenda.changed("etl", "a pod".to_owned(), now);
     agenda.look_after("etl", SECOND, now);
-    assert_eq!(agenda.next_at(), Some(now + GATHERING));
+    assert_eq!(agenda.next_look_at(), Some(now + GATHERING));
 }
 
 #[test]
@@ -133,9 +135,9 @@ fn an_edge_stays_when_the_object_is_looked_at_before_it_and_goes_when_it_is_plan
     assert_eq!(taken(&mut agenda, now + SECOND * 9), [] as [&str; 0]);
     agenda.plan_edge("opens", Some(now + SECOND), None);
     agenda.plan_edge("opens", Some(now + SECOND * 5), None);
-    assert_eq!(agenda.next_at(), Some(now + SECOND * 5));
+    assert_eq!(agenda.next_look_at(), Some(now + SECOND * 5));
     agenda.plan_edge("opens", None, None);
-    assert_eq!(agenda.next_at(), None);
+    assert_eq!(agenda.next_look_at(), None);
 }
 
 #[test]
@@ -152,38 +154,56 @@ fn windows_of_one_moment_open_cluster_by_cluster() {
         agenda.plan_edge(key, Some(now + SECOND - MOMENT * jitter), None);
     }
     agenda.plan_edge("before", Some(now + SECOND - ONE_MOMENT * 2), None);
-    assert_eq!(agenda.next_at(), Some(now + SECOND - ONE_MOMENT * 2));
+    assert_eq!(agenda.next_look_at(), Some(now + SECOND - ONE_MOMENT * 2));
     let in_order = ["before", "finance/bi", "finance/etl", "retail/bi", "retail/etl"];
     assert_eq!(taken(&mut agenda, now + SECOND), in_order);
     // Never before its moment, and hardly after it.
     agenda.plan_edge("opens", Some(now + SECOND + MOMENT), None);
     assert_eq!(taken(&mut agenda, now + SECOND + MOMENT), [] as [&str; 0]);
-    assert_eq!(agenda.next_at(), Some(now + SECOND + ONE_MOMENT));
+    assert_eq!(agenda.next_look_at(), Some(now + SECOND + ONE_MOMENT));
+}
+
+/// A group of which its edge has been foreseen.
+fn foreseen(key: &'static str, edge: Instant, now: Instant) -> Agenda<&'static str, Foreseen> {
+    let mut agenda = Agenda::new(now);
+    agenda.plan_edge(key, Some(edge), Some("grow"));
+    agenda
+}
+
+/// The object at whose edge there is a look in full.
+fn full_look(agenda: &mut Agenda<&'static str, Foreseen>, now: Instant) -> Option<&'static str> {
+    agenda.take(now).filter(|look| look.at_edge).map(|look| look.key)
 }
 
 #[test]
-fn what_was_foreseen_is_for_its_edge_alone_and_not_after_a_change() {
+fn what_was_foreseen_is_done_at_its_edge_in_place_of_a_look() {
     let now = Instant::now();
     let edge = now + SECOND;
-    let foreseen = |agenda: &mut Agenda<&'static str, Foreseen>, now: Instant| {
-        let look = agenda.take(now).expect("something to look at");
-        agenda.done(&look.key);
-        (look.key, look.at_edge, look.foreseen)
-    };
-    let mut agenda = Agenda::new(now);
-    agenda.plan_edge("quiet", Some(edge), Some("grow"));
-    agenda.plan_edge("told", Some(edge), Some("grow"));
-    agenda.changed("told", "somebody wrote to it".to_owned(), edge);
-    assert_eq!(foreseen(&mut agenda, edge), ("quiet", true, Some("grow")));
-    assert_eq!(foreseen(&mut agenda, edge), ("told", true, None));
-    // A look before the edge foresees anew, or the edge is looked at in full.
-    agenda.plan_edge("looked-at", Some(edge), Some("grow"));
-    agenda.look_after("looked-at", Duration::ZERO, now);
-    assert_eq!(foreseen(&mut agenda, now), ("looked-at", false, None));
-    assert_eq!(foreseen(&mut agenda, edge), ("looked-at", true, None));
-    agenda.plan_edge("again", Some(edge), Some("grow"));
-    agenda.plan_edge("again", Some(edge), Some("grow more"));
-    assert_eq!(foreseen(&mut agenda, edge), ("again", true, Some("grow more")));
+    let mut agenda = foreseen("etl", edge, now);
+    assert_eq!((agenda.next_act_at(), agenda.next_look_at()), (Some(edge), None));
+    assert_eq!(agenda.take_foreseen(now), None);
+    assert_eq!(agenda.take_foreseen(edge), Some(("etl", "grow")));
+    assert_eq!((agenda.acting(), agenda.take_foreseen(edge)), (1, None));
+    assert_eq!(agenda.take(edge), None, "nothing is left of the edge");
+    // The look that sees what came of it waits for the end.
+    agenda.look_after("etl", Duration::ZERO, edge);
+    assert_eq!((agenda.take(edge), agenda.next_look_at()), (None, None));
+    agenda.acted(&"etl");
+    assert_eq!((agenda.acting(), agenda.take(edge)), (0, Some(look("etl", None))));
+}
+
+#[test]
+fn after_a_change_the_edge_is_looked_at_in_full() {
+    let now = Instant::now();
+    let edge = now + SECOND;
+    let mut agenda = foreseen("etl", edge, now);
+    agenda.changed("etl", "somebody wrote to it".to_owned(), edge - MOMENT);
+    assert_eq!((agenda.take_foreseen(edge), agenda.next_act_at()), (None, None));
+    assert_eq!(full_look(&mut agenda, edge), Some("etl"));
+    // The look that sees the change foresees the edge anew.
+    agenda.done(&"etl");
+    agenda.plan_edge("etl", Some(edge), Some("grow more"));
+    assert_eq!(agenda.take_foreseen(edge), Some(("etl", "grow more")));
 }
 
 #[test]
@@ -195,6 +215,38 @@ fn what_was_foreseen_by_a_look_during_which_something_changed_is_not_done() {
     agenda.changed("etl", "somebody wrote to it".to_owned(), now);
     agenda.done(&"etl");
     agenda.plan_edge("etl", Some(now + SECOND), Some("grow"));
-    let look = agenda.take(now + SECOND).expect("the edge");
-    assert_eq!((look.at_edge, look.foreseen), (true, None));
+    assert_eq!(agenda.take_foreseen(now + SECOND), None);
+    assert_eq!(full_look(&mut agenda, now + SECOND), Some("etl"));
+}
+
+#[test]
+fn a_look_that_takes_long_does_not_keep_from_what_was_foreseen() {
+    let now = Instant::now();
+    let edge = now + SECOND;
+    let mut agenda = foreseen("etl", edge, now);
+    agenda.look_after("etl", Duration::ZERO, now);
+    assert_eq!(agenda.take(now), Some(look("etl", None)));
+    assert_eq!(agenda.take_foreseen(edge), Some(("etl", "grow")));
+    agenda.acted(&"etl");
+    agenda.done(&"etl");
+    assert_eq!((agenda.under_way(), agenda.acting()), (0, 0));
+}
+
+#[test]
+fn each_look_foresees_anew_and_the_last_one_counts() {
+    let now = Instant::now();
+    let edge = now + SECOND;
+    let mut agenda = foreseen("etl", edge, now);
+    agenda.plan_edge("etl", Some(edge), Some("grow more"));
+    assert_eq!(agenda.take_foreseen(edge), Some(("etl", "grow more")));
+    agenda.acted(&"etl");
+    let mut agenda = foreseen("etl", edge, now);
+    agenda.plan_edge("etl", Some(edge), None);
+    assert_eq!(
+        (agenda.take_foreseen(edge), full_look(&mut agenda, edge)),
+        (None, Some("etl"))
+    );
+    let mut agenda = foreseen("etl", edge, now);
+    agenda.plan_edge("etl", None, None);
+    assert_eq!((agenda.next_act_at(), agenda.next_look_at()), (None, None));
 }
