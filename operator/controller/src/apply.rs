@@ -16,7 +16,7 @@ use springtide_plan::{
 use crate::{
     context::Context,
     engine::EngineError,
-    kubernetes::{Kubernetes, KubernetesError},
+    kubernetes::{Kubernetes, KubernetesError, Only},
     observe::{engine, frontend_pods, secrets},
     secrets::new_password,
 };
@@ -76,7 +76,18 @@ where
 {
     match action {
         Action::Apply(desired) => write(context, desired).await?,
-        Action::Scale { object, uid, replicas } => scale(context, object, uid.as_deref(), *replicas).await?,
+        Action::Scale {
+            object,
+            uid,
+            version,
+            replicas,
+        } => {
+            let only_if = Only {
+                uid: uid.as_deref(),
+                version: version.as_deref(),
+            };
+            scale(context, object, only_if, *replicas).await?;
+        }
         Action::CreateSecretOnce(secret) => create_secret(context, cluster, secret).await?,
         Action::Delete { object, uid } => delete(context, object, uid.as_deref()).await?,
         Action::Sql(statement) => run(context, cluster, statement).await?,
@@ -96,8 +107,8 @@ async fn write(context: &Context, desired: &DesiredObject) -> Result<(), ApplyEr
     Ok(())
 }
 
-async fn scale(context: &Context, object: &ObjectKey, uid: Option<&str>, replicas: i64) -> Result<(), ApplyError> {
-    match context.kubernetes.scale(object, uid, replicas).await {
+async fn scale(context: &Context, object: &ObjectKey, only_if: Only<'_>, replicas: i64) -> Result<(), ApplyError> {
+    match context.kubernetes.scale(object, only_if, replicas).await {
         Ok(version) => {
             context.caches.objects.scaled(object, version.as_deref(), replicas);
             tracing::info!(%object, replicas, "scaled");

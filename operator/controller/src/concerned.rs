@@ -139,8 +139,11 @@ pub(crate) fn by_group(caches: &Caches, before: Option<&ComputeGroup>, group: &C
 /// A calendar's dates count for the windows that name it.
 pub(crate) fn by_calendar(caches: &Caches, _: Option<&Calendar>, calendar: &Calendar) -> Vec<Target> {
     let name = calendar.name_any();
+    // Those that were accepted count while what is written is refused.
     let names_it = |group: &ComputeGroup| {
-        let mut schedules = group.spec.schedules.iter();
+        let accepted = group.status.as_ref().and_then(|status| status.accepted_spec.as_deref());
+        let in_force = accepted.iter().flat_map(|spec| &spec.schedules);
+        let mut schedules = group.spec.schedules.iter().chain(in_force);
         schedules.any(|schedule| schedule.calendars.contains(&name))
     };
     let groups = caches

@@ -72,6 +72,13 @@ impl KubernetesError {
     }
 }
 
+/// Which object is meant by a write: one of this name that is another one, or has been changed since, is left alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Only<'a> {
+    pub(crate) uid: Option<&'a str>,
+    pub(crate) version: Option<&'a str>,
+}
+
 /// A client that counts and limits.
 #[derive(Clone)]
 pub(crate) struct Kubernetes {
@@ -148,13 +155,13 @@ impl Kubernetes {
         .await
     }
 
-    /// Sets an object's size through its scale subresource, if it still has this `uid`. That costs the API server two thirds of what a
+    /// Sets an object's size through its scale subresource, if it is the one that is meant. That costs the API server two thirds of what a
     /// change of the object itself does, a third of an apply, and its answer is small; written as a whole it is not read, printed and
     /// patched first. Returns the version that the write made.
     pub(crate) async fn scale(
         &self,
         key: &ObjectKey,
-        uid: Option<&str>,
+        only_if: Only<'_>,
         replicas: i64,
     ) -> Result<Option<String>, KubernetesError> {
         self.metrics.count_write(key.kind.kind(), "scale");
@@ -166,7 +173,8 @@ impl Kubernetes {
             metadata: ObjectMeta {
                 namespace: key.namespace.clone(),
                 name: Some(key.name.clone()),
-                uid: uid.map(str::to_owned),
+                uid: only_if.uid.map(str::to_owned),
+                resource_version: only_if.version.map(str::to_owned),
                 ..ObjectMeta::default()
             },
             spec: Some(ScaleSpec {

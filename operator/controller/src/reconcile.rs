@@ -11,6 +11,7 @@ use springtide_plan::{Action, Foreseen, foresee, plan_compute_group, plan_depart
 
 use crate::{
     apply::{ApplyError, apply},
+    cache::Key,
     context::Context,
     drive::Done,
     engine::EngineError,
@@ -112,18 +113,24 @@ pub(crate) async fn compute_group(context: Arc<Context>, cached: Arc<ComputeGrou
 }
 
 /// Does what the look before has foreseen for this moment. What follows from it is seen by a look in full, after the edges of all
-/// others; so is the object at once where it is not that moment, as the time of day has jumped.
+/// others. The object is looked at at once where it is not that moment, as the time of day has jumped, or where the group or its cluster
+/// is not what it was.
 pub(crate) async fn enact<K>(context: Arc<Context>, object: Arc<K>, foreseen: Foreseen) -> Result<Done, ReconcileError>
 where
     K: Resource<DynamicType = ()>,
 {
-    let is_due = foreseen.is_due(context.clock.now());
-    if is_due {
+    let cluster = context.caches.clusters.get(&Key {
+        namespace: object.meta().namespace.clone(),
+        name: foreseen.cluster.clone(),
+    });
+    let cluster = cluster.as_ref().map(|cluster| &cluster.metadata);
+    let may_be_done = foreseen.may_be_done(object.meta(), cluster, context.clock.now());
+    if may_be_done {
         apply(&context, object.as_ref(), None, &foreseen.actions).await?;
     }
     Ok(Done {
         again_after: report::SHORTEST_WAIT,
-        edge_after: (!is_due).then_some(Duration::ZERO),
+        edge_after: (!may_be_done).then_some(Duration::ZERO),
         foreseen: None,
     })
 }

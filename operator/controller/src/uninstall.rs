@@ -168,14 +168,19 @@ async fn resize(client: &Client, group: &ComputeGroup, suspended: bool) -> Resul
     Ok(done)
 }
 
-/// What is left of a group's size without windows: `replicas`; but where an autoscaler wrote that, because a window had raised its
-/// minimum, the minimum that people wrote.
+/// What is left of a group's size without windows: `replicas`; but where an autoscaler wrote that, and a window may have led it there, the
+/// minimum that people wrote. An autoscaler comes down slowly: what it wrote may be from a window that is over, or whose floor falls. Only
+/// what no floor of the group explains is load.
 fn base(spec: &ComputeGroupSpec, floor: Option<i32>) -> i32 {
-    match (&spec.autoscaling, floor) {
-        (Some(autoscaling), Some(floor)) if spec.replicas <= floor => spec.replicas.min(autoscaling.min_replicas),
+    let floors = spec.schedules.iter().filter_map(|schedule| schedule.min_replicas);
+    match (&spec.autoscaling, floors.chain(floor).max()) {
+        (Some(autoscaling), Some(highest)) if spec.replicas <= highest => spec.replicas.min(autoscaling.min_replicas),
         _ => spec.replicas,
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 /// Takes our finalizer off an object.
 async fn release<K>(api: &Api<K>, object: &K) -> Result<bool, UninstallError>

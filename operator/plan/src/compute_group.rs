@@ -328,10 +328,8 @@ fn plan_deletion(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Plan<Co
             DateTime::from_timestamp(time.0.as_second(), 0).map(|deleted| deleted + DELETION_PATIENCE)
         });
     let gave_up = gave_up_at.is_some_and(|until| now >= until);
-    if let Some(cluster) = staying
-        && !gave_up
-    {
-        if !matches!(observed.sql, SqlAnswer::Answered { .. }) {
+    if let Some(cluster) = staying {
+        if !matches!(observed.sql, SqlAnswer::Answered { .. }) && !gave_up {
             plan.wait = Some(Wait {
                 why: "the engine must forget the group's nodes, and no frontend answers".to_owned(),
                 until: gave_up_at,
@@ -399,7 +397,7 @@ fn report(
         .group
         .as_ref()
         .is_some_and(|group| scale.asleep || group.autoscaling.is_some() && scale.wanted > 0);
-    let windows = window_watch::look(observed, &scale.evaluation, now);
+    let windows = window_watch::look(observed, in_force.spec.as_deref(), scale, now);
     events.extend(windows.events);
     let recent = start_up::observe(observed, now);
     let start_up = in_force

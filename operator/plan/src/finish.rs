@@ -87,9 +87,12 @@ fn scale(desired: &DesiredObject, live: &Value) -> Option<Action> {
     let replicas = desired.body.pointer("/spec/replicas").and_then(Value::as_i64)?;
     let mut of_live_size = desired.body.clone();
     *of_live_size.pointer_mut("/spec/replicas")? = live.pointer("/spec/replicas")?.clone();
+    // An operator that was frozen, and another one leads since, must not send nodes away that the other one has fetched.
+    let shrinks = live.pointer("/spec/replicas").and_then(Value::as_i64) > Some(replicas);
     (!needs_apply(&of_live_size, live)).then(|| Action::Scale {
         object: desired.key.clone(),
         uid: uid(live),
+        version: shrinks.then(|| version(live)).flatten(),
         replicas,
     })
 }
@@ -112,4 +115,10 @@ fn is_leaving(body: &Value) -> bool {
 /// The identity of an object, as a precondition of its deletion.
 pub(crate) fn uid(body: &Value) -> Option<String> {
     body.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// The version of an object, as a precondition of a write.
+pub(crate) fn version(body: &Value) -> Option<String> {
+    let version = body.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+    version.map(str::to_owned)
 }

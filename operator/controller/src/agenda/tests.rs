@@ -79,7 +79,7 @@ fn an_edge_that_passes_while_its_object_waits_for_another_look_puts_it_in_front(
 #[test]
 fn an_object_is_not_looked_at_twice_at_once_and_what_is_asked_meanwhile_is_not_lost() {
     let now = Instant::now();
-    let mut agenda = Agenda::new(now);
+    let mut agenda = Agenda::<_, Foreseen>::new(now);
     agenda.look_after("etl", Duration::ZERO, now);
     assert_eq!((agenda.take(now), agenda.under_way()), (Some(look("etl", None)), 1));
     agenda.changed("etl", "a pod".to_owned(), now);

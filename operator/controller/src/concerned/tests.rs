@@ -134,3 +134,26 @@ fn a_namespace_that_a_department_gives_up_concerns_what_is_in_it() {
         [the_department(), the_cluster(), the_group()]
     );
 }
+
+#[test]
+fn a_calendar_concerns_groups_that_name_it_and_those_whose_accepted_windows_do() {
+    let calendar: Calendar = object(json!({"apiVersion": "springtide.dev/v1alpha1", "kind": "Calendar",
+        "metadata": {"name": "holidays", "namespace": "retail"}, "spec": {}}));
+    let naming = |calendars: &[&str]| {
+        json!({"cluster": "lake", "schedules": [{"name": "morning", "start": "0 8 * * *", "duration": "2h",
+            "timeZone": "Etc/UTC", "minReplicas": 4, "calendars": calendars}]})
+    };
+    let concerned = |written: &[&str], accepted: &[&str]| {
+        let group: ComputeGroup = object(json!({"apiVersion": "springtide.dev/v1alpha1", "kind": "ComputeGroup",
+            "metadata": {"name": "etl", "namespace": "retail"},
+            "spec": naming(written), "status": {"acceptedSpec": naming(accepted)}}));
+        let caches = Caches {
+            groups: cache(&[&group]),
+            ..caches()
+        };
+        by_calendar(&caches, None, &calendar)
+    };
+    assert_eq!(concerned(&["holidays"], &[]), [the_group()]);
+    assert_eq!(concerned(&["holiday"], &["holidays"]), [the_group()]);
+    assert_eq!(concerned(&["holiday"], &["fairs"]), []);
+}

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use springtide_controller::clock::Clock as _;
 use springtide_crds::{Calendar, ComputeGroup};
 
-use crate::harness::{rights::try_apply, world::World};
+use crate::harness::{api_server::api_server, rights::try_apply, world::World};
 
 #[tokio::test]
 async fn a_window_raises_compute_before_it_opens_and_lets_it_go_when_it_closes() {
@@ -70,18 +70,22 @@ async fn an_operator_that_was_away_at_the_edge_catches_up() {
     operator.stop().await;
 }
 
-/// A group of one node in which a window for four opens at this time, which is a few seconds ahead: the look that foresees it has been.
-async fn about_to_open(world: &World) -> DateTime<Utc> {
+/// A group of one node in which a window for four opens so many seconds after the look that foresees it, and when that is.
+async fn about_to_open(world: &World, seconds: i64, autoscaling: Value) -> DateTime<Utc> {
     let opens = "2030-06-03T08:00:00Z".parse().unwrap();
     world.clock.set(opens - TimeDelta::minutes(30));
     world.make_cluster("lake").await;
     let window =
         json!({"name": "morning", "start": "0 8 * * *", "duration": "2h", "timeZone": "Etc/UTC", "minReplicas": 4});
     world
-        .make_group("etl", "lake", json!({"replicas": 1, "schedules": [window]}))
+        .make_group(
+            "etl",
+            "lake",
+            json!({"replicas": 1, "schedules": [window], "autoscaling": autoscaling}),
+        )
         .await;
     world.group_serves("etl", 1).await;
-    world.clock.set(opens - TimeDelta::seconds(6));
+    world.clock.set(opens - TimeDelta::seconds(seconds));
     world
         .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "at the clock"}}}))
         .await;
@@ -91,37 +95,86 @@ async fn about_to_open(world: &World) -> DateTime<Utc> {
 
 #[tokio::test]
 async fn a_frontend_that_hangs_makes_no_window_late() {
-    let world = World::new().await;
-    let operator = world.operator();
-    let opens = about_to_open(&world).await;
-    world.frontend.catalog.lock().unwrap().hangs = true;
-    world
-        .eventually("it grows", || async {
-            (world.wanted("etl").await == Some(4)).then_some(())
-        })
-        .await;
-    // Whoever asks the frontend first gives up after five seconds.
-    let lag = world.clock.now() - opens;
-    assert!(lag < TimeDelta::seconds(4), "{lag}");
-    world.frontend.catalog.lock().unwrap().hangs = false;
-    world.group_serves("etl", 4).await;
-    operator.stop().await;
+    // One that is asked again only after the opening; and one that each look before it waits for.
+    for (seconds, autoscaling) in [(6, Value::Null), (16, json!({"maxReplicas": 6}))] {
+        let world = World::new().await;
+        let operator = world.operator();
+        let opens = about_to_open(&world, seconds, autoscaling).await;
+        world.frontend.catalog.lock().unwrap().hangs = true;
+        world
+            .eventually("it grows", || async {
+                (world.wanted("etl").await == Some(4)).then_some(())
+            })
+            .await;
+        // Whoever asks the frontend first gives up after five seconds.
+        let lag = world.clock.now() - opens;
+        assert!(lag < TimeDelta::seconds(4), "{lag}");
+        world.frontend.catalog.lock().unwrap().hangs = false;
+        world.group_serves("etl", 4).await;
+        operator.stop().await;
+    }
 }
 
 #[tokio::test]
 async fn a_clock_that_is_set_back_before_the_opening_opens_nothing() {
     let world = World::new().await;
     let operator = world.operator();
-    let opens = about_to_open(&world).await;
+    let opens = about_to_open(&world, 6, Value::Null).await;
     world.clock.set(opens - TimeDelta::hours(2));
+    let mark = api_server().audit_mark();
     // Past the moment at which the window would have opened.
     tokio::time::sleep(Duration::from_secs(6)).await;
-    assert_eq!(world.wanted("etl").await, Some(1));
+    let written = api_server().writes_since(mark, Some(&world.namespace));
+    assert!(written.is_empty(), "{written:?}");
     world.clock.set(opens + TimeDelta::hours(1));
     world
         .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "again"}}}))
         .await;
     world.group_serves("etl", 4).await;
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_holiday_that_is_entered_in_the_last_minute_counts_also_while_other_values_are_refused() {
+    let world = World::new().await;
+    let operator = world.operator();
+    write_calendar(&world, json!({})).await.unwrap();
+    let opens: DateTime<Utc> = "2030-06-03T08:00:00Z".parse().unwrap();
+    world.clock.set(opens - TimeDelta::minutes(30));
+    world.make_cluster("lake").await;
+    let window = json!({"name": "morning", "start": "0 8 * * *", "duration": "2h", "timeZone": "Etc/UTC", "minReplicas": 4,
+        "calendars": ["holidays"]});
+    world
+        .make_group("etl", "lake", json!({"replicas": 1, "schedules": [window]}))
+        .await;
+    world.group_serves("etl", 1).await;
+    let mut misspelt = window;
+    misspelt["calendars"] = json!(["holiday"]);
+    world
+        .merge::<ComputeGroup>("etl", json!({"spec": {"schedules": [misspelt]}}))
+        .await;
+    world
+        .eventually("the values are refused", || async {
+            let status = world.get::<ComputeGroup>("etl").await?.status?;
+            let mut conditions = status.conditions.iter();
+            conditions
+                .any(|condition| condition.type_ == "Accepted" && condition.status == "False")
+                .then_some(())
+        })
+        .await;
+    world.clock.set(opens - TimeDelta::seconds(8));
+    world
+        .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "at the clock"}}}))
+        .await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mark = api_server().audit_mark();
+    write_calendar(&world, json!({"excludedDates": [{"from": "2030-06-03"}]}))
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let sizes = api_server().writes_since(mark, Some(&world.namespace));
+    let sizes: Vec<_> = sizes.iter().filter(|write| write.what.contains("/scale")).collect();
+    assert!(sizes.is_empty(), "{sizes:?}");
     operator.stop().await;
 }
 

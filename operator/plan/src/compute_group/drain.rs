@@ -91,7 +91,9 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
             }
             continue;
         }
-        if node.pod.is_none() {
+        // A node that the engine reaches has a pod, whatever the watch of pods has told so far; beyond the StatefulSet's size it ends.
+        let is_reached = node.member.as_ref().is_some_and(|member| member.row.alive);
+        if node.pod.is_none() && (!is_reached || *ordinal >= current) {
             continue;
         }
         let is_overdue = |since: DateTime<Utc>| {

@@ -1,20 +1,22 @@
 //! What is due at the next edge of a window, planned before it comes.
 //!
 //! A plan is a function of what was observed and the time, so the plan of an edge can be made ahead of it. It holds as long as nothing
-//! has changed that was observed, which whoever keeps it has to know. When a thousand windows open at eight, each then costs one write,
-//! and neither observing nor planning stands between the opening of the others.
+//! has changed that was observed. When a thousand windows open at eight, each then costs one write, and neither observing nor planning
+//! stands between the opening of the others.
 //!
-//! Only growth is foreseen. Nodes that leave, and statements of SQL, need what the engine says at that moment.
+//! Only the growth of a StatefulSet is foreseen. Nodes that leave, and statements of SQL, need what the engine says at that moment; the
+//! bounds of an autoscaler are written by the look that follows, as they hold nobody up.
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
-use springtide_crds::ComputeGroupStatus;
+use springtide_crds::{ComputeGroupStatus, ConditionType};
 
-use super::{current_replicas, plan_compute_group};
+use super::{current_replicas, plan_compute_group, stateful_set_key};
 use crate::action::{Action, Plan};
-use crate::finish::STEADY;
+use crate::finish::{self, STEADY};
 use crate::object::ObjectKind;
 use crate::observed::ObservedComputeGroup;
 
@@ -29,20 +31,40 @@ const GOOD_FOR: TimeDelta = TimeDelta::minutes(1);
 pub struct Foreseen {
     /// When.
     pub at: DateTime<Utc>,
-    /// What, in this order.
+    /// Name of the group's cluster.
+    pub cluster: String,
+    /// What, in this order. Each has the version of its object as a precondition.
     pub actions: Vec<Action>,
+    basis: [Option<Identity>; 2],
 }
 
-impl Foreseen {
-    /// Whether it is time for it.
-    #[must_use]
-    pub fn is_due(&self, now: DateTime<Utc>) -> bool {
-        now >= self.at && now < self.at + GOOD_FOR
+/// Of what was planned from: another generation is another spec, and what is being deleted has none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Identity {
+    uid: Option<String>,
+    generation: Option<i64>,
+}
+
+impl Identity {
+    fn of(metadata: &ObjectMeta) -> Option<Self> {
+        metadata.deletion_timestamp.is_none().then(|| Self {
+            uid: metadata.uid.clone(),
+            generation: metadata.generation,
+        })
     }
 }
 
-/// What the edge that `plan` names will need, if that is nothing but growth. `None` also while something else is to be done: the look
-/// after that foresees the edge.
+impl Foreseen {
+    /// Whether it is time for it, and the group and its cluster are what they were.
+    #[must_use]
+    pub fn may_be_done(&self, group: &ObjectMeta, cluster: Option<&ObjectMeta>, now: DateTime<Utc>) -> bool {
+        let is_due = now >= self.at && now < self.at + GOOD_FOR;
+        is_due && self.basis == [Identity::of(group), cluster.and_then(Identity::of)]
+    }
+}
+
+/// The growth that the edge which `plan` names will need. `None` if it needs something else, and while something else is to be done: the
+/// look after that foresees the edge.
 #[must_use]
 pub fn foresee(
     observed: &ObservedComputeGroup,
@@ -50,13 +72,43 @@ pub fn foresee(
     now: DateTime<Utc>,
 ) -> Option<Foreseen> {
     let after = plan.edge_after.filter(|after| *after <= HORIZON)?;
-    if !plan.actions.is_empty() {
+    // Values that were refused may be accepted without anybody being told, as when a quota has room again.
+    if !plan.actions.is_empty() || !is_accepted(observed, plan) {
         return None;
     }
     let at = now + TimeDelta::from_std(after).ok()?;
     let actions = plan_compute_group(observed, at).actions;
-    let grows = actions.iter().any(|action| matches!(action, Action::Scale { .. }));
-    (grows && actions.iter().all(|action| is_growth(action, observed))).then_some(Foreseen { at, actions })
+    if !actions.iter().all(|action| is_growth(action, observed)) {
+        return None;
+    }
+    let version = finish::version(observed.live.get(&stateful_set_key(observed))?);
+    let sizes: Vec<Action> = actions
+        .into_iter()
+        .filter_map(|action| match action {
+            Action::Scale {
+                object, uid, replicas, ..
+            } => Some(Action::Scale {
+                object,
+                uid,
+                version: version.clone(),
+                replicas,
+            }),
+            _ => None,
+        })
+        .collect();
+    let cluster = observed.cluster.as_ref().map(|cluster| &cluster.metadata);
+    (!sizes.is_empty()).then(|| Foreseen {
+        at,
+        cluster: observed.group.spec.cluster.clone(),
+        actions: sizes,
+        basis: [Identity::of(&observed.group.metadata), cluster.and_then(Identity::of)],
+    })
+}
+
+fn is_accepted(observed: &ObservedComputeGroup, plan: &Plan<ComputeGroupStatus>) -> bool {
+    let status = plan.status.as_ref().or(observed.group.status.as_ref());
+    let mut conditions = status.iter().flat_map(|status| &status.conditions);
+    conditions.any(|condition| condition.type_ == ConditionType::Accepted.as_str() && condition.status == "True")
 }
 
 /// More nodes, or other bounds for the HPA.

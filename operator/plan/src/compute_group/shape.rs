@@ -93,7 +93,7 @@ impl GroupShape {
         let written = observed.group.spec == *spec;
         let surroundings = Surroundings {
             calendars: &observed.calendars,
-            auto_lead_time: super::start_up::auto_lead_time(observed, warm_up, now),
+            auto_lead_time: super::start_up::auto_lead_time(observed, spec, warm_up, now),
             // What was accepted stays in force when a Calendar is taken away or spoilt.
             forgives_calendars: !written || super::limits::is_accepted(observed, spec),
         };

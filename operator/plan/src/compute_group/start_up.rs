@@ -7,8 +7,8 @@ use std::time::Duration as StdDuration;
 
 use chrono::{DateTime, Utc};
 use k8s_openapi::api::core::v1::Pod;
-use springtide_crds::LeadTime;
 use springtide_crds::compute_group::{LeadTimeSource, ObservedStart, StartUp, WindowLeadTime, WindowPhase};
+use springtide_crds::{ComputeGroupSpec, LeadTime};
 
 use super::{InForce, members};
 use crate::observed::ObservedComputeGroup;
@@ -80,21 +80,30 @@ fn p95(recent: &[ObservedStart]) -> Option<StdDuration> {
 
 /// What a lead time of `auto` is by the starts that the status knows; but a floor that is raised already stays raised. Its first nodes
 /// are the starts that are seen, and a lead that is shorter by them would send them away and fetch them again.
-pub(super) fn auto_lead_time(observed: &ObservedComputeGroup, warm_up: StdDuration, now: DateTime<Utc>) -> StdDuration {
+pub(super) fn auto_lead_time(
+    observed: &ObservedComputeGroup,
+    spec: &ComputeGroupSpec,
+    warm_up: StdDuration,
+    now: DateTime<Utc>,
+) -> StdDuration {
     let start_up = observed
         .group
         .status
         .as_ref()
         .and_then(|status| status.start_up.as_ref());
     let lead_time = lead_time(start_up.map_or(&[], |start_up| &start_up.recent), warm_up);
-    raised(observed, now).fold(lead_time, StdDuration::max)
+    raised(observed, spec, now).fold(lead_time, StdDuration::max)
 }
 
 /// The lead times by which floors are raised at present that follow `auto`. What a clock wrote that was wrong, or an operator that was
 /// away since, is not raised now.
-fn raised(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> impl Iterator<Item = StdDuration> {
+fn raised(
+    observed: &ObservedComputeGroup,
+    spec: &ComputeGroupSpec,
+    now: DateTime<Utc>,
+) -> impl Iterator<Item = StdDuration> {
     let is_auto = |name: &str| {
-        let mut schedules = observed.group.spec.schedules.iter();
+        let mut schedules = spec.schedules.iter();
         schedules.any(|schedule| {
             schedule.name == name && schedule.lead_time.as_ref().is_some_and(|lead| lead.fixed().is_none())
         })

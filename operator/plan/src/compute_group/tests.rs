@@ -289,7 +289,12 @@ fn a_pod_that_goes_in_the_middle_of_a_roll_is_not_made_anew_at_the_old_revision_
 fn a_size_alone_is_scaled_and_anything_else_applied() {
     let settled = group("etl").replicas(2).settled();
     let actions = settled.clone().replicas(3).plan().actions;
-    let [Action::Scale { object, uid, replicas }] = &actions[..] else {
+    let [
+        Action::Scale {
+            object, uid, replicas, ..
+        },
+    ] = &actions[..]
+    else {
         panic!("{actions:?}")
     };
     assert_eq!(

@@ -1,12 +1,12 @@
 //! Whether compute is there when a window opens, and since when: told in the status, and as an Event when it is not.
 
 use chrono::{DateTime, Utc};
-use springtide_crds::Reason;
-use springtide_crds::compute_group::{ActiveWindow, WindowPhase};
-use springtide_schedule::{Evaluation, Phase};
+use springtide_crds::compute_group::{ActiveWindow, Schedule, WindowPhase};
+use springtide_crds::{ComputeGroupSpec, Reason};
+use springtide_schedule::Phase;
 
-use super::health;
 use super::status::replicas;
+use super::{Scale, health};
 use crate::action::{EventNote, Severity};
 use crate::condition::instant_text;
 use crate::observed::ObservedComputeGroup;
@@ -17,7 +17,13 @@ pub(super) struct Windows {
     pub(super) events: Vec<EventNote>,
 }
 
-pub(super) fn look(observed: &ObservedComputeGroup, evaluation: &Evaluation, now: DateTime<Utc>) -> Windows {
+/// `spec` is the one in force.
+pub(super) fn look(
+    observed: &ObservedComputeGroup,
+    spec: Option<&ComputeGroupSpec>,
+    scale: &Scale,
+    now: DateTime<Utc>,
+) -> Windows {
     let before = observed
         .group
         .status
@@ -28,7 +34,7 @@ pub(super) fn look(observed: &ObservedComputeGroup, evaluation: &Evaluation, now
         active: Vec::new(),
         events: Vec::new(),
     };
-    for window in &evaluation.active {
+    for window in &scale.evaluation.active {
         let opens_at = instant_text(window.opens_at);
         let before = before
             .iter()
@@ -40,7 +46,7 @@ pub(super) fn look(observed: &ObservedComputeGroup, evaluation: &Evaluation, now
             && match before {
                 Some(before) => before.phase == WindowPhase::Raised,
                 // A window that was written while it is open has no opening that could be missed.
-                None => was_accepted_before(observed, &window.name),
+                None => was_in_force_before(observed, spec, &window.name),
             };
         let lacks_nodes = minimum.is_some() && !has_enough;
         let was_late = before.is_some_and(|before| before.late);
@@ -55,8 +61,11 @@ pub(super) fn look(observed: &ObservedComputeGroup, evaluation: &Evaluation, now
                     seen_late.map_or(now, |since| since.clamp(window.raised_at.min(now), now))
                 })
             });
-        let opened_without =
-            opens_now && minimum.is_some() && ready_at.is_none_or(|ready_at| ready_at > window.opens_at);
+        // While the cluster is suspended nobody expects compute.
+        let opened_without = !scale.suspended
+            && opens_now
+            && minimum.is_some()
+            && ready_at.is_none_or(|ready_at| ready_at > window.opens_at);
         let is_late = was_late || opened_without;
         if is_late
             && !was_late
@@ -98,18 +107,15 @@ pub(super) fn look(observed: &ObservedComputeGroup, evaluation: &Evaluation, now
     windows
 }
 
-/// Whether the operator knew the window before this look.
-fn was_accepted_before(observed: &ObservedComputeGroup, window: &str) -> bool {
+/// Whether the window was what it is before this look. Values that are refused meanwhile change nothing about it.
+fn was_in_force_before(observed: &ObservedComputeGroup, spec: Option<&ComputeGroupSpec>, window: &str) -> bool {
+    let named = |spec: Option<&ComputeGroupSpec>| -> Option<Schedule> {
+        let mut schedules = spec?.schedules.iter();
+        schedules.find(|schedule| schedule.name == window).cloned()
+    };
     let status = observed.group.status.as_ref();
-    let accepted = status.and_then(|status| status.accepted_spec.as_deref());
-    let known = accepted.and_then(|accepted| accepted.schedules.iter().find(|schedule| schedule.name == window));
-    let written = observed
-        .group
-        .spec
-        .schedules
-        .iter()
-        .find(|schedule| schedule.name == window);
-    known.is_some() && known == written
+    let before = named(status.and_then(|status| status.accepted_spec.as_deref()));
+    before.is_some() && before == named(spec)
 }
 
 #[cfg(test)]
@@ -168,6 +174,28 @@ mod tests {
         let (open, late) = then(morning(), "09:00:00");
         let (_, later) = then(open, "09:00:20");
         assert_eq!((late, later), (0, 0));
+    }
+
+    #[test]
+    fn a_window_that_opens_without_its_compute_is_late_while_other_values_are_refused() {
+        let without_lead = morning().with(|observed| observed.group.spec.schedules[0].lead_time = None);
+        let (before, _) = then(without_lead, "07:50:00");
+        let refused = before.with(|observed| observed.group.spec.schedules[0].min_replicas = Some(4000));
+        let (refused, early) = then(refused, "07:51:00");
+        let (open, late) = then(refused, "08:00:01");
+        assert_eq!((early, late), (0, 1));
+        assert!(open.0.group.status.unwrap().active_windows[0].late);
+    }
+
+    #[test]
+    fn no_window_of_a_suspended_cluster_is_late() {
+        let (raised, _) = then(morning(), "07:56:00");
+        let suspend = |fixture: GroupFixture, suspend: bool| {
+            fixture.with(|observed| observed.cluster.as_mut().unwrap().spec.suspend = suspend)
+        };
+        let (open, late) = then(suspend(raised, true), "08:00:01");
+        let (_, resumed) = then(suspend(open, false), "08:30:00");
+        assert_eq!((late, resumed), (0, 0));
     }
 
     #[test]

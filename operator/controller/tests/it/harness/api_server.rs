@@ -67,8 +67,7 @@ pub(crate) struct AuditMark(u64);
 #[derive(Clone, Debug)]
 pub(crate) struct AuditedWrite {
     pub(crate) user: String,
-    #[expect(dead_code, reason = "shown where a write was not expected")]
-    what: String,
+    pub(crate) what: String,
 }
 
 /// The server, started by the first test that asks.

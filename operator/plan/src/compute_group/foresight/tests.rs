@@ -17,29 +17,90 @@ fn foreseen(fixture: &GroupFixture, now: DateTime<Utc>) -> Option<Foreseen> {
     foresee(&fixture.0, &fixture.plan_at(now), now)
 }
 
+/// The size that an action writes, and the version that it has as a precondition.
+fn size(actions: &[Action]) -> Option<(i64, Option<&str>)> {
+    match actions {
+        [Action::Scale { replicas, version, .. }] => Some((*replicas, version.as_deref())),
+        _ => None,
+    }
+}
+
+/// As the API server has it.
+fn with_a_version(fixture: GroupFixture) -> GroupFixture {
+    fixture.with(|observed| {
+        let key = stateful_set_key(observed);
+        let mut stateful_set = observed.live.get(&key).expect("a StatefulSet").clone();
+        stateful_set["metadata"]["resourceVersion"] = json!("4711");
+        observed.live.insert(ObjectKind::StatefulSet, stateful_set);
+    })
+}
+
 #[test]
 fn what_is_foreseen_for_an_edge_is_what_is_planned_at_it() {
     for fixture in [group("etl"), group_of("etl", cluster("demo").starrocks())] {
-        let fixture = opens_soon(fixture);
-        let Foreseen { at, actions } = foreseen(&fixture, noon()).expect("growth");
-        assert!(
-            matches!(&actions[..], [Action::Scale { replicas: 3, .. }]),
-            "{actions:?}"
-        );
-        assert_eq!(actions, fixture.plan_at(at).actions);
+        let fixture = with_a_version(opens_soon(fixture));
+        let Foreseen { at, actions, .. } = foreseen(&fixture, noon()).expect("growth");
+        assert_eq!(size(&actions), Some((3, Some("4711"))));
+        // A look that grows writes whatever the size is by then.
+        assert_eq!(size(&fixture.plan_at(at).actions), Some((3, None)));
     }
 }
 
 #[test]
-fn the_bounds_of_an_hpa_grow_with_the_window() {
+fn the_bounds_of_an_hpa_wait_for_the_look_after_the_edge() {
     let fixture = opens_soon(group("etl").with(|observed| {
         observed.group.spec.autoscaling = serde_json::from_value(json!({"maxReplicas": 4})).unwrap();
     }));
-    let actions = foreseen(&fixture, noon()).expect("growth").actions;
-    let [Action::Apply(hpa), Action::Scale { replicas: 3, .. }] = &actions[..] else {
-        panic!("{actions:?}")
+    let Foreseen { at, actions, .. } = foreseen(&fixture, noon()).expect("growth");
+    assert_eq!(size(&actions), Some((3, None)));
+    let planned = fixture.plan_at(at).actions;
+    assert!(
+        matches!(&planned[..], [Action::Apply(_), Action::Scale { replicas: 3, .. }]),
+        "{planned:?}"
+    );
+}
+
+#[test]
+fn nothing_is_foreseen_while_values_are_refused() {
+    let refused = opens_soon(group("etl"))
+        .with(|observed| observed.group.spec.schedules[0].time_zone = "Europe/Atlantis".to_owned())
+        .settled();
+    assert!(!refused.plan_at(at("2026-11-23T12:01:01Z")).actions.is_empty());
+    assert_eq!(foreseen(&refused, noon()), None);
+}
+
+#[test]
+fn what_was_foreseen_is_not_done_to_another_spec_nor_at_another_time() {
+    let fixture = opens_soon(group("etl")).with(|observed| {
+        observed.cluster.as_mut().unwrap().metadata.generation = Some(1);
+    });
+    let foreseen = foreseen(&fixture, noon()).expect("growth");
+    let may_be_done = |fixture: &GroupFixture, seconds: i64| {
+        let cluster = fixture.0.cluster.as_ref().map(|cluster| &cluster.metadata);
+        let now = foreseen.at + TimeDelta::seconds(seconds);
+        foreseen.may_be_done(&fixture.0.group.metadata, cluster, now)
     };
-    assert_eq!(hpa.body["spec"]["minReplicas"], 3);
+    let due: Vec<bool> = [-1, 0, 59, 60].map(|seconds| may_be_done(&fixture, seconds)).into();
+    assert_eq!(due, [false, true, true, false]);
+    let deleted = serde_json::from_value::<ObjectMeta>(json!({"deletionTimestamp": "2026-11-23T12:00:30Z"}))
+        .unwrap()
+        .deletion_timestamp;
+    let changes: [fn(&mut ObservedComputeGroup); 5] = [
+        |observed| observed.group.metadata.generation = Some(2),
+        |observed| observed.group.metadata.uid = Some("another".to_owned()),
+        |observed| observed.cluster.as_mut().unwrap().metadata.generation = Some(2),
+        |observed| observed.cluster.as_mut().unwrap().metadata.uid = Some("another".to_owned()),
+        |observed| observed.cluster = None,
+    ];
+    for change in changes {
+        assert!(!may_be_done(&fixture.clone().with(change), 0));
+    }
+    let leaving = fixture
+        .clone()
+        .with(|observed| observed.group.metadata.deletion_timestamp = deleted.clone());
+    assert!(!may_be_done(&leaving, 0));
+    let leaving = fixture.with(|observed| observed.cluster.as_mut().unwrap().metadata.deletion_timestamp = deleted);
+    assert!(!may_be_done(&leaving, 0));
 }
 
 #[test]
@@ -75,15 +136,10 @@ fn a_frontend_that_does_not_answer_keeps_no_window_from_opening() {
 }
 
 #[test]
-fn an_edge_is_foreseen_two_minutes_ahead_and_is_due_for_one() {
+fn an_edge_is_foreseen_two_minutes_ahead() {
     let fixture = opens_soon(group("etl"));
     assert_eq!(foreseen(&fixture, at("2026-11-23T11:58:50Z")), None);
-    let Foreseen { at: edge, actions } = foreseen(&fixture, at("2026-11-23T11:59:10Z")).expect("growth");
+    let edge = foreseen(&fixture, at("2026-11-23T11:59:10Z")).expect("growth").at;
     let opening = at("2026-11-23T12:01:00Z");
     assert!(edge >= opening && edge < opening + TimeDelta::seconds(1), "{edge}");
-    let foreseen = Foreseen { at: edge, actions };
-    let due: Vec<bool> = [-1, 0, 59, 60]
-        .map(|seconds| foreseen.is_due(edge + TimeDelta::seconds(seconds)))
-        .into();
-    assert_eq!(due, [false, true, true, false]);
 }
