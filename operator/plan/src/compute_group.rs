@@ -35,6 +35,7 @@ pub use decision::owns_replicas;
 use demand::Demand;
 use drain::Departure;
 pub use foresight::{Foreseen, foresee};
+pub use limits::counts_compute;
 pub use shape::{ComputeShape, GroupShape};
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Whether a group fits into what its department may use. Said when it is written, not when the window opens.
 
+use k8s_openapi::api::core::v1::{ResourceQuota, ScopedResourceSelectorRequirement};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use springtide_crds::pod::PodResources;
 use springtide_crds::{ComputeGroup, ComputeGroupSpec, Quantity, Reason};
@@ -14,6 +15,8 @@ use crate::units;
 /// What a compute pod reserves beside the engine: CPU in thousandths of a core, memory in bytes.
 const SIDECAR_CPU_MILLI: u64 = 10;
 const SIDECAR_MEMORY_BYTES: u64 = 32 << 20;
+/// The memory that a compute pod may use beside the engine, in bytes.
+const SIDECAR_MEMORY_LIMIT_BYTES: u64 = 64 << 20;
 
 pub(super) fn check(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<(), Rejection> {
     check_replicas(observed, group)?;
@@ -149,18 +152,18 @@ fn reserved_milli(observed: &ObservedComputeGroup, resource: &str) -> u64 {
     observed.siblings.iter().filter(stays).filter_map(of_group).sum()
 }
 
-/// What one pod takes of each resource that a quota may limit, in thousandths.
-fn per_pod(resources: &PodResources) -> [(&'static str, u64); 6] {
+/// What one pod takes of each resource that a quota may limit, in thousandths. Compute has no CPU limit.
+fn per_pod(resources: &PodResources) -> [(&'static str, u64); 7] {
     let cpu = units::cpu_milli(&resources.cpu).unwrap_or_default() + SIDECAR_CPU_MILLI;
-    let memory = units::bytes(&resources.memory)
-        .unwrap_or_default()
-        .saturating_add(SIDECAR_MEMORY_BYTES)
-        .saturating_mul(1000);
+    let engine_memory = units::bytes(&resources.memory).unwrap_or_default();
+    let memory_beside = |sidecar: u64| engine_memory.saturating_add(sidecar).saturating_mul(1000);
+    let memory = memory_beside(SIDECAR_MEMORY_BYTES);
     [
         ("requests.cpu", cpu),
         ("cpu", cpu),
         ("requests.memory", memory),
         ("memory", memory),
+        ("limits.memory", memory_beside(SIDECAR_MEMORY_LIMIT_BYTES)),
         ("pods", 1000),
         ("count/pods", 1000),
     ]
@@ -168,9 +171,11 @@ fn per_pod(resources: &PodResources) -> [(&'static str, u64); 6] {
 
 /// The least that the quotas leave of a resource beside what others have. `None`: no quota limits it.
 fn room_milli(observed: &ObservedComputeGroup, resource: &str, others: Option<&Others>) -> Option<u64> {
+    let priority_class = priority_class(observed);
     observed
         .quotas
         .iter()
+        .filter(|quota| counts_compute(quota, priority_class))
         .filter_map(|quota| {
             let amount = |amounts: Option<&std::collections::BTreeMap<String, ApiQuantity>>| {
                 units::amount_milli(&amounts?.get(resource)?.0).ok()
@@ -183,6 +188,49 @@ fn room_milli(observed: &ObservedComputeGroup, resource: &str, others: Option<&O
             Some(hard.saturating_sub(of_others))
         })
         .min()
+}
+
+/// Whether a quota counts compute pods of this priority class. By their scopes quotas count some pods only; compute runs until it is
+/// stopped (`NotTerminating`), reserves what it needs (`NotBestEffort`) and has no affinity to pods of other namespaces. Pods that name
+/// no priority class may get one from the cluster: a quota for classes does not certainly count them.
+#[must_use]
+pub fn counts_compute(quota: &ResourceQuota, priority_class: Option<&str>) -> bool {
+    let spec = quota.spec.as_ref();
+    let mut scopes = spec.and_then(|spec| spec.scopes.as_ref()).into_iter().flatten();
+    let mut selected = spec
+        .and_then(|spec| spec.scope_selector.as_ref()?.match_expressions.as_ref())
+        .into_iter()
+        .flatten();
+    let is_of_compute = |scope: &str| match scope {
+        "NotTerminating" | "NotBestEffort" => true,
+        "PriorityClass" => priority_class.is_some(),
+        _ => false,
+    };
+    let selects_compute = |requirement: &ScopedResourceSelectorRequirement| {
+        let names_class = || {
+            let values = requirement.values.as_deref().unwrap_or_default();
+            values.iter().any(|value| Some(value.as_str()) == priority_class)
+        };
+        is_of_compute(&requirement.scope_name)
+            && match requirement.operator.as_str() {
+                "Exists" => true,
+                "In" => names_class(),
+                "NotIn" => !names_class(),
+                _ => false,
+            }
+    };
+    scopes.all(|scope| is_of_compute(scope)) && selected.all(selects_compute)
+}
+
+/// The priority class that the group's pods name.
+fn priority_class(observed: &ObservedComputeGroup) -> Option<&str> {
+    let cluster = observed.cluster.as_ref()?;
+    let accepted = cluster
+        .status
+        .as_ref()
+        .and_then(|status| status.accepted_spec.as_deref());
+    let pods = &accepted.unwrap_or(&cluster.spec).compute_template.pod_template;
+    pods.priority_class_name.as_deref()
 }
 
 /// An amount for people.

@@ -1,5 +1,7 @@
-use serde_json::json;
+use k8s_openapi::api::core::v1::ResourceQuota;
+use serde_json::{Value, json};
 
+use super::counts_compute;
 use crate::action::Action;
 use crate::fixture::{accepted, applied, condition, group, quantity};
 
@@ -126,5 +128,85 @@ fn a_floor_above_the_quota_is_told_when_it_is_written() {
     assert!(
         accepted(&own).starts_with("True Valid"),
         "what the group itself uses is free for it"
+    );
+}
+
+#[test]
+fn a_floor_whose_pods_may_use_more_memory_than_the_quota_allows_is_told_when_it_is_written() {
+    let quota = |limit: &str| {
+        group("etl")
+            .window("w", "0 8 * * *", Some(4), None)
+            .with(|observed| {
+                observed.group.spec.resources = Some(springtide_crds::pod::PodResources {
+                    cpu: quantity("1"),
+                    memory: quantity("1Gi"),
+                });
+            })
+            .quota(json!({"limits.memory": limit}), json!({}))
+    };
+    // Each pod may use 1 Gi for the engine and 64 Mi beside it.
+    assert!(accepted(&quota("4352Mi")).starts_with("True Valid"));
+    let message = accepted(&quota("4351Mi"));
+    assert!(
+        message.starts_with(
+            "False QuotaExceeded: schedules: minReplicas 4 needs 4352Mi of limits.memory, but the namespace's quota leaves 4351Mi"
+        ),
+        "{message}"
+    );
+    assert!(message.contains("write 3 or less"), "{message}");
+}
+
+#[test]
+fn a_quota_for_other_pods_refuses_no_floor() {
+    let scoped = |scopes: &[&str]| {
+        let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        group("etl")
+            .window("w", "0 8 * * *", Some(4), None)
+            .quota(json!({"pods": "1"}), json!({}))
+            .with(|observed| observed.quotas[0].spec.as_mut().unwrap().scopes = Some(scopes))
+    };
+    let for_others: [&[&str]; 4] = [
+        &["Terminating"],
+        &["NotTerminating", "BestEffort"],
+        &["PriorityClass"],
+        &["CrossNamespacePodAffinity"],
+    ];
+    for scopes in for_others {
+        assert!(accepted(&scoped(scopes)).starts_with("True Valid"), "{scopes:?}");
+    }
+    let for_compute: [&[&str]; 2] = [&["NotTerminating"], &["NotBestEffort", "NotTerminating"]];
+    for scopes in for_compute {
+        assert!(
+            accepted(&scoped(scopes)).starts_with("False QuotaExceeded"),
+            "{scopes:?}"
+        );
+    }
+    let with_class = scoped(&["PriorityClass"]).with(|observed| {
+        let cluster = observed.cluster.as_mut().unwrap();
+        let accepted = cluster.status.as_mut().unwrap().accepted_spec.as_mut().unwrap();
+        accepted.compute_template.pod_template.priority_class_name = Some("batch".to_owned());
+    });
+    assert!(accepted(&with_class).starts_with("False QuotaExceeded"));
+}
+
+#[test]
+fn a_quota_for_a_priority_class_counts_pods_of_that_class() {
+    let selects = |operator: &str, values: Value, class: Option<&str>| {
+        let requirement = json!({"scopeName": "PriorityClass", "operator": operator, "values": values});
+        let quota: ResourceQuota = serde_json::from_value(
+            json!({"metadata": {}, "spec": {"scopeSelector": {"matchExpressions": [requirement]}}}),
+        )
+        .unwrap();
+        counts_compute(&quota, class)
+    };
+    assert!(selects("In", json!(["high", "batch"]), Some("batch")));
+    assert!(!selects("In", json!(["high"]), Some("batch")));
+    assert!(selects("NotIn", json!(["high"]), Some("batch")));
+    assert!(!selects("NotIn", json!(["batch"]), Some("batch")));
+    assert!(selects("Exists", Value::Null, Some("batch")));
+    assert!(!selects("DoesNotExist", Value::Null, Some("batch")));
+    assert!(
+        !selects("NotIn", json!(["high"]), None),
+        "the cluster may have a class for all"
     );
 }
