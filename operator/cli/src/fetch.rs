@@ -9,7 +9,7 @@ use kube::{
     config::KubeConfigOptions,
 };
 use springtide_crds::{Calendar, ComputeGroup, Department, LakeCluster};
-use springtide_plan::{names, units::amount_milli};
+use springtide_plan::{compute_group::counts_compute, names, units::amount_milli};
 
 use crate::{
     CommandError, Place,
@@ -140,7 +140,7 @@ pub(crate) async fn group_and_cluster(
     Ok((client, group, cluster))
 }
 
-/// How many nodes of a group the quotas have room for, by what its pods request; nothing where that may not be read.
+/// How many nodes of a group the quotas have room for, by what its pods request and are limited to; nothing where that may not be read.
 async fn room(client: &Client, namespace: &str, group: &str) -> Option<Room> {
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
     let set = limited("the statefulset", sets.get_opt(&names::compute(group)))
@@ -154,28 +154,28 @@ async fn room(client: &Client, namespace: &str, group: &str) -> Option<Room> {
 fn least_room(set: &StatefulSet, quotas: &[ResourceQuota]) -> Option<Room> {
     let pod = set.spec.as_ref()?.template.spec.as_ref()?;
     let containers = pod.containers.iter().chain(pod.init_containers.iter().flatten());
-    let mut requests: BTreeMap<String, u64> = BTreeMap::from([("pods".to_owned(), 1000)]);
-    for container in containers {
-        let requested = container
-            .resources
-            .as_ref()
-            .and_then(|resources| resources.requests.as_ref());
-        for (resource, amount) in requested.into_iter().flatten() {
-            let milli = amount_milli(&amount.0).ok()?;
-            *requests.entry(format!("requests.{resource}")).or_default() += milli;
+    let mut per_pod: BTreeMap<String, u64> =
+        BTreeMap::from(["pods", "count/pods"].map(|resource| (resource.to_owned(), 1000)));
+    for resources in containers.filter_map(|container| container.resources.as_ref()) {
+        for (kind, amounts) in [("requests", &resources.requests), ("limits", &resources.limits)] {
+            for (resource, amount) in amounts.iter().flatten() {
+                let milli = amount_milli(&amount.0).ok()?;
+                *per_pod.entry(format!("{kind}.{resource}")).or_default() += milli;
+            }
         }
     }
     let own = u64::try_from(set.status.as_ref().map_or(0, |status| status.replicas)).unwrap_or_default();
     let mut rooms = Vec::new();
-    for quota in quotas {
+    let priority_class = pod.priority_class_name.as_deref();
+    for quota in quotas.iter().filter(|quota| counts_compute(quota, priority_class)) {
         let hard = quota.spec.as_ref().and_then(|spec| spec.hard.as_ref());
         let used = quota.status.as_ref().and_then(|status| status.used.as_ref());
         for (resource, amount) in hard.into_iter().flatten() {
             // `cpu` in a quota means requests, too.
-            let requested = requests
+            let taken = per_pod
                 .get(resource)
-                .or_else(|| requests.get(&format!("requests.{resource}")));
-            let Some(each) = requested.filter(|each| **each > 0) else {
+                .or_else(|| per_pod.get(&format!("requests.{resource}")));
+            let Some(each) = taken.filter(|each| **each > 0) else {
                 continue;
             };
             let used = used

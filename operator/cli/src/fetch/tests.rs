@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value, reason = "calls read better without a borrow")]
+
 use serde_json::json;
 
 use super::*;
@@ -51,21 +53,33 @@ fn a_name_shows_what_belongs_to_it() {
     assert!(found().named("nobody").is_none());
 }
 
-#[test]
-fn the_quota_that_is_short_says_how_many_nodes_it_has_room_for() {
-    let set: StatefulSet = serde_json::from_value(json!({
+/// Two nodes run.
+fn two_nodes() -> StatefulSet {
+    serde_json::from_value(json!({
         "metadata": {},
         "spec": {"selector": {}, "serviceName": "a", "template": {"spec": {
-            "containers": [{"name": "engine", "resources": {"requests": {"cpu": "990m", "memory": "2Gi"}}}],
-            "initContainers": [{"name": "drain", "resources": {"requests": {"cpu": "10m"}}}],
+            "containers": [{
+                "name": "engine",
+                "resources": {"requests": {"cpu": "990m", "memory": "2Gi"}, "limits": {"memory": "2Gi"}},
+            }],
+            "initContainers": [{
+                "name": "drain",
+                "resources": {"requests": {"cpu": "10m"}, "limits": {"memory": "64Mi"}},
+            }],
         }}},
         "status": {"replicas": 2},
     }))
-    .unwrap();
-    let quota = |hard: serde_json::Value, used: serde_json::Value| -> ResourceQuota {
-        let body = json!({"metadata": {"name": "department"}, "spec": {"hard": hard}, "status": {"used": used}});
-        serde_json::from_value(body).unwrap()
-    };
+    .unwrap()
+}
+
+fn quota(hard: serde_json::Value, used: serde_json::Value) -> ResourceQuota {
+    let body = json!({"metadata": {"name": "department"}, "spec": {"hard": hard}, "status": {"used": used}});
+    serde_json::from_value(body).unwrap()
+}
+
+#[test]
+fn the_quota_that_is_short_says_how_many_nodes_it_has_room_for() {
+    let set = two_nodes();
     // Two of the three cores in use are the group's own.
     let cpu = quota(
         json!({"requests.cpu": "8", "pods": "50"}),
@@ -76,6 +90,30 @@ fn the_quota_that_is_short_says_how_many_nodes_it_has_room_for() {
     let memory = quota(json!({"memory": "5Gi"}), json!({}));
     assert_eq!(least_room(&set, &[memory]).unwrap().nodes, 2);
     assert_eq!(least_room(&set, &[quota(json!({"secrets": "1"}), json!({}))]), None);
+    let count = quota(json!({"count/pods": "5"}), json!({"count/pods": "3"}));
+    let room = least_room(&set, &[count]).unwrap();
+    assert_eq!((room.nodes, room.by.as_str()), (4, "quota department (count/pods)"));
+    let limits = quota(json!({"requests.memory": "20Gi", "limits.memory": "8Gi"}), json!({}));
+    let room = least_room(&set, &[limits]).unwrap();
+    assert_eq!((room.nodes, room.by.as_str()), (3, "quota department (limits.memory)"));
+}
+
+#[test]
+fn a_quota_that_does_not_count_the_nodes_leaves_them_all_the_room_there_is() {
+    let scoped = |scope: &str| {
+        let mut quota = quota(json!({"pods": "1"}), json!({}));
+        quota.spec.as_mut().unwrap().scopes = Some(vec![scope.to_owned()]);
+        quota
+    };
+    let mut set = two_nodes();
+    let nodes = |set: &StatefulSet, scope: &str| least_room(set, &[scoped(scope)]).map(|room| room.nodes);
+    assert_eq!(nodes(&set, "Terminating"), None);
+    assert_eq!(nodes(&set, "BestEffort"), None);
+    assert_eq!(nodes(&set, "NotTerminating"), Some(1));
+    assert_eq!(nodes(&set, "PriorityClass"), None);
+    let pod = set.spec.as_mut().unwrap().template.spec.as_mut().unwrap();
+    pod.priority_class_name = Some("batch".to_owned());
+    assert_eq!(nodes(&set, "PriorityClass"), Some(1));
 }
 
 #[tokio::test]
