@@ -6,7 +6,11 @@ use chrono::{DateTime, Datelike, LocalResult, NaiveDate, TimeZone, Utc};
 use chrono_tz::Tz;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use springtide_crds::{Calendar, ComputeGroup, compute_group::ScaleDecider};
+use springtide_crds::{
+    Calendar, ComputeGroup,
+    compute_group::{ScaleDecider, Schedule},
+};
+use springtide_plan::{ScheduleError, compute_group::is_accepted};
 use springtide_schedule::{Segment, Window};
 
 use bar::{Nodes, Scale};
@@ -26,7 +30,7 @@ pub(crate) enum PreviewError {
     Window {
         index: usize,
         #[source]
-        source: springtide_plan::ScheduleError,
+        source: ScheduleError,
     },
 }
 
@@ -55,7 +59,7 @@ pub(crate) fn render(
     to: DateTime<Utc>,
     time_zone: Option<Tz>,
 ) -> Result<String, PreviewError> {
-    let windows = windows(group, surroundings)?;
+    let (windows, forgiven) = windows(group, surroundings)?;
     let first_zone = || {
         group
             .spec
@@ -97,6 +101,9 @@ pub(crate) fn render(
             text,
             "! the written values, which are drawn here, are not accepted, and {in_force}: {message}"
         );
+    }
+    for line in forgiven {
+        let _infallible = writeln!(text, "! {line}");
     }
     if is_suspended(group) {
         text.push_str(
@@ -280,21 +287,58 @@ fn troubles(nodes: Nodes, room: Option<&Room>) -> Vec<String> {
     troubles
 }
 
-fn windows(group: &ComputeGroup, surroundings: &Surroundings) -> Result<Vec<Window>, PreviewError> {
-    let windows = group.spec.schedules.iter().enumerate();
+/// The windows, and what is wrong with Calendars of windows that were accepted before: the operator opens those all the same.
+fn windows(group: &ComputeGroup, surroundings: &Surroundings) -> Result<(Vec<Window>, Vec<String>), PreviewError> {
     // What the operator found; a group that it has not seen yet has the first guess.
     let start_up = group.status.as_ref().and_then(|status| status.start_up.as_ref());
     let auto = start_up.and_then(|start_up| start_up.auto_lead_time.strip_suffix('s')?.parse().ok());
-    let surroundings = springtide_plan::Surroundings {
-        calendars: &surroundings.calendars,
-        auto_lead_time: std::time::Duration::from_secs(auto.unwrap_or(300)),
-        forgives_calendars: false,
+    let auto_lead_time = std::time::Duration::from_secs(auto.unwrap_or(300));
+    let read = |schedule: &Schedule, forgives_calendars: bool| {
+        let surroundings = springtide_plan::Surroundings {
+            calendars: &surroundings.calendars,
+            auto_lead_time,
+            forgives_calendars,
+        };
+        springtide_plan::window(schedule, surroundings)
     };
-    windows
-        .map(|(index, schedule)| {
-            springtide_plan::window(schedule, surroundings).map_err(|source| PreviewError::Window { index, source })
+    let was_accepted = is_accepted(group);
+    let mut windows = Vec::new();
+    let mut forgiven = Vec::new();
+    for (index, schedule) in group.spec.schedules.iter().enumerate() {
+        let window = match read(schedule, false) {
+            Err(error @ (ScheduleError::CalendarNotFound { .. } | ScheduleError::CalendarDate { .. }))
+                if was_accepted =>
+            {
+                forgiven.extend(calendar_troubles(schedule, &error, &surroundings.calendars));
+                read(schedule, true)
+            }
+            read => read,
+        };
+        windows.push(window.map_err(|source| PreviewError::Window { index, source })?);
+    }
+    Ok((windows, forgiven))
+}
+
+/// Which Calendars of a window are gone; or, where all are there, what `error` says of their dates.
+fn calendar_troubles(schedule: &Schedule, error: &ScheduleError, calendars: &[Calendar]) -> Vec<String> {
+    let window = &schedule.name;
+    let is_gone = |name: &&String| calendars.iter().all(|calendar| calendar.name_any() != **name);
+    let gone: Vec<String> = schedule
+        .calendars
+        .iter()
+        .filter(is_gone)
+        .map(|name| {
+            format!(
+                "there is no Calendar {name} any more: window {window} opens as if it had none; make it again, or take it off the list"
+            )
         })
-        .collect()
+        .collect();
+    if gone.is_empty() {
+        return vec![format!(
+            "window {window} opens without a date of its Calendar: schedules[{window}].{error}"
+        )];
+    }
+    gone
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub use decision::owns_replicas;
 use demand::Demand;
 use drain::Departure;
 pub use foresight::{Foreseen, foresee};
-pub use limits::counts_compute;
+pub use limits::{counts_compute, is_accepted};
 pub use shape::{ComputeShape, GroupShape};
 
 #[cfg(test)]

@@ -229,6 +229,48 @@ fn a_calendar_that_is_not_there_is_named() {
 }
 
 #[test]
+fn a_calendar_that_went_after_its_window_was_accepted_is_named_and_the_window_is_drawn() {
+    let window = |floor: i32, calendars: &[&str]| {
+        json!([{"name": "w", "start": "0 8 * * *", "until": "18:00", "timeZone": "UTC", "minReplicas": floor,
+            "calendars": calendars}])
+    };
+    let accepted = |schedules: serde_json::Value| {
+        let mut group = group(window(4, &["bank", "shops"]));
+        let status = json!({"acceptedSpec": {"cluster": "lake", "replicas": 7, "schedules": schedules}});
+        group.status = serde_json::from_value(status).unwrap();
+        group
+    };
+    let group = accepted(window(4, &["bank", "shops"]));
+    let calendar = |spec: serde_json::Value| -> Calendar {
+        serde_json::from_value(json!({"metadata": {"name": "shops"}, "spec": spec})).unwrap()
+    };
+    let from = "2026-11-23T00:00:00Z".parse().unwrap();
+    let with = |calendars: Vec<Calendar>| {
+        let surroundings = Surroundings { calendars, room: None };
+        render(&group, &surroundings, from, from + chrono::TimeDelta::days(2), None).unwrap()
+    };
+    let text = with(vec![calendar(json!({"excludedDates": [{"from": "2026-11-23"}]}))]);
+    let troubles: Vec<&str> = text.lines().filter(|line| line.starts_with("! ")).collect();
+    assert_eq!(
+        troubles,
+        [
+            "! there is no Calendar bank any more: window w opens as if it had none; make it again, or take it off the list"
+        ]
+    );
+    let rows: Vec<&str> = text.lines().filter(|line| line.contains("08:00")).collect();
+    assert_eq!(rows.len(), 2, "the dates of the Calendar that is left count: {text}");
+    let without_any = with(Vec::new());
+    assert!(
+        without_any.contains("! there is no Calendar shops any more"),
+        "{without_any}"
+    );
+    let message = two_days(&accepted(window(3, &["bank", "shops"])))
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("there is no Calendar bank"), "{message}");
+}
+
+#[test]
 fn a_sunday_on_which_clocks_change_is_shown_to_a_group_with_windows_from_monday_to_friday() {
     let group = group(json!([
         {"name": "berlin", "start": "0 8 * * MON-FRI", "until": "18:00", "timeZone": "Europe/Berlin", "minReplicas": 3},

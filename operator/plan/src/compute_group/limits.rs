@@ -81,18 +81,19 @@ fn check_resources(observed: &ObservedComputeGroup, group: &GroupShape) -> Resul
     Ok(())
 }
 
-/// Whether the values were accepted before, whatever `replicas` is: an autoscaler, `kubectl scale` and a wake write that alone, and are
-/// not refused because something else has changed since.
-pub(super) fn is_accepted(observed: &ObservedComputeGroup, spec: &ComputeGroupSpec) -> bool {
-    let status = observed.group.status.as_ref();
+/// Whether the written values were accepted before, whatever `replicas` is: an autoscaler, `kubectl scale` and a wake write that alone,
+/// and are not refused because something else has changed since.
+#[must_use]
+pub fn is_accepted(group: &ComputeGroup) -> bool {
+    let status = group.status.as_ref();
     status
         .and_then(|status| status.accepted_spec.as_deref())
         .is_some_and(|accepted| {
             let of_this_size = ComputeGroupSpec {
-                replicas: spec.replicas,
+                replicas: group.spec.replicas,
                 ..accepted.clone()
             };
-            of_this_size == *spec
+            of_this_size == group.spec
         })
 }
 
@@ -103,7 +104,7 @@ fn check_quota(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<()
     if group.highest_floor == 0 {
         return Ok(());
     }
-    let is_accepted = is_accepted(observed, &observed.group.spec);
+    let is_accepted = is_accepted(&observed.group);
     let own_pods = observed.pods.len() as u64;
     for (resource, per_pod_milli) in per_pod(&group.resources) {
         let others = (!is_accepted).then(|| Others {

@@ -95,7 +95,7 @@ impl GroupShape {
             calendars: &observed.calendars,
             auto_lead_time: super::start_up::auto_lead_time(observed, spec, warm_up, now),
             // What was accepted stays in force when a Calendar is taken away or spoilt.
-            forgives_calendars: !written || super::limits::is_accepted(observed, spec),
+            forgives_calendars: !written || super::limits::is_accepted(&observed.group),
         };
         check_keys("labels", labels.keys())?;
         check_keys("placement.nodeSelector", placement.node_selector.keys())?;
