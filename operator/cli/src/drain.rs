@@ -1,17 +1,23 @@
 //! What would happen if nodes were let go now.
 
-use std::fmt::Write;
-
 use kube::ResourceExt;
-use springtide_crds::{ComputeGroup, compute_group::DrainTimeoutPolicy};
+use springtide_crds::{
+    ComputeGroup, ComputeGroupStatus,
+    compute_group::{ActiveWindow, DrainTimeoutPolicy, ScaleDecider, WindowPhase},
+};
 use springtide_plan::{ComputeNodeRow, names, sql::DrainState};
 
-/// As text: node by node, the highest first, as they would go. `replicas` is the size that is asked about, `rows` what the engine
-/// says of the nodes of all groups; `knows_drains` is whether it says what runs on them.
+/// As text: node by node, the highest first, as they would go. `replicas` is what would be written, `rows` what the engine says of the
+/// nodes of all groups; `knows_drains` is whether it says what runs on them.
 pub(crate) fn render(group: &ComputeGroup, replicas: u32, rows: &[ComputeNodeRow], knows_drains: bool) -> String {
     let name = group.name_any();
     let nodes = nodes(&name, rows);
-    let leavers: Vec<_> = nodes.iter().rev().filter(|(ordinal, _)| *ordinal >= replicas).collect();
+    let size = Size::with(group, replicas);
+    let leavers: Vec<_> = nodes
+        .iter()
+        .rev()
+        .filter(|(ordinal, _)| *ordinal >= size.wanted)
+        .collect();
     let mut text = String::new();
     let mut line = |words: String| {
         text.push_str(&words);
@@ -22,6 +28,9 @@ pub(crate) fn render(group: &ComputeGroup, replicas: u32, rows: &[ComputeNodeRow
             "{name} has {}: none would go to have {replicas}.",
             counted(nodes.len())
         ));
+        if let Some(why) = size.why {
+            line(why);
+        }
         return text;
     }
     let staying = nodes.len() - leavers.len();
@@ -29,25 +38,14 @@ pub(crate) fn render(group: &ComputeGroup, replicas: u32, rows: &[ComputeNodeRow
         "{} of {name} would go, {staying} would stay:",
         counted(leavers.len())
     ));
+    let drain = &group.spec.drain;
     let width = leavers.iter().map(|(_, row)| pod(row).len()).max().unwrap_or_default();
     let mut waits = false;
     for (_, row) in &leavers {
-        let said = match (row.drain, row.alive, row.waiting_for.as_str()) {
-            (DrainState::Drained, ..) => "is drained already, and goes at once".to_owned(),
-            (DrainState::None, false, _) => "does not answer, and goes at once".to_owned(),
-            (DrainState::None, true, _) if !knows_drains => "this engine does not say what runs on it".to_owned(),
-            (DrainState::None, true, "") => {
-                "runs nothing, and goes as soon as no client can be on its way there".to_owned()
-            }
-            (DrainState::None, true, what) if !group.spec.drain.enabled => format!("would cut off {what}"),
-            (DrainState::None, true, waiting_for) => format!("would wait for {waiting_for}"),
-            (DrainState::Draining, _, waiting_for) => format!("drains already, and waits for {waiting_for}"),
-            (DrainState::Leaving, _, waiting_for) => format!("leaves already, and waits for {waiting_for}"),
-        };
+        let said = fate(row, drain.enabled, knows_drains);
         waits |= said.contains("wait");
         line(format!("  {:width$}  {said}", pod(row)));
     }
-    let drain = &group.spec.drain;
     if !drain.enabled {
         line("drain.enabled is false: nothing is waited for.".to_owned());
     } else if waits {
@@ -60,12 +58,130 @@ pub(crate) fn render(group: &ComputeGroup, replicas: u32, rows: &[ComputeNodeRow
             drain.timeout.0
         ));
     }
-    let namespace = group.namespace().unwrap_or_default();
-    let _written = writeln!(
-        text,
-        "Do it: kubectl -n {namespace} scale computegroup/{name} --replicas={replicas}"
-    );
+    if let Some(why) = size.why {
+        line(why);
+    }
+    if !size.changes {
+        line(format!(
+            "They go anyway: writing {replicas} to replicas changes nothing."
+        ));
+    } else if group.spec.autoscaling.is_some() && replicas > 0 {
+        line(
+            "autoscaling writes replicas, so that another size lasts until its next decision: lower autoscaling.maxReplicas, or open a \
+             window with maxReplicas."
+                .to_owned(),
+        );
+    } else {
+        let namespace = group.namespace().unwrap_or_default();
+        line(format!(
+            "Do it: kubectl -n {namespace} scale computegroup/{name} --replicas={replicas}"
+        ));
+    }
     text
+}
+
+/// What becomes of a node that is not wanted any more.
+fn fate(row: &ComputeNodeRow, drains: bool, knows_drains: bool) -> String {
+    let what = row.waiting_for.as_str();
+    match (row.drain, row.alive) {
+        (DrainState::Drained, _) => "is drained already, and goes at once".to_owned(),
+        (DrainState::None, false) => "does not answer, and goes at once".to_owned(),
+        (DrainState::None, true) if !knows_drains && drains => "this engine does not say what runs on it".to_owned(),
+        (DrainState::None, true) if !knows_drains => {
+            "goes at once; this engine does not say what that cuts off".to_owned()
+        }
+        (DrainState::Leaving, _) if !drains || what.is_empty() => "leaves already".to_owned(),
+        (DrainState::None | DrainState::Draining, _) if !drains && what.is_empty() => {
+            "runs nothing, and goes at once".to_owned()
+        }
+        (DrainState::None | DrainState::Draining, _) if !drains => format!("would cut off {what}"),
+        (DrainState::None, true) if what.is_empty() => {
+            "runs nothing, and goes as soon as no client can be on its way there".to_owned()
+        }
+        (DrainState::Draining, _) if what.is_empty() => {
+            "drains already, and goes as soon as no client can be on its way there".to_owned()
+        }
+        (DrainState::None, true) => format!("would wait for {what}"),
+        (DrainState::Draining, _) => format!("drains already, and waits for {what}"),
+        (DrainState::Leaving, _) => format!("leaves already, and waits for {what}"),
+    }
+}
+
+/// How many nodes the operator wants once `replicas` is written.
+struct Size {
+    wanted: u32,
+    /// What makes that another number than the written one.
+    why: Option<String>,
+    /// Whether that is another number than the one that is wanted now.
+    changes: bool,
+}
+
+impl Size {
+    fn with(group: &ComputeGroup, replicas: u32) -> Self {
+        let unknown = ComputeGroupStatus::default();
+        let status = group.status.as_ref().unwrap_or(&unknown);
+        let count = |nodes: i32| u32::try_from(nodes).unwrap_or_default();
+        let decided_by = status.scaling.as_ref().map(|scaling| scaling.decided_by);
+        let now = status.wanted_replicas.map(count);
+        if decided_by == Some(ScaleDecider::Suspension) {
+            return Self {
+                wanted: 0,
+                why: Some("No node is wanted, whatever replicas is: the cluster is suspended.".to_owned()),
+                changes: false,
+            };
+        }
+        let floor = status.floor.map_or(0, count);
+        let autoscaling = group.spec.autoscaling.as_ref().filter(|_| replicas > 0);
+        let least = autoscaling.map_or(0, |autoscaling| count(autoscaling.min_replicas));
+        // A group that sleeps counts no statements.
+        let demand = status.demand.as_ref().filter(|_| replicas > 0 || floor > 0);
+        let asked = replicas.max(least).max(demand.map_or(0, |demand| count(demand.nodes)));
+        let ceiling = status.ceiling.map_or(u32::MAX, count);
+        let limit = now.filter(|_| decided_by == Some(ScaleDecider::Limit));
+        let within = asked.min(ceiling).max(floor);
+        let wanted = within.min(limit.unwrap_or(u32::MAX));
+        let kept = |by: &str| Some(format!("Wanted all the same: {}, {by}.", counted(wanted as usize)));
+        let capped = |by: &str| Some(format!("Wanted at most: {}, by {by}.", counted(wanted as usize)));
+        let why = if within > asked.min(ceiling) {
+            let holds = |window: &&ActiveWindow| window.min_replicas.map(count) == Some(floor);
+            kept(&format!("for {}", windows(status.active_windows.iter().filter(holds))))
+        } else if wanted < replicas && wanted < within {
+            capped("the department's limit")
+        } else if wanted < replicas {
+            let caps = |window: &&ActiveWindow| window.max_replicas.map(count) == Some(ceiling);
+            capped(&windows(status.active_windows.iter().filter(caps)))
+        } else if wanted > replicas && asked > least {
+            let until = demand.map_or("", |demand| demand.until.as_str());
+            kept(&format!("for statements that wait (counted until {until})"))
+        } else if wanted > replicas {
+            kept("by autoscaling.minReplicas")
+        } else {
+            None
+        };
+        Self {
+            wanted,
+            why,
+            changes: now != Some(wanted),
+        }
+    }
+}
+
+/// Windows by name, and how long each counts.
+fn windows<'a>(windows: impl Iterator<Item = &'a ActiveWindow>) -> String {
+    let told: Vec<String> = windows
+        .map(|window| {
+            let ActiveWindow { name, closes_at, .. } = window;
+            match window.phase {
+                WindowPhase::Raised => format!("window {name} (raised ahead of its start, until {closes_at})"),
+                WindowPhase::Open => format!("window {name} (until {closes_at})"),
+                WindowPhase::RampingDown => format!("window {name} (closed, its floor falls node by node)"),
+            }
+        })
+        .collect();
+    if told.is_empty() {
+        return "a window".to_owned();
+    }
+    told.join(", ")
 }
 
 /// The group's nodes by their numbers.

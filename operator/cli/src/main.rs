@@ -41,12 +41,13 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
-    /// What a group's nodes would wait for if they were let go now. Needs the right to read the administrator's Secret and to
-    /// forward ports to the frontend's pod; with --server and --user, an SQL account alone.
+    /// Which of a group's nodes would go if `replicas` were written now, what they would wait for, and what keeps the others.
+    /// Needs the right to read the administrator's Secret and to forward ports to the frontend's pod; with --server and --user,
+    /// an SQL account alone.
     Drain {
         /// Name of the ComputeGroup.
         group: String,
-        /// Nodes that stay; one fewer than are wanted now by default.
+        /// What would be written to `replicas`; one fewer than are wanted now by default.
         #[arg(long)]
         replicas: Option<u32>,
         /// Only look: nodes are let go by `kubectl scale`.
