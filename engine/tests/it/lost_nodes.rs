@@ -150,6 +150,24 @@ async fn a_select_survives_a_compute_node_that_is_killed_before_the_first_row() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn explain_analyze_survives_a_compute_node_that_is_killed() {
+    let mut cluster = cluster().compute(3).start().await;
+    with_facts(&cluster).await;
+    let client = cluster.client.clone();
+    let statement = format!("EXPLAIN ANALYZE {LONG_QUERY}");
+    let running = tokio::spawn(async move { client.try_rows(&statement).await });
+    let victim = busy_node(&cluster).await;
+    cluster.nodes[victim].process.kill();
+    let lines = tokio::time::timeout(PATIENCE, running)
+        .await
+        .expect("the statement ends")
+        .expect("no panic")
+        .expect("the others answer");
+    assert!(lines.iter().any(|line| line == "ROWS: 1"), "{lines:?}");
+    assert_eq!(cluster.frontend_metric("starrocks_fe_query_retry").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_compute_node_that_is_killed_after_the_first_row_is_an_error_to_repeat() {
     let mut cluster = cluster().compute(3).result_hold_bytes(1024).start().await;
     with_facts(&cluster).await;

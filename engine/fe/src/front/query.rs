@@ -264,35 +264,65 @@ pub(super) async fn run(
     };
     let hold = shared.core.config().frontend.result_hold_bytes;
     out.hold(usize::try_from(hold).unwrap_or(usize::MAX));
-    let mut workers = Workers::admitted(shared, session, &prepared, false).await?;
-    let mut is_retry = false;
-    let mut settings = SessionSettings::default();
+    let mut attempts = Attempts::on(Workers::admitted(shared, session, &prepared, false).await?);
     loop {
-        let error = match attempt(shared, session, &prepared, &workers, settings.clone(), out).await {
+        let settings = attempts.settings.clone();
+        let error = match attempt(shared, session, &prepared, &attempts.workers, settings, out).await {
             Ok(figures) => return Ok(figures),
             Err(Failure::Client(error)) => return Err(error),
             Err(Failure::Query(error)) => error,
         };
-        if error.is_out_of_memory() && !settings.frugal && out.restart() {
+        attempts.after(shared, session, &error, || out.restart())?;
+    }
+}
+
+/// What a query runs with: anew after each attempt that failed.
+#[derive(Debug)]
+struct Attempts {
+    workers: Workers,
+    settings: SessionSettings,
+    is_retry: bool,
+}
+
+impl Attempts {
+    fn on(workers: Workers) -> Self {
+        Self {
+            workers,
+            settings: SessionSettings::default(),
+            is_retry: false,
+        }
+    }
+
+    /// Makes the next attempt ready, if there may be one; `restart` takes back what the client was to get of the one that failed, and
+    /// says whether it could.
+    fn after(
+        &mut self,
+        shared: &Shared,
+        session: &Session,
+        error: &QueryError,
+        mut restart: impl FnMut() -> bool,
+    ) -> Result<(), MysqlError> {
+        if error.is_out_of_memory() && !self.settings.frugal && restart() {
             tracing::info!(%error, "running the query once more with joins that go to disk");
             shared.core.metrics().query_retry.inc();
-            settings.frugal = true;
-            continue;
+            self.settings.frugal = true;
+            return Ok(());
         }
         let Some(url) = error.lost_worker() else {
-            return Err(describe_error(shared, session, &error));
+            return Err(describe_error(shared, session, error));
         };
-        workers.lose(&shared.core, url);
+        self.workers.lose(&shared.core, url);
         // With no other node the error is the lost node's, too: it may be repeated once a node is back.
-        if is_retry || workers.is_empty() || !out.restart() {
-            return Err(describe_error(shared, session, &error));
+        if self.is_retry || self.workers.is_empty() || !restart() {
+            return Err(describe_error(shared, session, error));
         }
         shared.core.metrics().query_retry.inc();
         tracing::warn!(
             node = url,
             "a compute node was lost; running the query once more on the others"
         );
-        is_retry = true;
+        self.is_retry = true;
+        Ok(())
     }
 }
 
@@ -339,7 +369,7 @@ pub(super) fn no_workers(core: &Core, warehouse: &str) -> MysqlError {
     }
 }
 
-/// The plan as text.
+/// The plan as text. `ANALYZE` runs it, too, and is let in, bounded and run once more as a query is; the others wait for nothing.
 pub(super) async fn explain(
     shared: &Shared,
     session: &Session,
@@ -348,33 +378,57 @@ pub(super) async fn explain(
     cancelled: &CancellationToken,
 ) -> Result<String, MysqlError> {
     let prepared = prepare(shared, session, ast).await?;
-    let workers = Workers::of(&shared.core, session);
     let explained = async {
-        let query = open(shared, session, &prepared, &workers, SessionSettings::default())?;
-        let plan = plan(&query, &prepared).await?;
-        let mut text = String::new();
-        if mode == ExplainMode::Verbose {
-            text.push_str(&format!(
-                "LOGICAL PLAN\n{}\n\nPHYSICAL PLAN\n",
-                plan.logical.display_indent()
-            ));
+        let workers = if mode == ExplainMode::Analyze {
+            Workers::admitted(shared, session, &prepared, false).await?
+        } else {
+            Workers::of(&shared.core, session)
+        };
+        let mut attempts = Attempts::on(workers);
+        loop {
+            let settings = attempts.settings.clone();
+            let error = match explain_once(shared, session, mode, &prepared, &attempts.workers, settings).await {
+                Ok(text) => return Ok::<_, MysqlError>(text),
+                Err(error) => error,
+            };
+            // The client has got nothing yet.
+            attempts.after(shared, session, &error, || true)?;
         }
-        text.push_str(&query.explain(&plan).await?);
-        if mode == ExplainMode::Analyze {
-            let began = std::time::Instant::now();
-            let mut stream = query.execute_stream(&plan).await?;
-            let mut rows = 0;
-            while let Some(batch) = stream.next().await {
-                rows += batch?.num_rows();
-            }
-            text.push_str(&format!("\nROWS: {rows}\nTIME: {} ms\n", began.elapsed().as_millis()));
-        }
-        Ok::<_, QueryError>(text)
     };
     tokio::select! {
         () = cancelled.cancelled() => Err(MysqlError::interrupted()),
-        text = explained => text.map_err(|error| describe_error(shared, session, &error)),
+        text = explained => text,
     }
+}
+
+async fn explain_once(
+    shared: &Shared,
+    session: &Session,
+    mode: ExplainMode,
+    prepared: &PreparedQuery,
+    workers: &Workers,
+    settings: SessionSettings,
+) -> Result<String, QueryError> {
+    let query = open(shared, session, prepared, workers, settings)?;
+    let plan = plan(&query, prepared).await?;
+    let mut text = String::new();
+    if mode == ExplainMode::Verbose {
+        text.push_str(&format!(
+            "LOGICAL PLAN\n{}\n\nPHYSICAL PLAN\n",
+            plan.logical.display_indent()
+        ));
+    }
+    text.push_str(&query.explain(&plan).await?);
+    if mode == ExplainMode::Analyze {
+        let began = std::time::Instant::now();
+        let mut stream = query.execute_stream(&plan).await?;
+        let mut rows = 0;
+        while let Some(batch) = stream.next().await {
+            rows += batch?.num_rows();
+        }
+        text.push_str(&format!("\nROWS: {rows}\nTIME: {} ms\n", began.elapsed().as_millis()));
+    }
+    Ok(text)
 }
 
 /// The columns that a prepared statement will answer with, as far as they can be told before its parameters are known.

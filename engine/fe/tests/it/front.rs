@@ -1,6 +1,10 @@
 //! Statements over MySQL that need no compute node, against a whole frontend.
 
-use std::{fs, sync::Arc};
+use std::{
+    fs,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use mysql_async::{Conn, OptsBuilder, Row, Value, prelude::Queryable};
 use object_store::local::LocalFileSystem;
@@ -536,5 +540,39 @@ async fn explain_shows_a_plan() {
     let (columns, lines) = rows(&mut connection, "EXPLAIN SELECT 1 + 1 AS two").await;
     assert_eq!(columns, ["Explain String"]);
     assert!(lines.iter().any(|line| line[0].contains("two")), "{lines:?}");
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn explain_analyze_waits_for_compute_as_the_query_itself_does_and_explain_does_not() {
+    let frontend = Frontend::start().await;
+    let mut connection = frontend.connect_as(OPERATOR).await.unwrap();
+    for sql in [
+        // Nothing listens there, so that the node never comes alive.
+        "ALTER SYSTEM ADD COMPUTE NODE \"127.0.0.1:1\" INTO WAREHOUSE etl",
+        "CREATE DATABASE d",
+        "CREATE TABLE d.t (a INT)",
+        "SET warehouse = 'etl'",
+        "SET query_queue_pending_timeout_second = 60",
+    ] {
+        connection.query_drop(sql).await.unwrap();
+    }
+    let asked = Instant::now();
+    assert_eq!(fails(&mut connection, "EXPLAIN SELECT a FROM d.t").await.0, 5904);
+    let no_node = "EXPLAIN ANALYZE SELECT a FROM d.t WHERE 1 = 0";
+    let (_, lines) = rows(&mut connection, no_node).await;
+    assert!(lines.iter().any(|line| line[0] == "ROWS: 0"), "{lines:?}");
+    let unknown_column = fails(&mut connection, "EXPLAIN ANALYZE SELECT nosuch FROM d.t").await;
+    assert_eq!(unknown_column.0, 1064);
+    assert!(asked.elapsed() < Duration::from_secs(60), "none of them waits");
+
+    connection
+        .query_drop("SET query_queue_pending_timeout_second = 1")
+        .await
+        .unwrap();
+    let asked = Instant::now();
+    let (code, message) = fails(&mut connection, "EXPLAIN ANALYZE SELECT a FROM d.t").await;
+    assert_eq!(code, 5904, "{message}");
+    assert!(asked.elapsed() >= Duration::from_secs(1), "it waits as long as it may");
     frontend.stop().await;
 }
