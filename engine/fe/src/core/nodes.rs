@@ -135,6 +135,19 @@ impl Route {
         &self.nodes
     }
 
+    /// One of them was chosen: the drains of the others no longer wait for it.
+    pub fn keep_only(&mut self, chosen: NodeId) {
+        let mut states = self.core.inner.nodes.lock();
+        let id = self.id;
+        self.nodes.retain(|view| {
+            let stays = view.node.id == chosen;
+            if !stays && let Some(state) = states.get_mut(&view.node.id) {
+                state.routes.remove(&id);
+            }
+            stays
+        });
+    }
+
     pub(super) fn with_slot(mut self, slot: Slot) -> Self {
         self._slot = Some(slot);
         self

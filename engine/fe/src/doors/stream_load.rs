@@ -16,6 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rand::seq::IndexedRandom;
+use springtide_contract::drain::longest_commit;
 use springtide_model::DEFAULT_WAREHOUSE;
 use springtide_rpc::message::REDIRECT_PARAMETER;
 
@@ -109,21 +110,22 @@ fn unauthorized(denied: &Denied, peer: SocketAddr) -> Response {
     response
 }
 
-/// Any node of the warehouse that takes work, as soon as there is one: loads spread by chance. No node of the route is drained while
-/// it is held.
+/// Any node of the warehouse that takes work, as soon as there is one: loads spread by chance. It is not drained while the route is
+/// held; all others may be.
 async fn choose_node(core: &Core, headers: &HeaderMap) -> Result<(Route, NodeView), String> {
     let warehouse = headers
         .get(WAREHOUSE_HEADER)
         .map_or(Ok(DEFAULT_WAREHOUSE), HeaderValue::to_str)
         .map_err(|_| "header 'warehouse' must be plain text".to_owned())?;
-    let route = core
+    let mut route = core
         .route_when_available(warehouse, "a Stream Load through the frontend", NODE_PATIENCE)
         .await;
-    let node = route.nodes().choose(&mut rand::rng()).cloned();
-    node.map(|node| (route, node)).ok_or_else(|| {
+    let Some(node) = route.nodes().choose(&mut rand::rng()).cloned() else {
         let instead = core.instead_of(warehouse, "set the header 'warehouse' to");
-        format!("Warehouse {warehouse} is not available; {instead}.")
-    })
+        return Err(format!("Warehouse {warehouse} is not available; {instead}."));
+    };
+    route.keep_only(node.node.id);
+    Ok((route, node))
 }
 
 fn url_at(node: &NodeView, uri: &Uri) -> Option<String> {
@@ -156,7 +158,7 @@ async fn carry(core: &Core, proxy: &Proxy, node: &NodeView, url: String, request
             "this frontend cannot carry Stream Loads",
         );
     };
-    let timeout = load_timeout(request.headers()) + PROXY_SLACK;
+    let timeout = answer_timeout(request.headers(), node);
     let (head, body) = request.into_parts();
     let mut headers = head.headers;
     for name in [
@@ -188,16 +190,33 @@ async fn carry(core: &Core, proxy: &Proxy, node: &NodeView, url: String, request
             if error.is_connect() {
                 core.report_unreachable(node.node.id);
             }
+            let problem = if error.is_timeout() && !error.is_connect() {
+                format!("it did not answer within {} s", timeout.as_secs())
+            } else {
+                error.without_url().to_string()
+            };
             failed(
                 StatusCode::BAD_GATEWAY,
                 &format!(
-                    "compute node {} did not finish the load: {}; load again under the same label",
-                    node.node.host,
-                    error.without_url()
+                    "compute node {} did not finish the load: {problem}; load again under the same label",
+                    node.node.host
                 ),
             )
         }
     }
+}
+
+/// How long the node may take: as long as the load, but for no longer than its drain lets a load go on there. A node that hangs would
+/// keep its drain waiting for the client's time.
+fn answer_timeout(headers: &HeaderMap, node: &NodeView) -> Duration {
+    let asked = load_timeout(headers) + PROXY_SLACK;
+    let drain_timeout = node
+        .reply
+        .as_ref()
+        .map(|reply| Duration::from_secs(reply.drain_timeout_s));
+    drain_timeout
+        .and_then(longest_commit)
+        .map_or(asked, |longest| asked.min(longest))
 }
 
 fn load_timeout(headers: &HeaderMap) -> Duration {

@@ -1,6 +1,9 @@
 //! HTTP 8030 and RPC 9020 over real sockets.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::{Router, body::Bytes, http::HeaderMap, routing::put};
 use reqwest::{Client, RequestBuilder, StatusCode, redirect::Policy};
@@ -13,7 +16,7 @@ use springtide_rpc::{
     ClusterToken, RpcClient, RpcError,
     message::{
         ABORT_LOAD, AbortLoadRequest, BEGIN_LOAD, BeginLoadReply, BeginLoadRequest, COMMIT_LOAD, CommitLoadReply,
-        CommitLoadRequest, Secret,
+        CommitLoadRequest, HeartbeatReply, Secret,
     },
 };
 use tokio::net::TcpListener;
@@ -179,6 +182,47 @@ async fn start_load_door() -> (Taken, u16) {
     (taken, port)
 }
 
+#[tokio::test]
+async fn a_carried_load_whose_node_hangs_ends_before_the_nodes_drain_is_over_and_holds_no_other_node() {
+    let cluster = Cluster::new();
+    let core = cluster.open().await;
+    let url = http(core.clone().into()).await;
+    // It takes connections, and never answers.
+    let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let says = HeartbeatReply {
+        drain_timeout_s: 8,
+        ..nodes::reply(door.local_addr().unwrap().port())
+    };
+    for _ in 0..2 {
+        let port = nodes::start_node(Arc::new(Mutex::new(Some(says.clone())))).await;
+        nodes::add_node(&core, port, "w").await;
+    }
+    nodes::until(&core, "both alive", |_| core.workers("w").len() == 2).await;
+    let load = client()
+        .put(format!("{url}/api/d/t/_stream_load"))
+        .basic_auth("admin", Some("admin's password"))
+        .header("expect", "100-continue")
+        .header("warehouse", "w")
+        .header("x-springtide-proxy", "1")
+        .header("timeout", "600")
+        .body("1,2\n");
+    let load = tokio::spawn(answer(load));
+    let _connection = door.accept().await.unwrap();
+    let waited_for: usize = core.nodes().iter().map(|view| view.routes.len()).sum();
+    assert_eq!(waited_for, 1, "{:?}", core.nodes());
+
+    let ended = tokio::time::timeout(Duration::from_secs(60), load).await;
+    let (status, body) = ended.expect("the load ends long before its own time").unwrap();
+    assert_eq!(status, StatusCode::BAD_GATEWAY);
+    let message = body["msg"].as_str().unwrap();
+    assert!(
+        message.contains("did not answer within 7 s") && message.contains("load again under the same label"),
+        "{message}"
+    );
+    assert!(core.nodes().iter().all(|view| view.routes.is_empty()));
+    core.shutdown().await;
+}
+
 fn begin_request(label: &str, password: &str) -> BeginLoadRequest {
     BeginLoadRequest {
         database: "d".to_owned(),
@@ -199,7 +243,7 @@ async fn a_compute_node_loads_by_rpc() {
     create_table(&core, "t").await.unwrap();
     let url = rpc(core.clone()).await;
     let client = RpcClient::new(ClusterToken::new(TOKEN).unwrap()).unwrap();
-    let timeout = std::time::Duration::from_secs(30);
+    let timeout = Duration::from_secs(30);
     let begin = async |label: &str, password: &str| -> BeginLoadReply {
         client
             .call(&url, BEGIN_LOAD, &begin_request(label, password), timeout)

@@ -223,6 +223,31 @@ async fn a_client_that_was_redirected_to_a_node_is_waited_for_until_its_load_beg
 }
 
 #[tokio::test]
+async fn a_load_keeps_all_nodes_from_leaving_until_one_is_chosen_and_that_one_until_it_ends() {
+    let cluster = Cluster::new();
+    let core = cluster.open().await;
+    for _ in 0..2 {
+        let port = start_node(Arc::new(Mutex::new(Some(reply(1))))).await;
+        add_node(&core, port, "w").await;
+    }
+    until(&core, "both alive", |_| core.workers("w").len() == 2).await;
+    let ids: Vec<NodeId> = core.nodes().iter().map(|view| view.node.id).collect();
+    let drains = || core.nodes().iter().map(|view| view.drain).collect::<Vec<_>>();
+    let mut load = core.route("w", "a Stream Load through the frontend");
+    core.order_drain(&ids, DrainOrder::Drain).unwrap();
+    tokio::time::sleep(Duration::from_millis(1000)).await;
+    assert_eq!(drains(), [DrainState::Draining; 2], "any of them may be chosen");
+
+    load.keep_only(ids[1]);
+    until(&core, "the other drained", |node| node.drain == DrainState::Drained).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(drains(), [DrainState::Drained, DrainState::Draining]);
+    drop(load);
+    until(&core, "both drained", |_| drains() == [DrainState::Drained; 2]).await;
+    core.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_client_that_was_redirected_before_a_frontends_restart_is_waited_for() {
     let cluster = Cluster::new();
     let core = cluster.open().await;
