@@ -387,3 +387,6 @@ fn reader_names(reader: &parquet::arrow::arrow_reader::ParquetRecordBatchReader)
         .map(|field| field.name().clone())
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
