@@ -20,7 +20,7 @@ use crate::{
     harness::{
         faults::{Faults, kinds_of_trouble},
         state::State,
-        world::World,
+        world::{Running, World},
     },
     lifecycle::scale,
 };
@@ -33,6 +33,10 @@ const TROUBLE: f64 = 0.2;
 const BUSY: &str = "etl-cn-2";
 /// A window is open from eight to ten.
 const OPENS: &str = "2030-06-03T08:00:00Z";
+/// Its nodes are wanted so long before: longer than a step takes, so that it opens in none.
+const LEAD: TimeDelta = TimeDelta::minutes(30);
+/// The clock is set to so long before that moment, which then comes by running time.
+const AHEAD: TimeDelta = TimeDelta::seconds(6);
 
 /// What people and clocks do, in this order; each step begins where the one before it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,7 +44,7 @@ enum Step {
     Create,
     ScaleUp,
     Roll,
-    WindowOpens,
+    WindowNears,
     WindowCloses,
     ScaleIn,
     Delete,
@@ -50,7 +54,7 @@ const DAY: [Step; 7] = [
     Step::Create,
     Step::ScaleUp,
     Step::Roll,
-    Step::WindowOpens,
+    Step::WindowNears,
     Step::WindowCloses,
     Step::ScaleIn,
     Step::Delete,
@@ -63,7 +67,7 @@ impl Step {
             Self::Create => {
                 set_clock(world, TimeDelta::hours(-2));
                 let window = json!({"name": "morning", "start": "0 8 * * *", "duration": "2h", "timeZone": "Etc/UTC",
-                    "minReplicas": 4, "leadTime": "5m"});
+                    "minReplicas": 4, "leadTime": format!("{}m", LEAD.num_minutes())});
                 world.make_cluster("lake").await;
                 world
                     .make_group(
@@ -80,7 +84,14 @@ impl Step {
                     .merge::<ComputeGroup>("etl", json!({"spec": {"labels": {"team": "blue"}}}))
                     .await;
             }
-            Self::WindowOpens => set_clock(world, TimeDelta::minutes(30)),
+            // A look before the edge foresees what it needs, and that is done at the edge. After a death it is not foreseen any more,
+            // or it has passed.
+            Self::WindowNears => {
+                set_clock(world, -(LEAD + AHEAD));
+                world
+                    .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "at the clock"}}}))
+                    .await;
+            }
             Self::WindowCloses => set_clock(world, TimeDelta::hours(3)),
             Self::ScaleIn => {
                 world.frontend.catalog.lock().unwrap().busy.insert(BUSY.to_owned());
@@ -113,7 +124,7 @@ impl Step {
                     .await;
                 world.group_serves("etl", 3).await;
             }
-            Self::WindowOpens => world.group_serves("etl", 4).await,
+            Self::WindowNears => world.group_serves("etl", 4).await,
             Self::ScaleIn => {
                 world
                     .eventually("the busy node is waited for", || async {
@@ -187,6 +198,23 @@ async fn reference() -> &'static BTreeMap<Step, Ended> {
     REFERENCE.get_or_init(|| day(Disturbance::Nothing)).await
 }
 
+/// Starts an operator, and waits until it has looked at the group, if there is one: what happens next happens to an operator that works.
+async fn operator_at_work(world: &World, faults: &Faults, number: usize, step: Step) -> Running {
+    let looks = || world.looks().get("ComputeGroup").copied().unwrap_or_default();
+    let before = looks();
+    let operator = world.operator_through(faults, number).await;
+    if step != Step::Create {
+        let looked = world.eventually("the operator looks at a group", || async {
+            (looks() > before).then_some(())
+        });
+        tokio::select! {
+            () = faults.died() => {}
+            () = looked => {}
+        }
+    }
+    operator
+}
+
 /// Lives through a day.
 async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
     let world = World::new().await;
@@ -199,7 +227,7 @@ async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
         match disturbance {
             Disturbance::DeathAfter(_) | Disturbance::DeathAtRandom(_) => {
                 let faults = Faults::dying_after(last_write(disturbance, step));
-                let operator = world.operator_through(&faults, number * 2).await;
+                let operator = operator_at_work(&world, &faults, number * 2, step).await;
                 step.act(&world).await;
                 tokio::select! {
                     () = faults.died() => died = true,
@@ -227,13 +255,19 @@ async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
                     "{step:?}: nothing was told as it had been"
                 );
             }
-            Disturbance::Nothing | Disturbance::Trouble(_) => step.act(&world).await,
+            Disturbance::Nothing | Disturbance::Trouble(_) => {}
         }
         let faults = Faults::default();
         if let Disturbance::Trouble(seed) = disturbance {
             faults.trouble(seed.wrapping_add(number as u64), TROUBLE);
         }
-        let operator = world.operator_through(&faults, 100 + number).await;
+        let operator = if matches!(disturbance, Disturbance::Nothing | Disturbance::Trouble(_)) {
+            let operator = operator_at_work(&world, &faults, 100 + number, step).await;
+            step.act(&world).await;
+            operator
+        } else {
+            world.operator_through(&faults, 100 + number).await
+        };
         step.arrives(&world).await;
         if matches!(disturbance, Disturbance::Trouble(_)) {
             let met = faults.calm();
