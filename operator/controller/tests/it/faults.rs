@@ -15,6 +15,7 @@ use kube::api::ListParams;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use springtide_crds::{ComputeGroup, LakeCluster};
+use springtide_plan::names::{self, OWNER_LABEL};
 
 use crate::{
     harness::{
@@ -47,16 +48,18 @@ enum Step {
     WindowNears,
     WindowCloses,
     ScaleIn,
+    Replace,
     Delete,
 }
 
-const DAY: [Step; 7] = [
+const DAY: [Step; 8] = [
     Step::Create,
     Step::ScaleUp,
     Step::Roll,
     Step::WindowNears,
     Step::WindowCloses,
     Step::ScaleIn,
+    Step::Replace,
     Step::Delete,
 ];
 
@@ -97,10 +100,15 @@ impl Step {
                 world.frontend.catalog.lock().unwrap().busy.insert(BUSY.to_owned());
                 scale(world, "etl", 1).await;
             }
-            Self::Delete => {
+            // The group goes, and its cluster stays and gets another one.
+            Self::Replace => {
                 // How long a deletion has waited is told by the API server's clock.
                 world.clock.set(Utc::now());
                 world.delete::<ComputeGroup>("etl").await;
+                world.make_group("adhoc", "lake", json!({"replicas": 1})).await;
+            }
+            Self::Delete => {
+                world.delete::<ComputeGroup>("adhoc").await;
                 world.delete::<LakeCluster>("lake").await;
             }
         }
@@ -144,10 +152,25 @@ impl Step {
                 world.frontend.catalog.lock().unwrap().busy.clear();
                 world.group_serves("etl", 1).await;
             }
+            Self::Replace => {
+                let its_own = format!("{OWNER_LABEL}={}", names::owner("ComputeGroup", "etl"));
+                let its_own = its_own.as_str();
+                world
+                    .eventually("the group is gone with all that was its own", || async {
+                        let group = world.get::<ComputeGroup>("etl").await;
+                        let set = world.get::<StatefulSet>("etl-cn").await;
+                        let pods = ListParams::default().labels(its_own);
+                        let pods = world.api::<Pod>().list(&pods).await.unwrap();
+                        let none = group.is_none() && set.is_none() && pods.items.is_empty();
+                        (none && world.collected_of(its_own).await).then_some(())
+                    })
+                    .await;
+                world.group_serves("adhoc", 1).await;
+            }
             Self::Delete => {
                 world
                     .eventually("all of it is gone", || async {
-                        let group = world.get::<ComputeGroup>("etl").await;
+                        let group = world.get::<ComputeGroup>("adhoc").await;
                         let cluster = world.get::<LakeCluster>("lake").await;
                         let sets = world.api::<StatefulSet>().list(&ListParams::default()).await.unwrap();
                         let pods = world.api::<Pod>().list(&ListParams::default()).await.unwrap();
@@ -294,7 +317,11 @@ async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
         step.arrives(&world).await;
         operator.stop().await;
         writes.extend(faults.writes());
-        let state = State::of(&world).await;
+        let state = match step {
+            // A frontend goes with its cluster, and so does what it knew.
+            Step::Delete => State::of(&world).await,
+            _ => State::with_frontend(&world).await,
+        };
         ended.insert(step, Ended { state, writes, died });
     }
     if matches!(disturbance, Disturbance::Trouble(_)) {

@@ -321,6 +321,19 @@ impl Catalog {
         Ok(None)
     }
 
+    /// What it knows of its nodes, by `host:port`, without the numbers that it gave them.
+    pub(crate) fn known(&self) -> serde_json::Value {
+        let node = |(node, id): (&String, &u64)| {
+            let order = (self.ordered.get(id)).map(|forced| if *forced { "FORCE" } else { "DRAIN" });
+            let warehouse = self.warehouses.get(node);
+            (
+                node.clone(),
+                serde_json::json!({"warehouse": warehouse, "order": order}),
+            )
+        };
+        self.nodes.iter().map(node).collect()
+    }
+
     fn knows(&self, warehouse: &str) -> Result<(), MysqlError> {
         if warehouse == springtide_plan::flavour::DEFAULT_WAREHOUSE || self.made_warehouses.contains(warehouse) {
             return Ok(());

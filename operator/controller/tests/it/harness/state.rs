@@ -47,7 +47,7 @@ const PASSING: &[&str] = &[
     "look",
 ];
 
-/// By `Kind/name`: the object without what passes.
+/// By `Kind/name`: the object without what passes. What the frontend knows may be among them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     objects: BTreeMap<String, Value>,
@@ -72,6 +72,15 @@ impl State {
         state.add::<Pod>(world, false).await;
         state.add::<PersistentVolumeClaim>(world, false).await;
         state.add::<Secret>(world, false).await;
+        state
+    }
+
+    /// The same, with the nodes that the frontend knows.
+    pub(crate) async fn with_frontend(world: &World) -> Self {
+        let mut state = Self::of(world).await;
+        let known = world.frontend.catalog.lock().unwrap().known().to_string();
+        let known = serde_json::from_str(&known.replace(&world.namespace, "<namespace>")).unwrap();
+        state.objects.insert("nodes of the frontend".to_owned(), known);
         state
     }
 

@@ -443,7 +443,12 @@ impl World {
 
     /// Nothing of this namespace is left that goes with an owner.
     pub(crate) async fn collected(&self) -> bool {
-        let ours = ListParams::default().labels(springtide_plan::names::OWNER_LABEL);
+        self.collected_of(springtide_plan::names::OWNER_LABEL).await
+    }
+
+    /// The same of what a selector of labels finds.
+    pub(crate) async fn collected_of(&self, labels: &str) -> bool {
+        let ours = ListParams::default().labels(labels);
         owned_in::<ConfigMap>(&self.api(), &ours).await == 0
             && owned_in::<Service>(&self.api(), &ours).await == 0
             && owned_in::<NetworkPolicy>(&self.api(), &ours).await == 0
