@@ -38,7 +38,7 @@ struct State {
     cut_off: BTreeSet<String>,
     /// How late the events of watches come.
     late: Duration,
-    /// Answers to lists, as they were at first, while `keeps_lists`; given again while `repeats_lists`.
+    /// Answers to lists, as they were while `keeps_lists`; given again where it `repeats_lists`.
     lists: BTreeMap<String, (http::response::Parts, Bytes)>,
     keeps_lists: bool,
     repeats_lists: bool,
@@ -168,10 +168,24 @@ impl Faults {
         self.state.lock().unwrap().keeps_lists = true;
     }
 
-    /// Lists are answered as they were, and events come late: what an API server does that lags behind.
-    pub(crate) fn lag(&self, late: Duration) {
-        let mut state = self.state.lock().unwrap();
-        (state.keeps_lists, state.repeats_lists, state.late) = (false, true, late);
+    /// No more of them: those that are kept stay.
+    pub(crate) fn keep_no_more_lists(&self) {
+        self.state.lock().unwrap().keeps_lists = false;
+    }
+
+    /// For another operator: lists are answered as they are kept here, and events come late, as from an API server that lags behind.
+    pub(crate) fn lagging(&self, late: Duration) -> Self {
+        let lists = self.state.lock().unwrap().lists.clone();
+        let state = State {
+            lists,
+            late,
+            repeats_lists: true,
+            ..State::default()
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            died: Arc::default(),
+        }
     }
 
     /// How many lists were answered as they had been.
