@@ -54,15 +54,8 @@ pub(super) async fn watch(trial: &Trial) {
             .iter()
             .map(|pod| (pod.name_any(), pod.uid().unwrap_or_default()))
             .collect();
-        for (pod, seen) in &before {
-            let is_known = rows.contains_key(pod);
-            if let (false, Some(uid)) = (is_known, &seen.lives_as)
-                && alive.get(pod) == Some(uid)
-            {
-                let line = format!("node {} was forgotten while pod {pod} lived", seen.id);
-                trial.tally.change(|counts| counts.forgotten_alive.push(line));
-            }
-        }
+        let forgotten = forgotten(&before, &rows, &alive);
+        trial.tally.change(|counts| counts.forgotten_alive.extend(forgotten));
         before = rows
             .into_iter()
             .map(|(pod, Row { id, .. })| {
@@ -71,6 +64,30 @@ pub(super) async fn watch(trial: &Trial) {
             })
             .collect();
     }
+}
+
+/// Nodes that are not known any more, or by another id, while the pod lives on that they were before, in words. A pod that was replaced
+/// has another uid, and its node keeps its id or not.
+fn forgotten(
+    before: &BTreeMap<String, Seen>,
+    rows: &BTreeMap<String, Row>,
+    alive: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (pod, Seen { id, lives_as }) in before {
+        if lives_as.is_none() || alive.get(pod) != lives_as.as_ref() {
+            continue;
+        }
+        match rows.get(pod) {
+            None => lines.push(format!("node {id} was forgotten while pod {pod} lived")),
+            Some(row) if row.id != *id => lines.push(format!(
+                "node {id} was forgotten and came back as {} while pod {pod} lived",
+                row.id
+            )),
+            Some(_) => {}
+        }
+    }
+    lines
 }
 
 async fn replicas_of(trial: &Trial) -> kube::Result<i32> {
@@ -121,4 +138,53 @@ pub(super) async fn wrong(trial: &Trial, session: &mut Session, wanted: i32) -> 
     } else {
         vec![format!("the frontend knows {known:?}, and {expected:?} are wanted")]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A node of id 7 whose pod lived as `then`, and lives as `now` with a row of this id: what is said of it.
+    fn said(then: Option<&str>, now: Option<&str>, id: Option<&str>) -> Vec<String> {
+        let pod = "soak-cn-1".to_owned();
+        let seen = Seen {
+            id: "7".to_owned(),
+            lives_as: then.map(str::to_owned),
+        };
+        let row = |id: &str| Row {
+            id: id.to_owned(),
+            serves: true,
+        };
+        let before = BTreeMap::from([(pod.clone(), seen)]);
+        let rows: BTreeMap<String, Row> = id.map(|id| (pod.clone(), row(id))).into_iter().collect();
+        let alive: BTreeMap<String, String> = now.map(|uid| (pod.clone(), uid.to_owned())).into_iter().collect();
+        forgotten(&before, &rows, &alive)
+    }
+
+    #[test]
+    fn a_node_that_is_dropped_while_its_pod_lives_is_told_also_when_it_was_added_again() {
+        assert_eq!(
+            said(Some("a"), Some("a"), None),
+            ["node 7 was forgotten while pod soak-cn-1 lived"]
+        );
+        assert_eq!(
+            said(Some("a"), Some("a"), Some("8")),
+            ["node 7 was forgotten and came back as 8 while pod soak-cn-1 lived"]
+        );
+    }
+
+    #[test]
+    fn a_node_that_stays_and_one_whose_pod_went_or_was_replaced_are_nothing_to_tell() {
+        for (then, now, id) in [
+            (Some("a"), Some("a"), Some("7")),
+            (Some("a"), None, None),
+            (Some("a"), None, Some("8")),
+            (Some("a"), Some("b"), None),
+            (Some("a"), Some("b"), Some("8")),
+            (None, Some("a"), Some("8")),
+            (None, None, None),
+        ] {
+            assert_eq!(said(then, now, id), [""; 0], "{then:?}, {now:?}, {id:?}");
+        }
+    }
 }
