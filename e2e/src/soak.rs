@@ -45,6 +45,9 @@ pub use windows::windows;
 /// In how many ways nodes are asked to go, where Kubernetes has a second node that can be emptied.
 pub const WAYS: usize = churn::WAYS;
 
+/// So many nodes are torn away at most, where no statement fails by it and fewer are asked for.
+pub const MOST_TORN: u64 = churn::MOST_TORN;
+
 /// From the last change until the group is as wanted.
 const SETTLE_LIMIT: Duration = Duration::from_secs(300);
 /// A statement on the ledger.

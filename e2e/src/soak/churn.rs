@@ -57,6 +57,8 @@ const ASKED: &[(Action, &str, u32)] = &[
     (Action::EmptyNode, "emptied nodes", 3),
     (Action::Roll, "rolls", 3),
 ];
+/// Nodes are torn away until a statement has failed by it, but no more of them than this, or than are asked for.
+pub(super) const MOST_TORN: u64 = 12;
 /// In how many ways nodes are asked to go.
 pub(super) const WAYS: usize = ASKED.len();
 /// As [`ASKED`], of nodes that are torn away.
@@ -84,11 +86,15 @@ pub(super) async fn run(trial: &Trial, options: &Options, progress: &Progress) -
     let mut missing = if options.every_way { actions.clone() } else { Vec::new() };
     let mut step = 0_u32;
     loop {
-        let gone = trial.tally.change(|counts| match options.going {
-            Going::Asked => counts.scale_ins,
-            Going::Torn => counts.actions.values().sum(),
+        let (gone, has_shown) = trial.tally.change(|counts| match options.going {
+            Going::Asked => (counts.scale_ins, true),
+            // Nodes that were torn away beside all statements have shown nothing.
+            Going::Torn => {
+                let torn: u64 = counts.actions.values().sum();
+                (torn, counts.failed > 0 || torn >= MOST_TORN)
+            }
         });
-        let is_enough = gone >= options.gone && missing.is_empty();
+        let is_enough = gone >= options.gone && missing.is_empty() && has_shown;
         if is_enough || trial.has_ended() || Instant::now() >= ends {
             break;
         }

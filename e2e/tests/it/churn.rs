@@ -18,7 +18,7 @@ const TORN_AWAY: &str = "torn";
 const SCALE_INS: u64 = 30;
 /// Without a drain the first few are enough.
 const WITHOUT_DRAIN: u64 = 8;
-/// Nodes that are torn away.
+/// Nodes that are torn away; more of them, until a statement was hit.
 const TORN: u64 = 3;
 /// Other scenarios run on the same machine.
 const LIMIT: Duration = Duration::from_secs(1200);
@@ -59,7 +59,9 @@ async fn statements_fail_without_a_drain_and_with_nodes_that_are_torn_away_and_n
         println!("torn away: {torn}");
         assert_eq!((torn.ledger_difference, torn.wrong_answers.len()), (0, 0), "{torn}");
         assert!(torn.wrong_nodes.is_empty(), "{torn}");
-        assert_eq!(torn.actions.values().sum::<u64>(), TORN, "{torn}");
+        assert!(torn.failed > 0, "no node that was torn away was at a statement: {torn}");
+        let nodes = torn.actions.values().sum::<u64>();
+        assert!((TORN..=soak::MOST_TORN).contains(&nodes), "{torn}");
         assert_eq!(torn.actions.len(), 3, "each way at least once: {torn}");
     })
     .await;
