@@ -49,7 +49,7 @@ them with what was used. Secrets are never listed and never changed; pods are ne
   verbs: [get, create, delete]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch]
+  verbs: [get, list, watch]
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [list, watch, patch]

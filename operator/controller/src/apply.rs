@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::Pod;
 use kube::Resource;
 use serde_json::{Value, json};
 use springtide_crds::LakeCluster;
@@ -33,6 +34,9 @@ pub(crate) enum ApplyError {
     /// A statement was planned, and there is nobody to run it.
     #[error("no frontend of cluster {cluster} can run `{statement}` at present")]
     NoFrontend { cluster: String, statement: &'static str },
+    /// A node was to be forgotten that is there: the watch of pods is behind.
+    #[error("the node of pod {pod} is not forgotten, as the pod is there")]
+    PodThere { pod: String },
     /// A statement needs a password that is not there.
     #[error("Secret {secret} has no key `password` for `{statement}`")]
     NoPassword { secret: String, statement: &'static str },
@@ -184,6 +188,12 @@ async fn run(context: &Context, cluster: Option<&LakeCluster>, statement: &Admin
         cluster.metadata.namespace.clone().unwrap_or_default(),
         cluster.metadata.name.clone().unwrap_or_default(),
     );
+    if let Some(host) = statement.forgets() {
+        let pod = host.split('.').next().unwrap_or_default();
+        if context.kubernetes.get::<Pod>(&namespace, pod).await?.is_some() {
+            return Err(ApplyError::PodThere { pod: pod.to_owned() });
+        }
+    }
     let secrets = secrets::of_cluster(context, cluster).await?;
     let pods = frontend_pods(context, &namespace, &name);
     let login = engine::logins(cluster, &pods, &secrets)

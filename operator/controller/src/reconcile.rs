@@ -41,12 +41,12 @@ pub(crate) enum ReconcileError {
 }
 
 impl ReconcileError {
-    /// It is part of the trade and passes by itself: somebody else wrote first, or a frontend restarts.
+    /// It is part of the trade and passes by itself: somebody else wrote first, a frontend restarts, or a watch is behind.
     pub(crate) fn is_routine(&self) -> bool {
         match self {
             Self::Kubernetes(error) | Self::Apply(ApplyError::Kubernetes(error)) => error.is_conflict(),
             Self::Apply(ApplyError::Engine(EngineError::Unreachable { .. } | EngineError::Timeout { .. })) => true,
-            Self::Apply(ApplyError::NoFrontend { .. }) => true,
+            Self::Apply(ApplyError::NoFrontend { .. } | ApplyError::PodThere { .. }) => true,
             _ => false,
         }
     }

@@ -136,7 +136,8 @@ fn failure(error: &ApplyError) -> Option<Notice> {
         )
         | ApplyError::NoPassword { .. } => true,
         ApplyError::Engine(EngineError::Unreachable { .. } | EngineError::Timeout { .. })
-        | ApplyError::NoFrontend { .. } => false,
+        | ApplyError::NoFrontend { .. }
+        | ApplyError::PodThere { .. } => false,
     };
     is_worth_telling.then(|| Notice {
         is_warning: true,

@@ -157,6 +157,15 @@ impl AdminStatement {
         SqlText { text, password_from }
     }
 
+    /// Host name of the node that the engine forgets by it.
+    #[must_use]
+    pub fn forgets(&self) -> Option<&str> {
+        match self {
+            Self::DropComputeNode { host, .. } | Self::DropComputeNodeAt { host, .. } => Some(host),
+            _ => None,
+        }
+    }
+
     /// Whether an error of the engine says that the statement had been done before.
     #[must_use]
     pub fn is_done_already(&self, message: &str) -> bool {

@@ -27,6 +27,7 @@ use futures::StreamExt;
 use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
+        autoscaling::v2::HorizontalPodAutoscaler,
         coordination::v1::Lease,
         core::v1::{ConfigMap, Secret, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
@@ -444,7 +445,7 @@ impl Stage {
 
     async fn add_group(&self, number: usize) {
         let namespace = namespace(number / GROUPS_PER_CLUSTER);
-        let group = json!({
+        let mut group = json!({
             "apiVersion": "springtide.dev/v1alpha1", "kind": "ComputeGroup",
             "metadata": {"name": format!("group-{number}"), "namespace": namespace},
             "spec": {
@@ -455,6 +456,10 @@ impl Stage {
                 }],
             },
         });
+        // One group of each cluster scales itself by load: it has an object more, and is looked at more often.
+        if number.is_multiple_of(GROUPS_PER_CLUSTER) {
+            group["spec"]["autoscaling"] = json!({"maxReplicas": 6});
+        }
         rights::apply(&self.client, &group).await;
     }
 
@@ -481,6 +486,7 @@ impl Stage {
             + self.count::<Secret>().await
             + self.count::<ServiceAccount>().await
             + self.count::<PodDisruptionBudget>().await
+            + self.count::<HorizontalPodAutoscaler>().await
             + self.count::<NetworkPolicy>().await
     }
 

@@ -1,8 +1,8 @@
 //! Which nodes the engine should know, and which it should forget.
 //!
 //! A node is made known as soon as its pod exists, so that it serves with its first heartbeat. It is forgotten only when its
-//! ordinal is no longer wanted *and* its pod is gone *and* the engine does not reach it: a pod that is rolled or evicted returns under
-//! the same name, and its node stays known all the while.
+//! ordinal is no longer wanted *and* its pod is gone: a pod that is rolled or evicted returns under the same name, and its node
+//! stays known all the while.
 
 use std::collections::BTreeSet;
 
@@ -83,9 +83,9 @@ pub(super) fn statements(
     actions.extend(
         known
             .iter()
-            .filter(|member| member.ordinal >= wanted.max(u32::from(stays_known)))
-            // A node that the engine reaches has a pod, whatever the watch of pods has told so far.
-            .filter(|member| !member.row.alive && !pods.contains(member.pod.as_str()))
+            .filter(|member| {
+                member.ordinal >= wanted.max(u32::from(stays_known)) && !pods.contains(member.pod.as_str())
+            })
             .map(|member| Action::Sql(flavour.drop_compute_node(member.row))),
     );
     actions
