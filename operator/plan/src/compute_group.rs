@@ -78,8 +78,11 @@ pub fn plan_compute_group(observed: &ObservedComputeGroup, now: DateTime<Utc>) -
                 observed,
                 &compute.cluster,
                 &compute.warehouse,
-                scale.wanted,
-                group.wake_on_query,
+                members::Known {
+                    wanted: scale.wanted,
+                    kept: departure.replicas,
+                    asleep: group.wake_on_query,
+                },
             ));
             actions.extend(scale.demand.wakes.map(|replicas| Action::Wake { replicas }));
         }

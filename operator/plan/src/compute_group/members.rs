@@ -1,7 +1,7 @@
 //! Which nodes the engine should know, and which it should forget.
 //!
-//! A node is made known as soon as its pod exists, so that it serves with its first heartbeat. It is forgotten only when its
-//! ordinal is no longer wanted *and* its pod is gone: a pod that is rolled or evicted returns under the same name, and its node
+//! A node is made known as soon as its pod exists, so that it serves with its first heartbeat. It is forgotten only when the StatefulSet
+//! is no longer to have its ordinal *and* its pod is gone: a pod that is rolled or evicted returns under the same name, and its node
 //! stays known all the while.
 
 use std::collections::BTreeSet;
@@ -48,15 +48,25 @@ pub fn members(observed: &ObservedComputeGroup) -> Vec<Member<'_>> {
     members
 }
 
-/// Adds for pods that the engine does not know, drops for nodes that left for good. A group that sleeps `stays_known` by its first
-/// node, so that statements know whom they wait for.
+/// How many nodes the engine is to know.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// Those that are to take work.
+    pub(super) wanted: u32,
+    /// Those that the StatefulSet has beside them: what ends its work is not forgotten.
+    pub(super) kept: u32,
+    /// A group that sleeps stays known by its first node, so that statements know whom they wait for.
+    pub(super) asleep: bool,
+}
+
+/// Adds for pods that the engine does not know, drops for nodes that left for good.
 pub(super) fn statements(
     observed: &ObservedComputeGroup,
     cluster: &ClusterShape,
     warehouse: &str,
-    wanted: u32,
-    stays_known: bool,
+    to_be: Known,
 ) -> Vec<Action> {
+    let Known { wanted, kept, asleep } = to_be;
     let SqlAnswer::Answered { compute_nodes, .. } = &observed.sql else {
         return Vec::new();
     };
@@ -67,7 +77,7 @@ pub(super) fn statements(
     let mut warehouse_exists = compute_nodes.iter().any(|row| row.warehouse == warehouse);
     let mut actions = Vec::new();
     let mut pods: Vec<String> = pods_by_ordinal(observed, &service, wanted);
-    if pods.is_empty() && stays_known {
+    if pods.is_empty() && asleep {
         pods.push(format!("{service}-0"));
     }
     for pod in pods {
@@ -84,7 +94,7 @@ pub(super) fn statements(
         known
             .iter()
             .filter(|member| {
-                member.ordinal >= wanted.max(u32::from(stays_known)) && !pods.contains(member.pod.as_str())
+                member.ordinal >= wanted.max(kept).max(u32::from(asleep)) && !pods.contains(member.pod.as_str())
             })
             .map(|member| Action::Sql(flavour.drop_compute_node(member.row))),
     );
