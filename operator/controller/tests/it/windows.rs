@@ -70,20 +70,19 @@ async fn an_operator_that_was_away_at_the_edge_catches_up() {
     operator.stop().await;
 }
 
-/// A group of one node in which a window for four opens so many seconds after the look that foresees it, and when that is.
-async fn about_to_open(world: &World, seconds: i64, autoscaling: Value) -> DateTime<Utc> {
+/// A group of one node in which a window for four opens so many seconds after the look that foresees it, and when that is. It has at `most`
+/// so many by an autoscaler, or none.
+async fn about_to_open(world: &World, seconds: i64, most: Option<u32>) -> DateTime<Utc> {
     let opens = "2030-06-03T08:00:00Z".parse().unwrap();
     world.clock.set(opens - TimeDelta::minutes(30));
     world.make_cluster("lake").await;
     let window =
         json!({"name": "morning", "start": "0 8 * * *", "duration": "2h", "timeZone": "Etc/UTC", "minReplicas": 4});
-    world
-        .make_group(
-            "etl",
-            "lake",
-            json!({"replicas": 1, "schedules": [window], "autoscaling": autoscaling}),
-        )
-        .await;
+    let mut spec = json!({"replicas": 1, "schedules": [window]});
+    if let Some(most) = most {
+        spec["autoscaling"] = json!({"maxReplicas": most});
+    }
+    world.make_group("etl", "lake", spec).await;
     world.group_serves("etl", 1).await;
     world.clock.set(opens - TimeDelta::seconds(seconds));
     world
@@ -96,10 +95,10 @@ async fn about_to_open(world: &World, seconds: i64, autoscaling: Value) -> DateT
 #[tokio::test]
 async fn a_frontend_that_hangs_makes_no_window_late() {
     // One that is asked again only after the opening; and one that each look before it waits for.
-    for (seconds, autoscaling) in [(6, Value::Null), (16, json!({"maxReplicas": 6}))] {
+    for (seconds, most) in [(6, None), (16, Some(6))] {
         let world = World::new().await;
         let operator = world.operator();
-        let opens = about_to_open(&world, seconds, autoscaling).await;
+        let opens = about_to_open(&world, seconds, most).await;
         world.frontend.catalog.lock().unwrap().hangs = true;
         world
             .eventually("it grows", || async {
@@ -119,7 +118,7 @@ async fn a_frontend_that_hangs_makes_no_window_late() {
 async fn a_clock_that_is_set_back_before_the_opening_opens_nothing() {
     let world = World::new().await;
     let operator = world.operator();
-    let opens = about_to_open(&world, 6, Value::Null).await;
+    let opens = about_to_open(&world, 6, None).await;
     world.clock.set(opens - TimeDelta::hours(2));
     let mark = api_server().audit_mark();
     // Past the moment at which the window would have opened.
