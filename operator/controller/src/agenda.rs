@@ -126,8 +126,12 @@ impl<Key: Clone + Ord + Hash, Foreseen> Agenda<Key, Foreseen> {
         self.acting.remove(key);
     }
 
-    /// The next object to look at, if it is time for one: among edges and among other looks the one that has waited longest.
+    /// The next object to look at, if it is time for one: among edges and among other looks the one that has waited longest. There is none
+    /// while what was foreseen is due and waits.
     pub(crate) fn take(&mut self, now: Instant) -> Option<Look<Key>> {
+        if self.next_act_at().is_some_and(|due| due <= now) {
+            return None;
+        }
         let is_busy = |key: &Key| self.under_way.contains(key) || self.acting.contains(key);
         let next = self.edges.next(is_busy, now);
         let key = next.or_else(|| self.looks.next(is_busy, now))?;

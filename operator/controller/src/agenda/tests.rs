@@ -250,3 +250,15 @@ fn each_look_foresees_anew_and_the_last_one_counts() {
     agenda.plan_edge("etl", None, None);
     assert_eq!((agenda.next_act_at(), agenda.next_look_at()), (None, None));
 }
+
+#[test]
+fn what_was_foreseen_goes_before_all_looks() {
+    let now = Instant::now();
+    let edge = now + SECOND;
+    let mut agenda = foreseen("opens", edge, now);
+    agenda.plan_edge("closes", Some(edge), None);
+    agenda.changed("follows", "a pod".to_owned(), now);
+    assert_eq!(agenda.take(edge), None);
+    assert_eq!(agenda.take_foreseen(edge), Some(("opens", "grow")));
+    assert_eq!(taken(&mut agenda, edge), ["closes", "follows"]);
+}
