@@ -129,7 +129,7 @@ impl<Key: Clone + Ord + Hash, Foreseen> Agenda<Key, Foreseen> {
     /// The next object to look at, if it is time for one: among edges and among other looks the one that has waited longest. There is none
     /// while what was foreseen is due and waits.
     pub(crate) fn take(&mut self, now: Instant) -> Option<Look<Key>> {
-        if self.next_act_at().is_some_and(|due| due <= now) {
+        if self.acts_wait(now) {
             return None;
         }
         let is_busy = |key: &Key| self.under_way.contains(key) || self.acting.contains(key);
@@ -144,6 +144,11 @@ impl<Key: Clone + Ord + Hash, Foreseen> Agenda<Key, Foreseen> {
         self.under_way.insert(key.clone());
         let cause = self.causes.remove(&key);
         Some(Look { key, cause, at_edge })
+    }
+
+    /// Something that was foreseen is due, and nobody has taken it yet.
+    pub(crate) fn acts_wait(&self, now: Instant) -> bool {
+        self.next_act_at().is_some_and(|due| due <= now)
     }
 
     /// The look at the object has ended.

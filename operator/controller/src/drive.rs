@@ -108,7 +108,8 @@ pub(crate) async fn drive<K, Reconciled>(
                 (key, at_edge, one(reconciled, &*object, cause, &context).await)
             });
         }
-        let next_look_at = agenda.next_look_at().filter(|_| agenda.under_way() < at_once);
+        let may_look = agenda.under_way() < at_once && !agenda.acts_wait(Instant::now());
+        let next_look_at = agenda.next_look_at().filter(|_| may_look);
         let next_act_at = agenda.next_act_at().filter(|_| agenda.acting() < at_once);
         let next_at = next_look_at.into_iter().chain(next_act_at).min();
         tokio::select! {

@@ -258,7 +258,8 @@ fn what_was_foreseen_goes_before_all_looks() {
     let mut agenda = foreseen("opens", edge, now);
     agenda.plan_edge("closes", Some(edge), None);
     agenda.changed("follows", "a pod".to_owned(), now);
-    assert_eq!(agenda.take(edge), None);
+    assert_eq!((agenda.take(edge), agenda.acts_wait(edge)), (None, true));
     assert_eq!(agenda.take_foreseen(edge), Some(("opens", "grow")));
+    assert!(!agenda.acts_wait(edge));
     assert_eq!(taken(&mut agenda, edge), ["closes", "follows"]);
 }
