@@ -288,8 +288,16 @@ mod tests {
         assert_eq!(status.start_up.unwrap().auto_lead_time, "42s");
         let next = started.with(|observed| observed.group.status = plan.status);
         let status = next.plan_at(noon() + chrono::TimeDelta::seconds(1)).status;
-        let floor = status.map_or(next.0.group.status.unwrap().floor, |status| status.floor);
+        let floor = status.map_or(next.0.group.status.clone().unwrap().floor, |status| status.floor);
         assert_eq!(floor, Some(2));
+        // So it does while a fixed lead time is refused.
+        let refused = next.with(|observed| {
+            let window = &mut observed.group.spec.schedules[0];
+            window.lead_time = Some(springtide_crds::LeadTime("10s".to_owned()));
+            window.time_zone = "Europe/Atlantis".to_owned();
+        });
+        let status = refused.plan_at(noon() + chrono::TimeDelta::seconds(1)).status.unwrap();
+        assert_eq!(status.floor, Some(2));
     }
 
     #[test]

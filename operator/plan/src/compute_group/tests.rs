@@ -465,6 +465,26 @@ fn a_deleted_group_drains_then_is_forgotten_then_goes() {
     let plan = gone.plan();
     assert_eq!(statements(&plan).len(), 2);
     assert_eq!(plan.actions.last(), Some(&Action::RemoveFinalizer));
+    // So it is after a drain that took an hour.
+    let plan = deleted(gone, "2026-11-23T11:00:00Z").plan();
+    assert_eq!(statements(&plan).len(), 2);
+}
+
+#[test]
+fn a_size_that_somebody_has_changed_since_is_not_made_smaller() {
+    let settled = group("etl").replicas(3).settled().with(|observed| {
+        let key = super::stateful_set_key(observed);
+        let mut stateful_set = observed.live.get(&key).unwrap().clone();
+        stateful_set["metadata"]["resourceVersion"] = json!("4711");
+        observed.live.insert(ObjectKind::StatefulSet, stateful_set);
+    });
+    let precondition = |replicas: i32| match &settled.clone().replicas(replicas).plan().actions[..] {
+        [Action::Scale { version, .. }] => version.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(precondition(1).as_deref(), Some("4711"));
+    // More nodes come whatever the size is by now.
+    assert_eq!(precondition(4), None);
 }
 
 #[test]
