@@ -81,7 +81,7 @@ pub fn plan_compute_group(observed: &ObservedComputeGroup, now: DateTime<Utc>) -
                 members::Known {
                     wanted: scale.wanted,
                     kept: departure.replicas,
-                    asleep: group.wake_on_query,
+                    always_one: group.wake_on_query,
                 },
             ));
             actions.extend(scale.demand.wakes.map(|replicas| Action::Wake { replicas }));

@@ -1,5 +1,8 @@
 //! Deletion never hangs, whatever else is gone.
 
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 use springtide_crds::{ComputeGroup, LakeCluster};
 
@@ -23,6 +26,37 @@ async fn a_deleted_group_is_forgotten_by_the_engine() {
     world.delete::<ComputeGroup>("etl").await;
     group_goes(&world, "etl").await;
     assert!(world.frontend.catalog.lock().unwrap().nodes.is_empty());
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_whose_pod_is_there_is_not_forgotten_although_the_watch_of_pods_does_not_tell_of_it() {
+    let world = World::new().await;
+    let operator = world.operator();
+    world.make_cluster("lake").await;
+    world.make_group("etl", "lake", json!({"replicas": 1})).await;
+    world.group_serves("etl", 1).await;
+    // Without its labels no watch of ours tells of this pod.
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "etl-cn-7"},
+        "spec": {"containers": [{"name": "engine", "image": "engine"}]}});
+    world.create::<Pod>(pod).await;
+    let unseen = {
+        let mut catalog = world.frontend.catalog.lock().unwrap();
+        let known = catalog.nodes.keys().next().expect("a node").clone();
+        let unseen = known.replacen("etl-cn-0", "etl-cn-7", 1);
+        catalog.nodes.insert(unseen.clone(), 4711);
+        unseen
+    };
+    let is_known = || world.frontend.catalog.lock().unwrap().nodes.contains_key(&unseen);
+    world
+        .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "at the nodes"}}}))
+        .await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert!(is_known());
+    world.delete::<Pod>("etl-cn-7").await;
+    world
+        .eventually("it is forgotten", || async { (!is_known()).then_some(()) })
+        .await;
     operator.stop().await;
 }
 

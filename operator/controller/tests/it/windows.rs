@@ -17,7 +17,8 @@ async fn a_window_raises_compute_before_it_opens_and_lets_it_go_when_it_closes()
     world.clock.set(opens - TimeDelta::minutes(30));
     let operator = world.operator();
     world.make_cluster("lake").await;
-    let window = json!({"name": "morning", "start": "0 8 * * *", "duration": "2h", "timeZone": "Etc/UTC", "minReplicas": 4, "leadTime": "5m"});
+    let mut window = morning();
+    window["leadTime"] = json!("5m");
     world
         .make_group("etl", "lake", json!({"replicas": 1, "schedules": [window]}))
         .await;
@@ -27,10 +28,7 @@ async fn a_window_raises_compute_before_it_opens_and_lets_it_go_when_it_closes()
     assert_eq!((next.at.as_str(), next.wanted_replicas), ("2030-06-03T07:55:00Z", 4));
 
     // The clock keeps running: the edge comes by itself, at the moment the operator has planned for.
-    world.clock.set(opens - TimeDelta::minutes(5) - TimeDelta::seconds(2));
-    world
-        .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "at the clock"}}}))
-        .await;
+    clock_shows(&world, opens - TimeDelta::minutes(5) - TimeDelta::seconds(2)).await;
     world.group_serves("etl", 4).await;
     let status = world.get::<ComputeGroup>("etl").await.unwrap().status.unwrap();
     assert_eq!((status.floor, status.active_windows.len()), (Some(4), 1));
@@ -42,10 +40,7 @@ async fn a_window_raises_compute_before_it_opens_and_lets_it_go_when_it_closes()
     let seconds: f64 = lateness.rsplit(' ').next().unwrap().parse().unwrap();
     assert!((-300.0..-200.0).contains(&seconds), "{lateness}");
 
-    world.clock.set(opens + TimeDelta::hours(2) - TimeDelta::seconds(2));
-    world
-        .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "again"}}}))
-        .await;
+    clock_shows(&world, opens + TimeDelta::hours(2) - TimeDelta::seconds(2)).await;
     world.group_serves("etl", 1).await;
     operator.stop().await;
 }
@@ -70,24 +65,35 @@ async fn an_operator_that_was_away_at_the_edge_catches_up() {
     operator.stop().await;
 }
 
+/// Sets the clock, and has the operator look at it.
+async fn clock_shows(world: &World, moment: DateTime<Utc>) {
+    world.clock.set(moment);
+    world
+        .merge::<ComputeGroup>(
+            "etl",
+            json!({"metadata": {"annotations": {"look": moment.to_rfc3339()}}}),
+        )
+        .await;
+}
+
+/// For four nodes.
+fn morning() -> Value {
+    json!({"name": "morning", "start": "0 8 * * *", "duration": "2h", "timeZone": "Etc/UTC", "minReplicas": 4})
+}
+
 /// A group of one node in which a window for four opens so many seconds after the look that foresees it, and when that is. It has at `most`
 /// so many by an autoscaler, or none.
 async fn about_to_open(world: &World, seconds: i64, most: Option<u32>) -> DateTime<Utc> {
     let opens = "2030-06-03T08:00:00Z".parse().unwrap();
     world.clock.set(opens - TimeDelta::minutes(30));
     world.make_cluster("lake").await;
-    let window =
-        json!({"name": "morning", "start": "0 8 * * *", "duration": "2h", "timeZone": "Etc/UTC", "minReplicas": 4});
-    let mut spec = json!({"replicas": 1, "schedules": [window]});
+    let mut spec = json!({"replicas": 1, "schedules": [morning()]});
     if let Some(most) = most {
         spec["autoscaling"] = json!({"maxReplicas": most});
     }
     world.make_group("etl", "lake", spec).await;
     world.group_serves("etl", 1).await;
-    world.clock.set(opens - TimeDelta::seconds(seconds));
-    world
-        .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "at the clock"}}}))
-        .await;
+    clock_shows(world, opens - TimeDelta::seconds(seconds)).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     opens
 }
@@ -125,10 +131,7 @@ async fn a_clock_that_is_set_back_before_the_opening_opens_nothing() {
     tokio::time::sleep(Duration::from_secs(6)).await;
     let written = api_server().writes_since(mark, Some(&world.namespace));
     assert!(written.is_empty(), "{written:?}");
-    world.clock.set(opens + TimeDelta::hours(1));
-    world
-        .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "again"}}}))
-        .await;
+    clock_shows(&world, opens + TimeDelta::hours(1)).await;
     world.group_serves("etl", 4).await;
     operator.stop().await;
 }
@@ -141,8 +144,8 @@ async fn a_holiday_that_is_entered_in_the_last_minute_counts_also_while_other_va
     let opens: DateTime<Utc> = "2030-06-03T08:00:00Z".parse().unwrap();
     world.clock.set(opens - TimeDelta::minutes(30));
     world.make_cluster("lake").await;
-    let window = json!({"name": "morning", "start": "0 8 * * *", "duration": "2h", "timeZone": "Etc/UTC", "minReplicas": 4,
-        "calendars": ["holidays"]});
+    let mut window = morning();
+    window["calendars"] = json!(["holidays"]);
     world
         .make_group("etl", "lake", json!({"replicas": 1, "schedules": [window]}))
         .await;
@@ -161,10 +164,7 @@ async fn a_holiday_that_is_entered_in_the_last_minute_counts_also_while_other_va
                 .then_some(())
         })
         .await;
-    world.clock.set(opens - TimeDelta::seconds(8));
-    world
-        .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "at the clock"}}}))
-        .await;
+    clock_shows(&world, opens - TimeDelta::seconds(8)).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let mark = api_server().audit_mark();
     write_calendar(&world, json!({"excludedDates": [{"from": "2030-06-03"}]}))

@@ -55,8 +55,8 @@ pub(super) struct Known {
     pub(super) wanted: u32,
     /// Those that the StatefulSet has beside them: what ends its work is not forgotten.
     pub(super) kept: u32,
-    /// A group that sleeps stays known by its first node, so that statements know whom they wait for.
-    pub(super) asleep: bool,
+    /// The first one is known also where none is wanted, so that statements which wake the group know whom they wait for.
+    pub(super) always_one: bool,
 }
 
 /// Adds for pods that the engine does not know, drops for nodes that left for good.
@@ -66,7 +66,11 @@ pub(super) fn statements(
     warehouse: &str,
     to_be: Known,
 ) -> Vec<Action> {
-    let Known { wanted, kept, asleep } = to_be;
+    let Known {
+        wanted,
+        kept,
+        always_one,
+    } = to_be;
     let SqlAnswer::Answered { compute_nodes, .. } = &observed.sql else {
         return Vec::new();
     };
@@ -77,7 +81,7 @@ pub(super) fn statements(
     let mut warehouse_exists = compute_nodes.iter().any(|row| row.warehouse == warehouse);
     let mut actions = Vec::new();
     let mut pods: Vec<String> = pods_by_ordinal(observed, &service, wanted);
-    if pods.is_empty() && asleep {
+    if pods.is_empty() && always_one {
         pods.push(format!("{service}-0"));
     }
     for pod in pods {
@@ -94,7 +98,7 @@ pub(super) fn statements(
         known
             .iter()
             .filter(|member| {
-                member.ordinal >= wanted.max(kept).max(u32::from(asleep)) && !pods.contains(member.pod.as_str())
+                member.ordinal >= wanted.max(kept).max(u32::from(always_one)) && !pods.contains(member.pod.as_str())
             })
             .map(|member| Action::Sql(flavour.drop_compute_node(member.row))),
     );

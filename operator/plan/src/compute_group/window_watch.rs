@@ -109,13 +109,14 @@ pub(super) fn look(
 
 /// Whether the window was what it is before this look. Values that are refused meanwhile change nothing about it.
 fn was_in_force_before(observed: &ObservedComputeGroup, spec: Option<&ComputeGroupSpec>, window: &str) -> bool {
-    let named = |spec: Option<&ComputeGroupSpec>| -> Option<Schedule> {
-        let mut schedules = spec?.schedules.iter();
-        schedules.find(|schedule| schedule.name == window).cloned()
-    };
     let status = observed.group.status.as_ref();
-    let before = named(status.and_then(|status| status.accepted_spec.as_deref()));
-    before.is_some() && before == named(spec)
+    let before = named(status.and_then(|status| status.accepted_spec.as_deref()), window);
+    before.is_some() && before == named(spec, window)
+}
+
+fn named<'a>(spec: Option<&'a ComputeGroupSpec>, window: &str) -> Option<&'a Schedule> {
+    let mut schedules = spec?.schedules.iter();
+    schedules.find(|schedule| schedule.name == window)
 }
 
 #[cfg(test)]
