@@ -37,25 +37,31 @@ async fn a_node_whose_pod_is_there_is_not_forgotten_although_the_watch_of_pods_d
     world.make_group("etl", "lake", json!({"replicas": 1})).await;
     world.group_serves("etl", 1).await;
     // Without its labels no watch of ours tells of this pod.
-    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "etl-cn-7"},
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "etl-cn-8"},
         "spec": {"containers": [{"name": "engine", "image": "engine"}]}});
     world.create::<Pod>(pod).await;
-    let unseen = {
+    let [without_a_pod, with_a_pod] = {
         let mut catalog = world.frontend.catalog.lock().unwrap();
         let known = catalog.nodes.keys().next().expect("a node").clone();
-        let unseen = known.replacen("etl-cn-0", "etl-cn-7", 1);
-        catalog.nodes.insert(unseen.clone(), 4711);
-        unseen
+        ["etl-cn-7", "etl-cn-8"].map(|pod| {
+            let node = known.replacen("etl-cn-0", pod, 1);
+            catalog.nodes.insert(node.clone(), 4711);
+            node
+        })
     };
-    let is_known = || world.frontend.catalog.lock().unwrap().nodes.contains_key(&unseen);
+    let is_forgotten = |node: &str| {
+        let known = world.frontend.catalog.lock().unwrap().nodes.contains_key(node);
+        async move { (!known).then_some(()) }
+    };
+    // The look that forgets the one would forget the other right after it.
     world
-        .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "at the nodes"}}}))
+        .eventually("the node without a pod is forgotten", || is_forgotten(&without_a_pod))
         .await;
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    assert!(is_known());
-    world.delete::<Pod>("etl-cn-7").await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(is_forgotten(&with_a_pod).await.is_none());
+    world.delete::<Pod>("etl-cn-8").await;
     world
-        .eventually("it is forgotten", || async { (!is_known()).then_some(()) })
+        .eventually("it is forgotten once its pod is gone", || is_forgotten(&with_a_pod))
         .await;
     operator.stop().await;
 }
