@@ -74,24 +74,28 @@ pub async fn windows(places: &Places, timeline: &Timeline, nodes: u8, count: u32
     ahead.sort_by(f64::total_cmp);
     let late = ahead.iter().filter(|ahead| **ahead < 0.0).count();
     let short = seen.iter().filter(|window| window.short > 0).count();
+    // The window after such a one is not seen.
+    let stayed = seen.iter().filter(|window| window.gone_after.is_none()).count();
     let middle = ahead.get(ahead.len() / 2).copied().unwrap_or_default();
     let least = ahead.first().copied().unwrap_or_default();
     timeline.note(&format!(
-        "{count} windows: {late} late, {short} short of nodes inside; ready {middle:.1} s before the start (median), {least:.1} s (least)"
+        "{count} windows: {late} late, {short} short of nodes inside, {stayed} whose nodes stayed until the next; ready {middle:.1} s before the start (median), {least:.1} s (least)"
     ));
     #[allow(clippy::cast_precision_loss, reason = "counts far below the limits of a double")]
     let metrics = [
         ("windows", f64::from(count)),
         ("late", late as f64),
         ("short", short as f64),
+        ("stayed", stayed as f64),
         ("ahead_p50_s", middle),
         ("ahead_least_s", least),
     ];
     Figures::print(timeline, places, "windows", metrics.into()).await?;
-    if late + short > 0 {
+    if late + short + stayed > 0 {
         return Err(Error::Wrong {
             what: "windows".into(),
-            expected: "all nodes before each opens, and until it closes".into(),
+            expected: "all nodes before each opens and until it closes, and none of them when the next one's come"
+                .into(),
             found: seen.iter().map(told).collect::<Vec<_>>().join("; "),
         });
     }

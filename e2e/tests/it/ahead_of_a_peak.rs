@@ -112,6 +112,11 @@ async fn open(department: &Department, raised: DateTime<Utc>, opens: DateTime<Ut
     );
     let times = [&window.raised_at, &window.opens_at, &window.closes_at].map(|text| time(text));
     assert_eq!(times, [raised, opens, closes]);
+    let ready_at = window.ready_at.as_deref().map(time);
+    assert!(
+        !window.late && ready_at.is_some_and(|ready_at| ready_at < opens),
+        "{window:?}"
+    );
     assert_eq!(status.next_transition.map(|next| time(&next.at)), Some(closes));
 }
 

@@ -168,6 +168,12 @@ fn group_lines(screen: &mut String, depth: usize, namespace: &str, group: &Compu
 fn phase(window: &ActiveWindow, now: DateTime<Utc>) -> String {
     match window.phase {
         WindowPhase::Raised => format!("is raised and opens {}", moment(&window.opens_at, now)),
+        WindowPhase::Open if window.late => {
+            format!(
+                "is open until {}, and its nodes came LATE",
+                moment(&window.closes_at, now)
+            )
+        }
         WindowPhase::Open => format!("is open until {}", moment(&window.closes_at, now)),
         WindowPhase::RampingDown => "is closed, and its floor falls node by node".to_owned(),
     }
@@ -231,6 +237,7 @@ fn next(screen: &mut String, depth: usize, conditions: &[Condition], namespace: 
         "PodUnschedulable" | "PodCrashing" | "ImagePullFailed" | "PodRefused" => {
             format!("kubectl -n {namespace} get pods; kubectl -n {namespace} describe pod POD")
         }
+        "CalendarInvalid" => format!("kubectl -n {namespace} get calendars"),
         "PodOverQuota" | "QuotaExceeded" => format!("kubectl -n {namespace} describe resourcequota"),
         "VolumeNotBound" => format!("kubectl -n {namespace} describe pvc"),
         "FrontendNotAnswering" | "NoLeader" | "MetadataCorrupt" | "MetadataTooNew" | "ConfigInvalid" => {

@@ -122,11 +122,15 @@ impl InForce {
             },
             Err(rejection) => {
                 let accepted = group.status.as_ref().and_then(|status| status.accepted_spec.clone());
+                let shape = |spec: &ComputeGroupSpec| GroupShape::new(observed, spec, now).ok();
+                let scaled = accepted
+                    .as_deref()
+                    .and_then(|accepted| decision::scaled(group, accepted))
+                    .filter(|spec| shape(spec).is_some_and(|shape| shape.replicas <= shape.max_replicas));
+                let spec = scaled.map(Box::new).or(accepted);
                 Self {
-                    group: accepted
-                        .as_ref()
-                        .and_then(|spec| GroupShape::new(observed, spec, now).ok()),
-                    spec: accepted,
+                    group: spec.as_deref().and_then(shape),
+                    spec,
                     rejection: Some(rejection),
                 }
             }
@@ -397,10 +401,11 @@ fn report(
     let found_once = departure.events;
     let drains = departure.has_orders;
     // Statements that wait are seen by looking only.
-    let waits_for_statements = in_force
-        .group
-        .as_ref()
-        .is_some_and(|group| scale.asleep || group.autoscaling.is_some() && scale.wanted > 0);
+    let waits_for_statements = shape::flavour_of(observed).capabilities().queue
+        && in_force
+            .group
+            .as_ref()
+            .is_some_and(|group| scale.asleep || group.autoscaling.is_some() && scale.wanted > 0);
     let windows = window_watch::look(observed, in_force.spec.as_deref(), scale, now);
     events.extend(windows.events);
     let recent = start_up::observe(observed, now);

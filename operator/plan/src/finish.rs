@@ -64,7 +64,9 @@ pub(crate) fn writes(desired: Vec<DesiredObject>, live: &Live, owner_uid: Option
     let wanted: BTreeSet<ObjectKey> = desired.iter().map(|object| object.key.clone()).collect();
     let applies = desired.into_iter().filter_map(|object| match live.get(&object.key) {
         Some(live) if !needs_apply(&object.body, live) => None,
-        Some(live) => Some(scale(&object, live).unwrap_or_else(|| Action::Apply(Box::new(object)))),
+        Some(live) => {
+            Some(scale(&object, live).unwrap_or_else(|| Action::Apply(Box::new(unless_changed(object, live)))))
+        }
         None => Some(Action::Apply(Box::new(object))),
     });
     let deletes = live
@@ -84,17 +86,35 @@ fn scale(desired: &DesiredObject, live: &Value) -> Option<Action> {
     if desired.key.kind != ObjectKind::StatefulSet {
         return None;
     }
-    let replicas = desired.body.pointer("/spec/replicas").and_then(Value::as_i64)?;
+    let replicas = size(&desired.body)?;
     let mut of_live_size = desired.body.clone();
     *of_live_size.pointer_mut("/spec/replicas")? = live.pointer("/spec/replicas")?.clone();
-    // An operator that was frozen, and another one leads since, must not send nodes away that the other one has fetched.
-    let shrinks = live.pointer("/spec/replicas").and_then(Value::as_i64) > Some(replicas);
     (!needs_apply(&of_live_size, live)).then(|| Action::Scale {
         object: desired.key.clone(),
         uid: uid(live),
-        version: shrinks.then(|| version(live)).flatten(),
+        version: shrinks(&desired.body, live).then(|| version(live)).flatten(),
         replicas,
     })
+}
+
+/// The object, to be written only while the live one is as it was seen, where that becomes smaller.
+fn unless_changed(mut desired: DesiredObject, live: &Value) -> DesiredObject {
+    if desired.key.kind == ObjectKind::StatefulSet
+        && shrinks(&desired.body, live)
+        && let Some(version) = version(live)
+    {
+        desired.body["metadata"]["resourceVersion"] = Value::String(version);
+    }
+    desired
+}
+
+/// Nodes would go. An operator that was frozen, and another one leads since, must not send those away that the other one has fetched.
+fn shrinks(desired: &Value, live: &Value) -> bool {
+    size(live) > size(desired)
+}
+
+fn size(stateful_set: &Value) -> Option<i64> {
+    stateful_set.pointer("/spec/replicas").and_then(Value::as_i64)
 }
 
 /// The label that found the object says whose it is; the owner reference proves it, since anyone may set a label.

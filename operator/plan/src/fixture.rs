@@ -234,6 +234,17 @@ impl GroupFixture {
         self.with(|observed| observed.group.spec.replicas = replicas)
     }
 
+    /// The size was written through the scale subresource, as an autoscaler and `kubectl scale` do.
+    pub(crate) fn scaled(self, replicas: i32) -> Self {
+        self.replicas(replicas).with(|observed| {
+            let note = json!([{
+                "manager": "kubectl", "operation": "Update", "subresource": "scale",
+                "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:replicas": {}}},
+            }]);
+            observed.group.metadata.managed_fields = serde_json::from_value(note).unwrap();
+        })
+    }
+
     /// A window that is open from `start` (cron, UTC) for two hours.
     pub(crate) fn window(self, name: &str, start: &str, min: Option<i32>, max: Option<i32>) -> Self {
         let schedule = Schedule {

@@ -82,6 +82,29 @@ fn a_group_in_trouble_says_why_and_what_to_do() {
 }
 
 #[test]
+fn a_window_that_was_late_and_a_calendar_that_is_missing_are_told() {
+    let found = Found {
+        groups: vec![group(json!({
+            "conditions": [
+                condition("Accepted", "False", "CalendarInvalid", "schedules[morning].calendars: there is no Calendar holidays"),
+                condition("Available", "True", "Serving", ""),
+            ],
+            "observedGeneration": 5, "servingReplicas": 8, "wantedReplicas": 8, "floor": 8,
+            "activeWindows": [{"name": "morning", "opensAt": "2026-11-23T08:00:00Z", "raisedAt": "2026-11-23T07:55:00Z",
+                "closesAt": "2026-11-23T18:00:00Z", "minReplicas": 8, "late": true}],
+        }))],
+        ..Found::default()
+    };
+    insta::assert_snapshot!(render(&found, now()), @r"
+    ComputeGroup retail/etl  available (Serving)
+      compute  8 of 8 serving (replicas 2, at least 8)
+      window   morning is open until Mon 23 Nov 18:00 UTC (in 9 h), and its nodes came LATE
+      ! Accepted is False, CalendarInvalid: schedules[morning].calendars: there is no Calendar holidays
+      next: kubectl -n retail get calendars
+    ");
+}
+
+#[test]
 fn an_empty_cluster_says_so() {
     assert!(render(&Found::default(), now()).starts_with("nothing here"));
 }

@@ -1,8 +1,8 @@
 //! Who wins: what the number of nodes follows from, and who wrote `replicas`.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
-use springtide_crds::ComputeGroup;
 use springtide_crds::compute_group::{ScaleDecider, ScalingStatus};
+use springtide_crds::{ComputeGroup, ComputeGroupSpec};
 use springtide_schedule::{Evaluation, clamp};
 
 use super::{GroupShape, Scale};
@@ -35,6 +35,17 @@ pub fn owns_replicas(note: &ManagedFieldsEntry) -> bool {
     note.fields_v1
         .as_ref()
         .is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some())
+}
+
+/// `accepted` with the size that was written by itself since: an autoscaler, `kubectl scale` and a wake go through the scale subresource,
+/// and their number is as good as ever while another value of the spec is refused. `None` where the size came with other values.
+pub(super) fn scaled(written: &ComputeGroup, accepted: &ComputeGroupSpec) -> Option<ComputeGroupSpec> {
+    let notes = written.metadata.managed_fields.as_deref().unwrap_or_default();
+    let is_scale = |note: &ManagedFieldsEntry| note.subresource.as_deref() == Some("scale") && owns_replicas(note);
+    notes.iter().any(is_scale).then(|| ComputeGroupSpec {
+        replicas: written.spec.replicas,
+        ..accepted.clone()
+    })
 }
 
 fn decider(replicas: u32, demand: u32, evaluation: &Evaluation, limit: u32) -> ScaleDecider {

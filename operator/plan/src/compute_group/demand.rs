@@ -6,7 +6,9 @@
 //! window is open, and its autoscaler, which is off at 0, is replaced by this.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use springtide_crds::compute_group::DemandStatus;
+use springtide_crds::{ComputeGroup, ComputeGroupStatus, ConditionType, Reason};
 use springtide_schedule::Evaluation;
 
 use super::{GroupShape, autoscaler, members};
@@ -48,8 +50,10 @@ impl Demand {
             let ceiling = evaluation.ceiling.unwrap_or(u32::MAX).min(group.max_replicas);
             let allowed = most.unwrap_or(1).min(ceiling);
             let wakes = waits.map(|needed| needed.min(allowed)).filter(|nodes| *nodes > 0);
+            // Another size may be written there that is not in force: nobody's number is overwritten.
+            let is_at_0 = observed.group.spec.replicas == 0;
             return Self {
-                wakes: wakes.filter(|_| group.wake_on_query),
+                wakes: wakes.filter(|_| group.wake_on_query && is_at_0),
                 ..Self::default()
             };
         }
@@ -105,7 +109,44 @@ fn needed(observed: &ObservedComputeGroup, group: &GroupShape) -> Option<u32> {
         .filter(|node| own.iter().all(|member| member.row.id != node.id))
         .count();
     let of_others = u32::try_from(of_others).unwrap_or(u32::MAX);
-    Some(row.required_nodes.saturating_sub(of_others))
+    let coming: u32 = observed
+        .siblings
+        .iter()
+        .filter(|other| {
+            other.metadata.deletion_timestamp.is_none() && other.spec.cluster == observed.group.spec.cluster
+        })
+        .filter_map(|other| Some((other, other.status.as_ref()?)))
+        .filter(|(_, status)| status.warehouse.as_ref() == Some(&group.warehouse))
+        .map(|(other, status)| on_their_way(status).max(woken(other, status, &group.name)))
+        .fold(0, u32::saturating_add);
+    Some(row.required_nodes.saturating_sub(of_others.saturating_add(coming)))
+}
+
+/// Nodes that another group of the warehouse has asked for, as long as nothing keeps them from starting.
+fn on_their_way(status: &ComputeGroupStatus) -> u32 {
+    let is_starting = |condition: &Condition| {
+        condition.type_ == ConditionType::Ready.as_str() && condition.reason == Reason::ComputeStarting.as_str()
+    };
+    if !status.conditions.iter().any(is_starting) {
+        return 0;
+    }
+    let missing = status.wanted_replicas.unwrap_or_default() - status.serving_replicas;
+    u32::try_from(missing).unwrap_or_default()
+}
+
+/// Nodes with which another group that sleeps is woken by what waits: of several, the first by name wakes.
+fn woken(other: &ComputeGroup, status: &ComputeGroupStatus, own_name: &str) -> u32 {
+    let spec = &other.spec;
+    let is_first = other.metadata.name.as_deref().is_some_and(|name| name < own_name);
+    let sleeps = spec.replicas == 0 && spec.wake_on_query && status.wanted_replicas == Some(0);
+    if !is_first || !sleeps || status.ceiling == Some(0) {
+        return 0;
+    }
+    let most = spec
+        .autoscaling
+        .as_ref()
+        .map_or(1, |autoscaling| autoscaling.max_replicas);
+    u32::try_from(most).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -258,6 +299,64 @@ mod tests {
         });
         assert_eq!(wakes(&beside_another.clone().queued(1, 1)), None);
         assert_eq!(wakes(&beside_another.queued(9, 2)), Some(1));
+    }
+
+    /// Another group of the warehouse of `etl`, as its status tells of it.
+    fn beside(fixture: GroupFixture, name: &str, replicas: i32, status: serde_json::Value) -> GroupFixture {
+        let other = serde_json::from_value(json!({
+            "apiVersion": "springtide.dev/v1alpha1",
+            "kind": "ComputeGroup",
+            "metadata": {"name": name, "namespace": "retail"},
+            "spec": {"cluster": "demo", "warehouse": "etl", "replicas": replicas, "wakeOnQuery": true},
+            "status": status,
+        }));
+        fixture.with(|observed| observed.siblings = vec![other.unwrap()])
+    }
+
+    #[test]
+    fn two_groups_of_a_warehouse_do_not_both_bring_what_statements_ask_for() {
+        let starting = |reason: &str| {
+            json!({
+                "warehouse": "etl", "wantedReplicas": 4, "servingReplicas": 1,
+                "conditions": [{"type": "Ready", "status": "False", "reason": reason, "message": "",
+                    "lastTransitionTime": "2026-11-23T12:00:00Z"}],
+            })
+        };
+        let busy = || serving().queued(48, 6);
+        assert_eq!(
+            wanted(&beside(busy(), "bi", 4, starting("ComputeStarting")), noon()),
+            Some(3)
+        );
+        let stuck = beside(busy(), "bi", 4, starting("PodUnschedulable"));
+        assert_eq!(wanted(&stuck, noon()), Some(6), "they do not come");
+        let elsewhere = beside(busy(), "bi", 4, starting("ComputeStarting"));
+        let elsewhere = elsewhere.with(|observed| observed.siblings[0].spec.cluster = "other".to_owned());
+        assert_eq!(wanted(&elsewhere, noon()), Some(6));
+    }
+
+    #[test]
+    fn one_statement_wakes_one_of_two_groups_that_sleep() {
+        let sleeps = json!({"warehouse": "etl", "wantedReplicas": 0, "servingReplicas": 0});
+        assert_eq!(wakes(&beside(asleep().queued(1, 1), "bi", 0, sleeps.clone())), None);
+        assert_eq!(wakes(&beside(asleep().queued(1, 1), "later", 0, sleeps)), Some(1));
+        let shut = json!({"warehouse": "etl", "wantedReplicas": 0, "servingReplicas": 0, "ceiling": 0});
+        assert_eq!(wakes(&beside(asleep().queued(1, 1), "bi", 0, shut)), Some(1));
+    }
+
+    #[test]
+    fn a_group_wakes_once_and_nobody_is_overwritten_while_another_value_is_refused() {
+        let refused = asleep().queued(1, 1).window("w", "nonsense", Some(1), None);
+        assert_eq!(wakes(&refused), Some(1));
+        let woken = refused.clone().scaled(1);
+        assert_eq!((wakes(&woken), wanted(&woken, noon())), (None, Some(1)));
+        assert_eq!(wakes(&refused.replicas(3)), None, "what is written is not in force");
+    }
+
+    #[test]
+    fn an_engine_without_a_queue_is_not_asked_for_one_again_and_again() {
+        let starrocks = crate::fixture::group_of("etl", crate::fixture::cluster("demo").starrocks());
+        let scaled_by_load = starrocks.pods(0..1).nodes(0..1).autoscaled(6).settled();
+        assert_eq!(scaled_by_load.plan().requeue_after, crate::finish::STEADY);
     }
 
     #[test]

@@ -92,7 +92,7 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
             continue;
         }
         // A node that the engine reaches has a pod, whatever the watch of pods has told so far; beyond the StatefulSet's size it ends.
-        let is_reached = node.member.as_ref().is_some_and(|member| member.row.alive);
+        let is_reached = node.is_reached();
         if node.pod.is_none() && (!is_reached || *ordinal >= current) {
             continue;
         }
@@ -113,7 +113,7 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
         let phase = match (&node.member, state) {
             // A node that the engine does not know or does not reach has nothing that could fail.
             (None, _) if nodes.answered => DrainPhase::Drained,
-            (Some(member), _) if !member.row.alive && !member.row.draining => DrainPhase::Drained,
+            (Some(_), _) if !node.is_reached() => DrainPhase::Drained,
             (_, DrainState::Drained) => DrainPhase::Drained,
             (_, DrainState::Draining) => DrainPhase::Draining,
             (None, _) | (Some(_), DrainState::None | DrainState::Leaving) => DrainPhase::Cordoning,
@@ -126,10 +126,15 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
             .as_ref()
             .is_none_or(|member| member.row.order.is_some_and(|order| order.forced));
         let status = node.status(phase, since, &nodes);
+        let cut = overdue.then(|| node.works_at().map_or_else(|| UNKNOWN_WORK.to_owned(), str::to_owned));
+        // With the order, too: an operator that dies after the shrink would leave nobody who knows.
+        if let Some(cut) = cut.as_ref().filter(|_| !is_forced) {
+            departure.events.push(forced(observed, group, *ordinal, cut));
+        }
         leavers.push(Leaver {
             ordinal: *ordinal,
             may_go: phase == DrainPhase::Drained || (overdue && is_forced),
-            cut: overdue.then(|| node.works_at().map_or_else(|| UNKNOWN_WORK.to_owned(), str::to_owned)),
+            cut,
         });
         departure.draining.push(status);
     }
@@ -237,7 +242,7 @@ impl Node<'_> {
         let stands = row
             .order
             .is_some_and(|order| order.forced == forced && u64::from(order.lasts_seconds) > GIVEN_AGAIN_SECONDS);
-        if stands || (!row.alive && !row.draining) {
+        if stands || !self.is_reached() {
             return None;
         }
         Some(Action::Sql(if forced {
@@ -245,6 +250,12 @@ impl Node<'_> {
         } else {
             flavour.drain(row)
         }))
+    }
+
+    /// It answers the frontend. One that drains is not alive to those who look for compute.
+    fn is_reached(&self) -> bool {
+        let row = self.member.as_ref().map(|member| member.row);
+        row.is_some_and(|row| row.alive || row.draining)
     }
 
     /// It serves as if nobody had ordered anything: the frontend forgot the order with a restart, or it lapsed while no operator gave it

@@ -43,7 +43,13 @@ fn check_replicas(observed: &ObservedComputeGroup, group: &GroupShape) -> Result
             return Err(beyond("autoscaling.maxReplicas".to_owned(), most));
         }
     }
-    for schedule in &observed.group.spec.schedules {
+    for schedule in observed
+        .group
+        .spec
+        .schedules
+        .iter()
+        .filter(|schedule| !schedule.suspend)
+    {
         let floor = schedule
             .min_replicas
             .and_then(|floor| u32::try_from(floor).ok())

@@ -485,6 +485,14 @@ fn a_size_that_somebody_has_changed_since_is_not_made_smaller() {
     assert_eq!(precondition(1).as_deref(), Some("4711"));
     // More nodes come whatever the size is by now.
     assert_eq!(precondition(4), None);
+    // Nor is it where something else about it changes, too.
+    let with_a_label = |replicas: i32| {
+        let labelled = settled.clone().replicas(replicas).with(|observed| {
+            observed.group.spec.labels.insert("team".to_owned(), "bi".to_owned());
+        });
+        applied(&labelled.plan())["StatefulSet retail/etl-cn"]["metadata"]["resourceVersion"].clone()
+    };
+    assert_eq!((with_a_label(1), with_a_label(4)), (json!("4711"), json!(null)));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use springtide_crds::compute_group::{ActiveWindow, Schedule, WindowPhase};
 use springtide_crds::{ComputeGroupSpec, Reason};
-use springtide_schedule::Phase;
+use springtide_schedule::{ActiveWindow as Active, Phase};
 
 use super::status::replicas;
 use super::{Scale, health};
@@ -46,12 +46,14 @@ pub(super) fn look(
             && match before {
                 Some(before) => before.phase == WindowPhase::Raised,
                 // A window that was written while it is open has no opening that could be missed.
-                None => was_in_force_before(observed, spec, &window.name),
+                None => was_in_force_before(observed, spec, window),
             };
         let lacks_nodes = minimum.is_some() && !has_enough;
-        let was_late = before.is_some_and(|before| before.late);
+        // What a clock that was ahead has written is forgotten: it is not open yet, or that time is still to come.
+        let was_late = window.phase != Phase::Raised && before.is_some_and(|before| before.late);
         let ready_at: Option<DateTime<Utc>> = before
             .and_then(|before| before.ready_at.as_ref()?.parse().ok())
+            .filter(|ready_at| *ready_at <= now)
             // It served, and at its opening it did not any more.
             .filter(|_| !(opens_now && lacks_nodes))
             .or_else(|| {
@@ -83,7 +85,7 @@ pub(super) fn look(
                 reason: Reason::WindowLate,
                 action: "Schedule".to_owned(),
                 note: format!(
-                    "window {} {how}; raise its leadTime or write leadTime: auto",
+                    "window {} of {opens_at} {how}; raise its leadTime or write leadTime: auto",
                     window.name
                 ),
             });
@@ -107,11 +109,19 @@ pub(super) fn look(
     windows
 }
 
-/// Whether the window was what it is before this look. Values that are refused meanwhile change nothing about it.
-fn was_in_force_before(observed: &ObservedComputeGroup, spec: Option<&ComputeGroupSpec>, window: &str) -> bool {
+/// Whether the window was what it is before this look. Values that are refused meanwhile change nothing about it; a Calendar that has
+/// been changed since may have brought it.
+fn was_in_force_before(observed: &ObservedComputeGroup, spec: Option<&ComputeGroupSpec>, window: &Active) -> bool {
     let status = observed.group.status.as_ref();
-    let before = named(status.and_then(|status| status.accepted_spec.as_deref()), window);
-    before.is_some() && before == named(spec, window)
+    let accepted = status.and_then(|status| status.accepted_spec.as_deref());
+    let Some(before) = named(accepted, &window.name) else {
+        return false;
+    };
+    let was_foreseen = || {
+        let next = status.and_then(|status| status.next_transition.as_ref()?.at.parse::<DateTime<Utc>>().ok());
+        next.is_some_and(|next| next <= window.opens_at)
+    };
+    Some(before) == named(spec, &window.name) && (before.calendars.is_empty() || was_foreseen())
 }
 
 fn named<'a>(spec: Option<&'a ComputeGroupSpec>, window: &str) -> Option<&'a Schedule> {
@@ -175,6 +185,72 @@ mod tests {
         let (open, late) = then(morning(), "09:00:00");
         let (_, later) = then(open, "09:00:20");
         assert_eq!((late, later), (0, 0));
+    }
+
+    #[test]
+    fn a_window_that_a_calendar_brings_while_it_would_be_open_is_not_late() {
+        let calendar = |excluded: &[&str]| {
+            let dates: Vec<_> = excluded.iter().map(|date| serde_json::json!({"from": date})).collect();
+            serde_json::from_value(serde_json::json!({
+                "apiVersion": "springtide.dev/v1alpha1", "kind": "Calendar",
+                "metadata": {"name": "holidays", "namespace": "retail"}, "spec": {"excludedDates": dates},
+            }))
+            .unwrap()
+        };
+        let by_calendar = |excluded: &[&str]| {
+            let calendar = calendar(excluded);
+            morning().with(|observed| {
+                observed.group.spec.schedules[0].calendars = vec!["holidays".to_owned()];
+                observed.group.spec.schedules[0].lead_time = None;
+                observed.calendars = vec![calendar];
+            })
+        };
+        let (holiday, _) = then(by_calendar(&["2026-11-23"]), "07:50:00");
+        let (holiday, none) = then(holiday, "08:30:00");
+        let worked = holiday.with(|observed| observed.calendars = vec![calendar(&[])]);
+        let (_, late) = then(worked, "09:00:00");
+        assert_eq!((none, late), (0, 0));
+        let (usual, _) = then(by_calendar(&["2026-11-24"]), "07:50:00");
+        let (_, late) = then(usual, "08:00:01");
+        assert_eq!(late, 1);
+    }
+
+    #[test]
+    fn a_window_that_is_late_again_is_told_again() {
+        let told = |day: &str| {
+            let without_lead = morning().with(|observed| observed.group.spec.schedules[0].lead_time = None);
+            let before = without_lead.settled_at(at(&format!("{day}T07:50:00Z")));
+            let events = before
+                .pods(0..1)
+                .nodes(0..1)
+                .plan_at(at(&format!("{day}T08:00:01Z")))
+                .events;
+            let late = events
+                .into_iter()
+                .find(|event| event.reason == springtide_crds::Reason::WindowLate);
+            late.expect("it is late").note
+        };
+        // The same text about one object would be taken for a repetition.
+        assert_eq!(
+            told("2026-11-23"),
+            "window morning of 2026-11-23T08:00:00Z opened with 1 of 2 nodes; see condition Ready for why; raise its leadTime or write leadTime: auto"
+        );
+        assert_ne!(told("2026-11-23"), told("2026-11-24"));
+    }
+
+    #[test]
+    fn what_a_clock_that_was_ahead_said_of_an_opening_is_forgotten() {
+        let without_lead = morning();
+        let (before, _) = then(without_lead, "07:50:00");
+        // Ten minutes ahead: it opened there.
+        let (misled, late) = then(before, "08:02:00");
+        assert_eq!(late, 1);
+        let (misled, _) = then(misled.pods(0..2).nodes(0..2), "08:02:30");
+        let (raised, _) = then(misled, "07:56:00");
+        let (open, again) = then(raised, "08:00:01");
+        let window = open.0.group.status.unwrap().active_windows[0].clone();
+        assert_eq!((again, window.late), (0, false));
+        assert_eq!(window.ready_at.as_deref(), Some("2026-11-23T07:56:00Z"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, KeyToPath, Lifecycle, LifecycleHandler,
+    ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, KeyToPath, Lifecycle, LifecycleHandler, Probe,
     ResourceRequirements, SecretVolumeSource, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -28,6 +28,8 @@ const USER: i64 = 10001;
 const CONFIG_FILE: &str = "engine.json";
 /// Seconds that a starting process may take; replaying a long journal takes most.
 const STARTUP_S: i32 = 600;
+/// Seconds that a compute node which does not answer its liveness probe has to end, its hook included.
+const HUNG_GRACE_S: i64 = 30;
 /// Part of the local volume that the engine uses; the rest is for what it cannot count.
 const LOCAL_PERCENT: u64 = 85;
 /// Settings of [`ComputeConfig`] that the operator derives from the ComputeGroup.
@@ -173,7 +175,11 @@ impl Flavour for Bundled {
             ]),
             startup_probe: Some(probe(health, ports::CN_HTTP, 1, STARTUP_S)),
             readiness_probe: Some(probe(health, ports::CN_HTTP, 2, 2)),
-            liveness_probe: Some(probe(health, ports::CN_HTTP, 10, 6)),
+            liveness_probe: Some(Probe {
+                // One that does not answer has no work to end, and its hook would wait as long as for one that has.
+                termination_grace_period_seconds: Some(HUNG_GRACE_S),
+                ..probe(health, ports::CN_HTTP, 10, 6)
+            }),
             lifecycle: drains.then(|| Lifecycle {
                 pre_stop: Some(LifecycleHandler {
                     http_get: Some(http_get(&format!("/drain/{}", compute.drain_key), ports::SIDECAR_DRAIN)),
@@ -402,6 +408,8 @@ fn drain_sidecar(compute: &ComputeShape) -> Container {
         ]),
         restart_policy: Some("Always".to_owned()),
         ports: Some(vec![port("drain", ports::SIDECAR_DRAIN)]),
+        // The engine starts after it: no node serves whose hook would not be answered.
+        startup_probe: Some(probe("/healthz", ports::SIDECAR_DRAIN, 1, STARTUP_S)),
         resources: Some(ResourceRequirements {
             requests: Some(amounts(&[("cpu", "10m"), ("memory", "32Mi")])),
             limits: Some(amounts(&[("memory", "64Mi")])),

@@ -4,7 +4,7 @@ use springtide_crds::compute_group::ScaleDecider::{self, Ceiling, Demand, Floor,
 use springtide_schedule::{Evaluation, evaluate};
 
 use super::decider;
-use crate::fixture::{group, noon};
+use crate::fixture::{condition, group, noon};
 
 fn decided(replicas: u32, demand: u32, floor: Option<u32>, ceiling: Option<u32>, limit: u32) -> ScaleDecider {
     let evaluation = Evaluation {
@@ -54,4 +54,34 @@ fn the_status_says_who_wrote_replicas_last() {
     let scaling = fixture.plan().status.unwrap().scaling.unwrap();
     assert_eq!(scaling.decided_by, Replicas);
     assert_eq!(scaling.replicas_written_by.as_deref(), Some("kubectl"));
+}
+
+#[test]
+fn a_size_that_is_scaled_counts_while_another_value_is_refused() {
+    let good = group("etl").replicas(2).pods(0..2).nodes(0..2).settled();
+    let scaled = good.window("w", "nonsense", Some(1), None).scaled(5);
+    let status = scaled.plan().status.unwrap();
+    assert_eq!(status.wanted_replicas, Some(5));
+    assert_eq!(status.accepted_spec.unwrap().replicas, 5);
+    assert!(condition(&status.conditions, "Accepted").starts_with("False InvalidSchedule"));
+
+    // The department's limit was lowered below what the autoscaler may ask for.
+    let limited = |most: i32| json!({"namespaces": [], "limits": {"maxReplicasPerGroup": most}});
+    let by_load = group("etl").replicas(2).pods(0..2).nodes(0..2).with(|observed| {
+        observed.group.spec.autoscaling = serde_json::from_value(json!({"maxReplicas": 8})).unwrap();
+    });
+    let lowered = by_load.department(limited(10)).settled().department(limited(6));
+    let wanted = |replicas: i32| {
+        lowered
+            .clone()
+            .scaled(replicas)
+            .settled()
+            .0
+            .group
+            .status
+            .unwrap()
+            .wanted_replicas
+    };
+    assert_eq!(wanted(5), Some(5));
+    assert_eq!(wanted(9), Some(2), "beyond the limit it is refused itself");
 }

@@ -210,3 +210,39 @@ fn a_quota_for_a_priority_class_counts_pods_of_that_class() {
         "the cluster may have a class for all"
     );
 }
+
+#[test]
+fn a_suspended_window_wants_nothing_and_is_held_to_no_limit() {
+    let suspended = |fixture: crate::fixture::GroupFixture| {
+        fixture.with(|observed| observed.group.spec.schedules[0].suspend = true)
+    };
+    let limits = json!({"namespaces": [], "limits": {"maxReplicasPerGroup": 6}});
+    let beyond = || {
+        let beyond = group("etl").window("w", "0 11 * * *", Some(8), None);
+        beyond
+            .department(limits.clone())
+            .quota(json!({"pods": "4"}), json!({"pods": "0"}))
+    };
+    let message = accepted(&beyond());
+    assert!(
+        message.contains("schedules[w].minReplicas: 8 is more than"),
+        "{message}"
+    );
+    let status = suspended(beyond()).plan().status.unwrap();
+    assert_eq!(
+        condition(&status.conditions, "Accepted"),
+        "True Valid: the written values are in force"
+    );
+    assert_eq!(
+        (status.floor, status.wanted_replicas, status.active_windows.len()),
+        (None, Some(1), 0)
+    );
+    assert_eq!(status.next_transition, None);
+    // Nor is anything kept for it that another group could have.
+    let first = suspended(group("etl").window("w", "0 8 * * *", Some(4), None)).settled();
+    let second = group("bi")
+        .window("w", "0 8 * * *", Some(4), None)
+        .quota(json!({"pods": "4"}), json!({"pods": "0"}));
+    let second = second.with(|observed| observed.siblings = vec![first.0.group.clone()]);
+    assert!(accepted(&second).starts_with("True"), "{}", accepted(&second));
+}
