@@ -22,7 +22,7 @@ use super::{
 };
 use crate::core::{BeginTransaction, Begun, Core, NodeView, Route};
 
-/// Rows that the frontend takes into its memory to send them to one node; more are an `INSERT … SELECT` of the nodes.
+/// Rows that the frontend takes into its memory to send them to one node; more are written by the nodes, as those of a query.
 const MOST_ROWS_HERE: usize = 100_000;
 /// Time for one node to take and write the rows of a small insert.
 const INGEST_TIMEOUT: Duration = Duration::from_secs(120);
@@ -85,6 +85,10 @@ pub(super) async fn run(shared: &Shared, session: &Session, insert: &Insert) -> 
     } else {
         None
     };
+    if is_small && small.is_none() {
+        // Too many to be sent from here: nodes write them, as they write the rows of a query.
+        workers = Workers::admitted(shared, session, &prepared, true).await?;
+    }
 
     let target = begin(&shared.core, database, &insert.target.table, &label, timeout).await?;
     let mut transaction = OpenTransaction {
