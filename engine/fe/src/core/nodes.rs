@@ -27,7 +27,7 @@ use springtide_sql::DrainOrder;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Core, queue::Slot};
+use super::{Core, Patience, queue::Slot};
 
 /// Least time between two heartbeats to a node, whatever the configuration says.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(50);
@@ -273,15 +273,18 @@ impl Core {
 
     /// The nodes of a warehouse that may get work, as soon as there are any. None where no node of it is known, or none came
     /// in time.
-    pub async fn route_when_available(&self, warehouse: &str, what: &str, patience: Duration) -> Route {
-        let deadline = Instant::now() + patience;
+    pub async fn route_when_available(&self, warehouse: &str, what: &str, patience: Patience) -> Route {
+        let began = Instant::now();
         loop {
             let changed = self.inner.queue.changes();
             let mut changed = std::pin::pin!(changed);
             changed.as_mut().enable();
             let route = self.route(warehouse, what);
             let is_known = || self.catalog().compute_nodes().any(|node| node.warehouse == warehouse);
-            if !route.nodes().is_empty() || !is_known() || tokio::time::timeout_at(deadline, changed).await.is_err() {
+            if !route.nodes().is_empty() || !is_known() {
+                return route;
+            }
+            if !self.has_changed_in_time(warehouse, patience, began, changed).await {
                 return route;
             }
         }
