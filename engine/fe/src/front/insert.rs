@@ -7,7 +7,10 @@ use bytes::Bytes;
 use springtide_model::{DataObject, LoadTarget, TableSchema, TxnId};
 use springtide_mysql::{MysqlError, OkResult};
 use springtide_query::{Collected, QueryError, QueryPlan, SessionSettings};
-use springtide_rpc::{RpcError, message::IngestRequest};
+use springtide_rpc::{
+    RpcError,
+    message::{IngestRequest, label_advice},
+};
 use springtide_sql::{
     Insert, referenced_tables,
     sqlparser::ast::{Expr, Query as QueryAst, SetExpr, UnaryOperator, Value},
@@ -262,14 +265,16 @@ async fn begin(
             table: table.to_owned(),
             label: label.to_owned(),
             timeout,
+            process: None,
         })
         .await
         .map_err(|error| from_core(&error))?;
     match begun {
         Begun::Target(target) => Ok(target),
         Begun::LabelAlreadyExists { txn, status } => Err(Kind::LabelExists.error(format!(
-            "Label [{label}] has already been used, relate to txn [{txn}], status [{}].",
-            status.as_str()
+            "Label [{label}] has already been used, relate to txn [{txn}], status [{}]{}.",
+            status.as_str(),
+            label_advice(status.as_str())
         ))),
     }
 }
