@@ -155,6 +155,7 @@ pub async fn run(options: ComputeNodeOptions) -> Result<(), ComputeNodeError> {
     let drain_timeout = Duration::from_secs(config.drain_timeout_s);
     let loader = Loader {
         node: node.clone(),
+        start_time_ms: identity.start_time_ms,
         rpc: RpcClient::new(token.clone()).map_err(|error| ComputeNodeError::Client(error.to_string()))?,
         store,
         writer: WriterOptions {

@@ -23,7 +23,7 @@ use springtide_rpc::{
     RpcClient, RpcError,
     message::{
         ABORT_LOAD, AbortLoadRequest, BEGIN_LOAD, BeginLoadReply, BeginLoadRequest, COMMIT_LOAD, CommitLoadReply,
-        CommitLoadRequest, Secret,
+        CommitLoadRequest, NodeProcess, Secret, label_advice,
     },
 };
 use springtide_tablet::{TabletWriter, WriteError, WriterOptions};
@@ -59,6 +59,8 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(crate) struct Loader {
     pub(crate) node: Node,
+    /// When this process started, as its heartbeats say.
+    pub(crate) start_time_ms: u64,
     pub(crate) rpc: RpcClient,
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) writer: WriterOptions,
@@ -101,7 +103,7 @@ enum LoadError {
     Refused(String),
     #[error("{0}")]
     AccessDenied(String),
-    #[error("label {label} was used before by transaction {txn}, which is {status}")]
+    #[error("label {label} was used before by transaction {txn}, which is {status}{}", label_advice(.status))]
     LabelAlreadyExists { label: String, txn: TxnId, status: String },
     #[error(transparent)]
     Fenced(#[from] Fenced),
@@ -169,7 +171,12 @@ impl Loader {
         if self.node.refuses_loads() {
             return Err(LoadError::Draining);
         }
-        let frontend = self.node.frontend().ok_or(LoadError::NoFrontend)?.rpc_url;
+        let frontend = self.node.frontend().ok_or(LoadError::NoFrontend)?;
+        let process = NodeProcess {
+            node: frontend.node_id,
+            start_time_ms: self.start_time_ms,
+        };
+        let frontend = frontend.rpc_url;
         let begin = BeginLoadRequest {
             database,
             table,
@@ -179,6 +186,7 @@ impl Loader {
             client_ip,
             timeout_s: options.timeout.as_secs(),
             redirect,
+            process: Some(process),
         };
         let begun = Instant::now();
         let target = self.begin(&frontend, &begin, label).await?;

@@ -104,6 +104,27 @@ pub struct BeginLoadRequest {
     /// The [`REDIRECT_PARAMETER`] of the client's request, if a frontend sent it here.
     #[serde(default)]
     pub redirect: Option<u64>,
+    /// Who begins it: with this process the load ends. A node of an earlier version does not say.
+    #[serde(default)]
+    pub process: Option<NodeProcess>,
+}
+
+/// One process of a compute node, from its start to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeProcess {
+    /// The node's id in the frontend's catalog.
+    pub node: NodeId,
+    /// [`HeartbeatReply::start_time_ms`] of the process.
+    pub start_time_ms: u64,
+}
+
+/// What to tell, behind the status, a client whose label was used before: a load that has not ended may fail yet.
+#[must_use]
+pub fn label_advice(existing_job_status: &str) -> &'static str {
+    match existing_job_status {
+        "RUNNING" => "; repeat in a moment: it counts once",
+        _ => "",
+    }
 }
 
 /// Answer of [`BEGIN_LOAD`]. Tagged from outside: serde reads 128-bit integers (bounds of partitions) only there.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::stream;
+use mysql_async::prelude::Queryable;
 use reqwest::{Body, Client, redirect::Policy};
 use serde_json::Value;
 use springtide_contract::{
@@ -12,7 +13,7 @@ use springtide_contract::{
 
 use crate::{
     lost_nodes::{LONG_QUERY, busy_node, with_facts},
-    processes::{Cluster, TOKEN, cluster, until},
+    processes::{Cluster, PATIENCE, TOKEN, address, cluster, until},
 };
 
 /// What a drain waits for.
@@ -84,6 +85,66 @@ async fn work_that_a_drain_would_cut_off_is_ended_before_and_told_what_to_have_r
             .rows("SELECT count(*) FROM lake.facts WHERE payload = 'slow'")
             .await,
         ["0"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_that_waited_for_their_node_end_before_a_drain_of_it_would_cut_them_off() {
+    let mut cluster = cluster().drain_timeout_s(DRAIN_TIMEOUT_S).compute(1).start().await;
+    with_facts(&cluster).await;
+    cluster
+        .client
+        .execute(&["CREATE TABLE lake.copy (id BIGINT, n BIGINT) DISTRIBUTED BY HASH(id) BUCKETS 3"])
+        .await;
+    // It is known and does not run: how long its drain lasts it has told nobody.
+    let host = address();
+    cluster.announce_node(&host, "late").await;
+    let insert = "INSERT INTO lake.copy SELECT a.id, count(*) FROM lake.facts a JOIN lake.facts b \
+                  ON a.payload < b.payload OR a.id > b.id + 1000000 GROUP BY a.id";
+    let waiting: Vec<_> = [LONG_QUERY, insert]
+        .into_iter()
+        .map(|statement| {
+            let user = cluster.client.clone();
+            tokio::spawn(async move {
+                let mut connection = user.connect().await;
+                connection
+                    .query_drop("SET warehouse = 'late'")
+                    .await
+                    .expect("a warehouse");
+                connection.query_drop(statement).await
+            })
+        })
+        .collect();
+    until("both wait for the node", async || {
+        let connections = cluster.client.rows("SHOW FULL PROCESSLIST").await;
+        let wait = connections
+            .iter()
+            .filter(|row| row.contains("no node of the warehouse takes work"));
+        (wait.count() == waiting.len()).then_some(())
+    })
+    .await;
+
+    cluster.start_node(&host);
+    cluster.wait_for_nodes().await;
+    let began = Instant::now();
+    for statement in waiting {
+        let ended = tokio::time::timeout(PATIENCE, statement)
+            .await
+            .expect("the statement ends")
+            .expect("no panic");
+        let message = match ended {
+            Err(mysql_async::Error::Server(error)) => error.message,
+            other => panic!("{other:?}"),
+        };
+        assert!(
+            message.contains(&format!("time limit of {LONGEST_S} seconds")) && message.contains("drain.timeout"),
+            "{message}"
+        );
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(DRAIN_TIMEOUT_S + 2),
+        "{:?}",
+        began.elapsed()
     );
 }
 

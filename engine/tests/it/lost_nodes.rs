@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use futures::stream;
 use mysql_async::{Row, prelude::Queryable};
+use reqwest::Body;
+use springtide_contract::ports;
 
 use crate::{
     load::put,
@@ -266,4 +269,70 @@ async fn a_query_that_runs_can_be_killed_and_leaves_the_nodes_idle() {
         (running == 0).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_whose_compute_node_was_killed_loads_under_its_label_when_the_node_is_back() {
+    let mut cluster = cluster().compute(1).start().await;
+    cluster
+        .client
+        .execute(&[
+            "CREATE DATABASE lake",
+            "CREATE TABLE lake.facts (id BIGINT, payload VARCHAR(64)) DISTRIBUTED BY HASH(id) BUCKETS 1",
+        ])
+        .await;
+    let host = cluster.nodes[0].host.clone();
+    let headers = [("column_separator", ","), ("label", "monday")];
+    // A client that goes on for ever.
+    let rows = stream::unfold(0_u64, async |number| {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Some((Ok::<_, std::io::Error>(format!("{number},slow\n")), number + 1))
+    });
+    let mut request = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client")
+        .put(format!("http://{host}:{}/api/lake/facts/_stream_load", ports::CN_HTTP))
+        .basic_auth(&cluster.client.user, Some(&cluster.client.password))
+        .header("expect", "100-continue")
+        .body(Body::wrap_stream(rows));
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let slow = tokio::spawn(request.send());
+    let client = cluster.client.clone();
+    let node_is = async |alive: &str| {
+        until(&format!("alive is {alive}"), async || {
+            let nodes = client.rows("SHOW COMPUTE NODES").await;
+            (nodes[0].split('|').nth(8) == Some(alive)).then_some(())
+        })
+        .await;
+    };
+    until("the load has begun", async || {
+        let loads = cluster.client.rows("SHOW LOAD FROM lake").await;
+        loads.iter().any(|row| row.contains("|monday|LOADING|")).then_some(())
+    })
+    .await;
+    cluster.nodes[0].process.kill();
+    assert!(
+        slow.await.expect("no panic").is_err(),
+        "the client hears that its node is lost"
+    );
+    node_is("false").await;
+    cluster.start_node(&host);
+    node_is("true").await;
+
+    let url = cluster.load_url("lake", "facts");
+    let (user, password) = (&cluster.client.user, &cluster.client.password);
+    until("the label is free, long before its load's own time", async || {
+        let (_, reply) = put(&url, user, password, &headers, b"1,again\n".to_vec()).await;
+        let status = reply["Status"].as_str().unwrap_or_default().to_owned();
+        assert!(
+            status == "Success" || reply["ExistingJobStatus"] == "RUNNING",
+            "{reply}"
+        );
+        (status == "Success").then_some(())
+    })
+    .await;
+    assert_eq!(cluster.client.rows("SELECT payload FROM lake.facts").await, ["again"]);
 }

@@ -398,19 +398,30 @@ impl Cluster {
 
     /// Starts a compute node and adds it to the catalog.
     pub(crate) async fn add_node(&mut self, warehouse: &str) {
+        let host = address();
+        self.start_node(&host);
+        self.announce_node(&host, warehouse).await;
+    }
+
+    /// Starts the process of a compute node.
+    pub(crate) fn start_node(&mut self, host: &str) {
         let number = self.nodes.len();
         let root = self.folder.path().join(format!("compute-{number}"));
         self.write_root(&root);
-        let host = address();
         let log = self.folder.path().join(format!("compute-{number}.log"));
-        let arguments = ["cn", "--listen", &host, "--root", text(&root)];
+        let arguments = ["cn", "--listen", host, "--root", text(&root)];
         let process = Process::start(Path::new(BINARY), &arguments, &[], &log);
+        let host = host.to_owned();
+        self.nodes.push(Node { host, process });
+    }
+
+    /// Adds a compute node to the catalog, whether its process runs or not.
+    pub(crate) async fn announce_node(&self, host: &str, warehouse: &str) {
         let add = format!(
             "ALTER SYSTEM ADD COMPUTE NODE \"{host}:{}\" INTO WAREHOUSE {warehouse}",
             ports::CN_HEARTBEAT
         );
         self.client.execute(&[&add]).await;
-        self.nodes.push(Node { host, process });
     }
 
     /// Waits until every node that was added is alive.

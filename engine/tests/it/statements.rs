@@ -56,3 +56,23 @@ async fn rows_move_between_tables_and_join() {
         ["2026-01-05|2|3.00|x", "2026-01-05|2|3.00|y", "2026-02-07|1|4.00|z"]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_rows_than_the_frontend_sends_to_one_node_are_inserted_from_the_text_of_a_statement() {
+    /// One more than the frontend keeps.
+    const ROWS: usize = 100_001;
+    let (engine, _folder) = Engine::start().await;
+    engine
+        .execute(&[
+            "CREATE DATABASE shop",
+            "CREATE TABLE shop.numbers (n TINYINT) DUPLICATE KEY(n) DISTRIBUTED BY HASH(n) BUCKETS 1",
+        ])
+        .await;
+    let insert = format!("INSERT INTO shop.numbers VALUES (1){}", ",(1)".repeat(ROWS - 1));
+    // What a failure would print is the whole statement.
+    engine.try_rows(&insert).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(
+        engine.rows("SELECT count(*), sum(n) FROM shop.numbers").await,
+        [format!("{ROWS}|{ROWS}")]
+    );
+}

@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::{Json, Router, body::Body, http::HeaderMap, routing::post};
 use object_store::memory::InMemory;
@@ -9,7 +12,10 @@ use springtide_model::{
 };
 use springtide_rpc::{
     ClusterToken, RpcClient,
-    message::{BEGIN_LOAD, BeginLoadReply, COMMIT_LOAD, CommitLoadReply, HeartbeatRequest, Secret},
+    message::{
+        BEGIN_LOAD, BeginLoadReply, BeginLoadRequest, COMMIT_LOAD, CommitLoadReply, HeartbeatRequest, NodeProcess,
+        Secret,
+    },
 };
 use springtide_tablet::WriterOptions;
 use tokio::net::TcpListener;
@@ -20,6 +26,7 @@ use crate::{drain::Node, local::LocalVolume, metrics::Metrics};
 
 /// Of the node.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
+const START_TIME_MS: u64 = 11;
 
 /// A table of one column, one partition and one bucket.
 fn target() -> LoadTarget {
@@ -65,6 +72,14 @@ async fn hang() -> Json<CommitLoadReply> {
 
 /// A node whose frontend begins each load and answers no commit.
 async fn loader(directory: &std::path::Path) -> Loader {
+    let frontend = Router::new()
+        .route(BEGIN_LOAD, post(begin))
+        .route(COMMIT_LOAD, post(hang));
+    loader_of(directory, frontend).await
+}
+
+/// A node of this frontend.
+async fn loader_of(directory: &std::path::Path, frontend: Router) -> Loader {
     // Another test of this binary may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -77,14 +92,12 @@ async fn loader(directory: &std::path::Path) -> Loader {
         settled: false,
         cut_off: false,
     };
-    let frontend = Router::new()
-        .route(BEGIN_LOAD, post(begin))
-        .route(COMMIT_LOAD, post(hang));
     tokio::spawn(async move { axum::serve(listener, frontend).await });
     let node = Node::new(heartbeat.cluster_id);
     node.heartbeat(&heartbeat).unwrap();
     Loader {
         node,
+        start_time_ms: START_TIME_MS,
         rpc: RpcClient::new(ClusterToken::new("a token").unwrap()).unwrap(),
         store: Arc::new(InMemory::new()),
         writer: WriterOptions::default(),
@@ -95,11 +108,8 @@ async fn loader(directory: &std::path::Path) -> Loader {
     }
 }
 
-#[tokio::test]
-async fn a_load_whose_commit_nobody_answers_ends_in_time_and_says_that_it_may_be_committed() {
-    let directory = tempfile::tempdir().unwrap();
-    let loader = loader(directory.path()).await;
-    let load = loader.stream_load(LoadRequest {
+fn request() -> LoadRequest {
+    LoadRequest {
         database: "d".to_owned(),
         table: "t".to_owned(),
         user: "ana".to_owned(),
@@ -108,7 +118,51 @@ async fn a_load_whose_commit_nobody_answers_ends_in_time_and_says_that_it_may_be
         redirect: None,
         headers: HeaderMap::new(),
         body: Body::from("1\n2\n"),
-    });
+    }
+}
+
+#[tokio::test]
+async fn a_load_says_which_process_it_ends_with_and_whether_to_repeat_a_label_that_is_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    for (status, advice) in [("RUNNING", true), ("FINISHED", false)] {
+        let begun_by = Arc::new(Mutex::new(None));
+        let note = Arc::clone(&begun_by);
+        let taken = move |Json(request): Json<BeginLoadRequest>| async move {
+            *note.lock().unwrap() = request.process;
+            Json(BeginLoadReply::LabelAlreadyExists {
+                txn: TxnId(3),
+                existing_job_status: status.to_owned(),
+            })
+        };
+        let frontend = Router::new().route(BEGIN_LOAD, post(taken));
+        let reply = loader_of(directory.path(), frontend).await.stream_load(request()).await;
+        assert_eq!(
+            *begun_by.lock().unwrap(),
+            Some(NodeProcess {
+                node: NodeId(5),
+                start_time_ms: START_TIME_MS,
+            })
+        );
+        assert_eq!(
+            (reply.status.as_str(), reply.existing_job_status.as_deref()),
+            ("Label Already Exists", Some(status)),
+            "{reply:?}"
+        );
+        assert_eq!(
+            reply
+                .message
+                .ends_with("which is RUNNING; repeat in a moment: it counts once"),
+            advice,
+            "{reply:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_load_whose_commit_nobody_answers_ends_in_time_and_says_that_it_may_be_committed() {
+    let directory = tempfile::tempdir().unwrap();
+    let loader = loader(directory.path()).await;
+    let load = loader.stream_load(request());
     // A busy machine may be late, but not by what one call may take.
     let reply = tokio::time::timeout(FRONTEND_TIMEOUT, load)
         .await

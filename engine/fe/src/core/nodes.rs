@@ -27,7 +27,7 @@ use springtide_sql::DrainOrder;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Core, queue::Slot};
+use super::{Core, Patience, queue::Slot};
 
 /// Least time between two heartbeats to a node, whatever the configuration says.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(50);
@@ -273,15 +273,17 @@ impl Core {
 
     /// The nodes of a warehouse that may get work, as soon as there are any. None where no node of it is known, or none came
     /// in time.
-    pub async fn route_when_available(&self, warehouse: &str, what: &str, patience: Duration) -> Route {
-        let deadline = Instant::now() + patience;
+    pub async fn route_when_available(&self, warehouse: &str, what: &str, patience: Patience) -> Route {
+        let began = Instant::now();
         loop {
-            let changed = self.inner.queue.changes();
-            let mut changed = std::pin::pin!(changed);
+            let mut changed = std::pin::pin!(self.inner.queue.changes());
             changed.as_mut().enable();
             let route = self.route(warehouse, what);
             let is_known = || self.catalog().compute_nodes().any(|node| node.warehouse == warehouse);
-            if !route.nodes().is_empty() || !is_known() || tokio::time::timeout_at(deadline, changed).await.is_err() {
+            if !route.nodes().is_empty() || !is_known() {
+                return route;
+            }
+            if !self.has_changed_in_time(warehouse, patience, began, changed).await {
                 return route;
             }
         }
@@ -383,9 +385,14 @@ impl Core {
         match answer {
             Ok(reply) => {
                 let was_available = state.view().is_available();
-                state.answered(reply, settled_since, now_ms);
+                let runs_since_ms = reply.start_time_ms;
+                let is_restarted = state.answered(reply, settled_since, now_ms);
                 if !was_available && state.view().is_available() {
                     self.inner.queue.has_changed();
+                }
+                drop(states);
+                if is_restarted {
+                    self.abort_loads_of(node.id, Some(runs_since_ms));
                 }
             }
             Err(error) => {
@@ -486,14 +493,13 @@ impl State {
         self.unrouted_since.filter(|_| nothing_comes)
     }
 
-    /// `settled_since` is from when the heartbeat was sent. What was routed anew meanwhile the answer does not tell of.
-    fn answered(&mut self, reply: HeartbeatReply, settled_since: Option<Instant>, now_ms: u64) {
+    /// `settled_since` is from when the heartbeat was sent. What was routed anew meanwhile the answer does not tell of. Says whether
+    /// another process answers than before.
+    fn answered(&mut self, reply: HeartbeatReply, settled_since: Option<Instant>, now_ms: u64) -> bool {
         let (id, host) = (self.view.node.id, self.view.node.host.clone());
-        if self
-            .view
-            .last_start_ms
-            .is_some_and(|before| before != reply.start_time_ms)
-        {
+        let last_start_ms = self.view.last_start_ms;
+        let is_restarted = last_start_ms.is_some_and(|before| before != reply.start_time_ms);
+        if is_restarted {
             tracing::info!(node = %id, host, "a compute node was restarted");
             // Whoever ordered the drain meant the process that has ended.
             self.order = None;
@@ -512,6 +518,7 @@ impl State {
         view.last_start_ms = Some(reply.start_time_ms);
         view.err_msg.clear();
         view.reply = Some(reply);
+        is_restarted
     }
 
     fn failed(&mut self, why: &str, allowed: u32) {
@@ -532,12 +539,14 @@ pub(super) async fn watch_nodes(core: Core) {
     let mut is_start = true;
     loop {
         let catalog = Arc::clone(&catalogs.borrow_and_update());
+        let mut gone = Vec::new();
         let added: Vec<(Arc<ComputeNode>, CancellationToken)> = {
             let mut states = core.inner.nodes.lock();
             states.retain(|id, state| {
                 let stays = catalog.compute_node(*id).is_some();
                 if !stays {
                     state.dropped.cancel();
+                    gone.push(*id);
                 }
                 stays
             });
@@ -557,6 +566,9 @@ pub(super) async fn watch_nodes(core: Core) {
                 .collect()
         };
         is_start = false;
+        for id in gone {
+            core.abort_loads_of(id, None);
+        }
         // The last node of a warehouse may be gone.
         core.inner.queue.has_changed();
         for (node, dropped) in added {

@@ -16,7 +16,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Core, Route};
+use super::{Core, Patience, Route};
 
 /// Statements that run at once on one core of a node.
 const SLOTS_PER_CORE: u32 = 4;
@@ -58,13 +58,14 @@ pub enum Wait {
 }
 
 impl Wait {
-    /// In the words of `SHOW PROCESSLIST`.
+    /// In the words of `SHOW PROCESSLIST`, with the longest that it may take.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AllAway => "waiting for compute: no node of the warehouse takes work",
-            Self::AllBusy => "waiting for compute: all slots of the warehouse are taken",
-        }
+    pub fn told(self, longest: Duration) -> String {
+        let why = match self {
+            Self::AllAway => "no node of the warehouse takes work",
+            Self::AllBusy => "all slots of the warehouse are taken",
+        };
+        format!("waiting for compute, {} s at most: {why}", longest.as_secs())
     }
 }
 
@@ -134,15 +135,16 @@ impl Drop for Slot {
 }
 
 impl Core {
-    /// Nodes and a slot for one statement, as soon as there are any; `waits` is told what it waits for, whenever that changes.
+    /// Nodes and a slot for one statement, as soon as there are any; `waits` is told what it waits for, whenever that changes, and for
+    /// how long at most, as the nodes are then.
     pub async fn admit(
         &self,
         warehouse: &str,
         what: &str,
-        patience: Duration,
-        mut waits: impl FnMut(Wait),
+        patience: Patience,
+        mut waits: impl FnMut(Wait, Duration),
     ) -> Admission {
-        let deadline = Instant::now() + patience;
+        let began = Instant::now();
         // One that goes on at once has not waited: nobody may see it in the line, and bring nodes for it.
         let mut ticket = None;
         let mut told = None;
@@ -160,9 +162,9 @@ impl Core {
             ticket.get_or_insert_with(|| self.ticket(warehouse));
             if told != Some(wait) {
                 told = Some(wait);
-                waits(wait);
+                waits(wait, self.longest_wait(warehouse, patience));
             }
-            if tokio::time::timeout_at(deadline, changed).await.is_err() {
+            if !self.has_changed_in_time(warehouse, patience, began, changed).await {
                 return Admission::TimedOut(wait);
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! begin ─► running ─┬─ commit ─► Commit edit (acknowledged) ─► publisher ─► Publish edit (visible)
-//!                   └─ abort, time-out, restart ─► gone; its objects are never referred to
+//!                   └─ abort, time-out, restart, end of the process that began it ─► gone; its objects are never referred to
 //! ```
 //! A running transaction is in memory only. Its label is taken from begin on, and stays taken once it is committed.
 
@@ -15,8 +15,9 @@ use std::{
 use springtide_catalog::{Catalog, Commit, Edit, Table, Transaction, TransactionStatus};
 use springtide_format::names::DataObjectName;
 use springtide_model::{
-    DataObject, DatabaseId, Epoch, LoadTarget, PartitionId, TableId, TabletId, TargetPartition, TxnId,
+    DataObject, DatabaseId, Epoch, LoadTarget, NodeId, PartitionId, TableId, TabletId, TargetPartition, TxnId,
 };
+use springtide_rpc::message::NodeProcess;
 
 use super::{Core, CoreError, publisher::Pending};
 
@@ -44,6 +45,8 @@ pub struct BeginTransaction {
     pub label: String,
     /// After this time the load is aborted; capped at [`MAX_TIMEOUT`], zero is [`DEFAULT_TIMEOUT`].
     pub timeout: Duration,
+    /// The compute node's process that will commit, if one will: the load ends with it.
+    pub process: Option<NodeProcess>,
 }
 
 /// Answer of [`Core::begin`].
@@ -139,7 +142,16 @@ struct Running {
     label: String,
     begun_ms: u64,
     deadline_ms: u64,
+    process: Option<NodeProcess>,
     committing: bool,
+}
+
+impl Running {
+    /// Whether it ended with its process: on this node only the one that started then runs, or none.
+    fn has_ended_on(&self, node: NodeId, runs_since_ms: Option<u64>) -> bool {
+        self.process
+            .is_some_and(|process| process.node == node && Some(process.start_time_ms) != runs_since_ms)
+    }
 }
 
 impl Transactions {
@@ -250,6 +262,7 @@ impl Core {
                 label: request.label,
                 begun_ms: now_ms,
                 deadline_ms: now_ms.saturating_add(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+                process: request.process,
                 committing: false,
             },
         );
@@ -349,6 +362,27 @@ impl Core {
         if is_abortable && state.abort(txn, reason, now_ms) {
             self.inner.metrics.txn_failed.inc();
             tracing::info!(%txn, reason, "aborted a load");
+        }
+    }
+
+    /// Gives up what a node has begun and not committed, but for the loads of the process that runs there since then; of a node that was
+    /// dropped, all. What is being committed goes on.
+    pub(super) fn abort_loads_of(&self, node: NodeId, runs_since_ms: Option<u64>) {
+        let ended: Vec<TxnId> = {
+            let state = self.inner.transactions.lock();
+            state
+                .running
+                .iter()
+                .filter(|(_, running)| running.has_ended_on(node, runs_since_ms))
+                .map(|(txn, _)| *txn)
+                .collect()
+        };
+        let reason = match runs_since_ms {
+            Some(_) => "its compute node was restarted before the load was committed",
+            None => "its compute node was dropped before the load was committed",
+        };
+        for txn in ended {
+            self.abort(txn, reason);
         }
     }
 

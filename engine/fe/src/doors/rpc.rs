@@ -70,6 +70,7 @@ async fn begin(State(slot): State<CoreSlot>, Json(request): Json<BeginLoadReques
         table: request.table,
         label: request.label,
         timeout: Duration::from_secs(request.timeout_s),
+        process: request.process,
     };
     let reply = match core.begin(asked).await {
         Ok(Begun::Target(target)) => {

@@ -25,7 +25,7 @@ use super::{
     basic::{self, Denied},
     http::{failed, not_ready},
 };
-use crate::core::{Core, NodeView, Route, transactions::DEFAULT_TIMEOUT};
+use crate::core::{Core, NodeView, Patience, Route, transactions::DEFAULT_TIMEOUT};
 
 /// Header that asks for the bytes to go through the frontend.
 const PROXY_HEADER: &str = "x-springtide-proxy";
@@ -33,8 +33,6 @@ const PROXY_HEADER: &str = "x-springtide-proxy";
 const WAREHOUSE_HEADER: &str = "warehouse";
 /// Header with the seconds that a load may take.
 const TIMEOUT_HEADER: &str = "timeout";
-/// How long a load waits for a node of its warehouse to take work, for example while the only one is replaced.
-const NODE_PATIENCE: Duration = Duration::from_secs(60);
 /// Time beyond the load's own for the node to answer.
 const PROXY_SLACK: Duration = Duration::from_secs(60);
 /// Time to open a connection to a node.
@@ -118,7 +116,7 @@ async fn choose_node(core: &Core, headers: &HeaderMap) -> Result<(Route, NodeVie
         .map_or(Ok(DEFAULT_WAREHOUSE), HeaderValue::to_str)
         .map_err(|_| "header 'warehouse' must be plain text".to_owned())?;
     let mut route = core
-        .route_when_available(warehouse, "a Stream Load through the frontend", NODE_PATIENCE)
+        .route_when_available(warehouse, "a Stream Load through the frontend", Patience::STREAM_LOAD)
         .await;
     let Some(node) = route.nodes().choose(&mut rand::rng()).cloned() else {
         let instead = core.instead_of(warehouse, "set the header 'warehouse' to");

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use springtide_model::{DataObject, LoadTarget, TableSchema, TxnId};
 use springtide_mysql::{MysqlError, OkResult};
 use springtide_query::{Collected, QueryError, QueryPlan, SessionSettings};
-use springtide_rpc::{RpcError, message::IngestRequest};
+use springtide_rpc::{
+    RpcError,
+    message::{IngestRequest, label_advice},
+};
 use springtide_sql::{
     Insert, referenced_tables,
     sqlparser::ast::{Expr, Query as QueryAst, SetExpr, UnaryOperator, Value},
@@ -22,7 +25,7 @@ use super::{
 };
 use crate::core::{BeginTransaction, Begun, Core, NodeView, Route};
 
-/// Rows that the frontend takes into its memory to send them to one node; more are an `INSERT … SELECT` of the nodes.
+/// Rows that the frontend takes into its memory to send them to one node; more are written by the nodes, as those of a query.
 const MOST_ROWS_HERE: usize = 100_000;
 /// Time for one node to take and write the rows of a small insert.
 const INGEST_TIMEOUT: Duration = Duration::from_secs(120);
@@ -85,6 +88,10 @@ pub(super) async fn run(shared: &Shared, session: &Session, insert: &Insert) -> 
     } else {
         None
     };
+    if is_small && small.is_none() {
+        // Too many to be sent from here: nodes write them, as they write the rows of a query.
+        workers = Workers::admitted(shared, session, &prepared, true).await?;
+    }
 
     let target = begin(&shared.core, database, &insert.target.table, &label, timeout).await?;
     let mut transaction = OpenTransaction {
@@ -258,14 +265,16 @@ async fn begin(
             table: table.to_owned(),
             label: label.to_owned(),
             timeout,
+            process: None,
         })
         .await
         .map_err(|error| from_core(&error))?;
     match begun {
         Begun::Target(target) => Ok(target),
         Begun::LabelAlreadyExists { txn, status } => Err(Kind::LabelExists.error(format!(
-            "Label [{label}] has already been used, relate to txn [{txn}], status [{}].",
-            status.as_str()
+            "Label [{label}] has already been used, relate to txn [{txn}], status [{}]{}.",
+            status.as_str(),
+            label_advice(status.as_str())
         ))),
     }
 }

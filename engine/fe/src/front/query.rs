@@ -1,6 +1,9 @@
 //! Queries: rewritten, planned, run on the nodes of the session's warehouse, and written row by row.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::StreamExt;
 use springtide_model::NodeId;
@@ -21,10 +24,12 @@ use super::{
     session::Session,
     source::StatementSource,
 };
-use crate::core::{Admission, Core, Route, Wait};
+use crate::core::{Admission, Core, Patience, Route, Wait};
 
 /// The default of `sql_select_limit`: none.
 const NO_SELECT_LIMIT: u64 = i64::MAX as u64;
+/// The variable with the seconds that a statement waits for compute.
+const PATIENCE_VARIABLE: &str = "query_queue_pending_timeout_second";
 
 /// How much a statement read and answered, for the audit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,14 +142,26 @@ impl Workers {
     }
 }
 
+/// How long a statement waits for compute: as long as somebody has said, for the session or for all, or as long as the variable's default
+/// says, and through the drain of a node then.
+fn patience_of(session: &Session) -> Patience {
+    let time = Duration::from_secs(session.variables.number(PATIENCE_VARIABLE));
+    if session.variables.is_set(PATIENCE_VARIABLE) {
+        Patience::Exactly(time)
+    } else {
+        Patience::AtLeast(time)
+    }
+}
+
 /// Waits for a slot and nodes of the session's warehouse, at most as long as the session has patience.
 pub(super) async fn admit(shared: &Shared, session: &Session) -> Result<Route, MysqlError> {
     let core = &shared.core;
     let (warehouse, id) = (&session.warehouse, session.connection_id);
-    let patience = Duration::from_secs(session.variables.number("query_queue_pending_timeout_second"));
-    let waits = |wait: Wait| core.sessions().set_state(id, wait.as_str());
-    let pause = session.clock.pause();
-    let admission = core.admit(warehouse, &statement_of(session), patience, waits).await;
+    let waits = |wait: Wait, longest: Duration| core.sessions().set_state(id, &wait.told(longest));
+    let (pause, began) = (session.clock.pause(), Instant::now());
+    let admission = core
+        .admit(warehouse, &statement_of(session), patience_of(session), waits)
+        .await;
     drop(pause);
     core.sessions().set_state(id, "");
     match admission {
@@ -154,8 +171,8 @@ pub(super) async fn admit(shared: &Shared, session: &Session) -> Result<Route, M
         }
         Admission::NoNodes | Admission::TimedOut(Wait::AllAway) => Err(no_workers(core, warehouse)),
         Admission::TimedOut(Wait::AllBusy) => Err(Kind::Retryable.error(format!(
-            "all slots of warehouse {warehouse} were taken for {} s (query_queue_pending_timeout_second); repeat the statement later, or let the ComputeGroup have more nodes",
-            patience.as_secs()
+            "all slots of warehouse {warehouse} were taken for {} s ({PATIENCE_VARIABLE}); repeat the statement later, or let the ComputeGroup have more nodes",
+            began.elapsed().as_secs()
         ))),
     }
 }

@@ -101,6 +101,11 @@ impl Variables {
         )
     }
 
+    /// Whether somebody has set it, for the session or globally: otherwise it has its default. `name` is in lower case.
+    pub(crate) fn is_set(&self, name: &str) -> bool {
+        self.own.contains_key(name) || self.globals.contains_key(name)
+    }
+
     /// As a constant in a query: booleans are numbers there.
     pub(crate) fn constant(&self, name: &str) -> Option<Parameter> {
         Some(match self.get(name)? {

@@ -3,6 +3,7 @@
 mod faults;
 pub(crate) mod fixture;
 mod kill_points;
+mod lost_loads;
 pub(crate) mod nodes;
 mod opening;
 mod queue;

@@ -9,14 +9,14 @@ use axum::{Router, body::Bytes, http::HeaderMap, routing::put};
 use reqwest::{Client, RequestBuilder, StatusCode, redirect::Policy};
 use serde_json::Value;
 use springtide_fe::{
-    core::Core,
+    core::{Core, LoadState},
     doors::{CoreSlot, serve_http, serve_rpc},
 };
 use springtide_rpc::{
     ClusterToken, RpcClient, RpcError,
     message::{
         ABORT_LOAD, AbortLoadRequest, BEGIN_LOAD, BeginLoadReply, BeginLoadRequest, COMMIT_LOAD, CommitLoadReply,
-        CommitLoadRequest, HeartbeatReply, Secret,
+        CommitLoadRequest, HeartbeatReply, NodeProcess, Secret,
     },
 };
 use tokio::net::TcpListener;
@@ -233,7 +233,52 @@ fn begin_request(label: &str, password: &str) -> BeginLoadRequest {
         client_ip: "127.0.0.1".to_owned(),
         timeout_s: 60,
         redirect: None,
+        process: None,
     }
+}
+
+#[tokio::test]
+async fn a_label_that_a_compute_node_began_with_is_free_when_the_node_was_restarted() {
+    let cluster = Cluster::new();
+    let core = cluster.open().await;
+    create_table(&core, "t").await.unwrap();
+    let url = rpc(core.clone()).await;
+    let (script, node) = nodes::only_node(&core).await;
+    let client = RpcClient::new(ClusterToken::new(TOKEN).unwrap()).unwrap();
+    let begin = async |process: NodeProcess| -> BeginLoadReply {
+        let request = BeginLoadRequest {
+            process: Some(process),
+            ..begin_request("l", "admin's password")
+        };
+        client
+            .call(&url, BEGIN_LOAD, &request, Duration::from_secs(30))
+            .await
+            .unwrap()
+    };
+    let process = |start_time_ms| NodeProcess { node, start_time_ms };
+    let begun = begin(process(1)).await;
+    assert!(matches!(begun, BeginLoadReply::Begun { .. }), "{begun:?}");
+    let again = begin(process(1)).await;
+    assert!(matches!(again, BeginLoadReply::LabelAlreadyExists { .. }), "{again:?}");
+    script.lock().unwrap().as_mut().unwrap().start_time_ms = 2;
+    nodes::until(&core, "restarted", |_| {
+        core.loads(None)
+            .iter()
+            .all(|load| matches!(load.state, LoadState::Cancelled { .. }))
+    })
+    .await;
+    let begun = begin(process(2)).await;
+    assert!(matches!(begun, BeginLoadReply::Begun { .. }), "{begun:?}");
+    core.shutdown().await;
+}
+
+#[test]
+fn a_compute_node_of_an_earlier_version_begins_loads() {
+    let mut request = serde_json::to_value(begin_request("l", "admin's password")).unwrap();
+    let fields = request.as_object_mut().unwrap();
+    assert!(fields.remove("process").is_some());
+    let request: BeginLoadRequest = serde_json::from_value(request).unwrap();
+    assert_eq!(request.process, None);
 }
 
 #[tokio::test]

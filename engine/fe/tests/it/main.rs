@@ -11,3 +11,4 @@ mod core;
 mod doors;
 mod front;
 mod recorded;
+mod waiting;

@@ -24,6 +24,12 @@ fn sessions_see_globals_until_they_set_their_own() {
     assert_eq!(variables.get("query_timeout"), Some("9"));
     variables.set("query_timeout", None);
     assert_eq!(variables.get("query_timeout"), Some("7"));
+    assert!(variables.is_set("query_timeout"), "globally");
+    assert!(!variables.is_set("insert_timeout"));
+    variables.set("insert_timeout", Some("14400".into()));
+    assert!(variables.is_set("insert_timeout"), "to its default, but by somebody");
+    variables.set("insert_timeout", None);
+    assert!(!variables.is_set("insert_timeout"));
     assert_eq!(variables.get("nosuch"), None);
     assert!(
         variables

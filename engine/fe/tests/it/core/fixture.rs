@@ -229,6 +229,7 @@ pub(crate) fn request(table: &str, label: &str) -> BeginTransaction {
         table: table.to_owned(),
         label: label.to_owned(),
         timeout: std::time::Duration::from_secs(60),
+        process: None,
     }
 }
 

@@ -57,7 +57,7 @@ pub(crate) async fn add_node(core: &Core, port: u16, warehouse: &'static str) {
 }
 
 /// The only node, of warehouse `w`: it takes work. Answers what it says next, and its id.
-async fn only_node(core: &Core) -> (Script, NodeId) {
+pub(crate) async fn only_node(core: &Core) -> (Script, NodeId) {
     let script: Script = Arc::new(Mutex::new(Some(reply(1))));
     let port = start_node(Arc::clone(&script)).await;
     add_node(core, port, "w").await;

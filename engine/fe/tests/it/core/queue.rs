@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use springtide_fe::core::{Admission, Core, Demand, NodeView, Route, Wait};
+use springtide_fe::core::{Admission, Core, Demand, DrainState, NodeView, Patience, Route, Wait};
 
 use super::{
     fixture::Cluster,
@@ -13,10 +13,13 @@ use super::{
 };
 
 /// Long enough for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Patience = Patience::Exactly(Duration::from_secs(30));
+
+/// Over at once, but for what makes it longer.
+const SHORT: Duration = Duration::from_millis(50);
 
 async fn admitted(core: &Core) -> Route {
-    match core.admit("w", "a statement", PATIENCE, |_| {}).await {
+    match core.admit("w", "a statement", PATIENCE, |_, _| {}).await {
         Admission::Admitted(route) => route,
         other => panic!("{other:?}"),
     }
@@ -27,8 +30,10 @@ async fn waiting(core: &Core, expected: Wait) -> tokio::task::JoinHandle<Admissi
     let told = Arc::new(Mutex::new(None));
     let (core, tell) = (core.clone(), Arc::clone(&told));
     let task = tokio::spawn(async move {
-        core.admit("w", "a statement", PATIENCE, |wait| *tell.lock().unwrap() = Some(wait))
-            .await
+        core.admit("w", "a statement", PATIENCE, |wait, _| {
+            *tell.lock().unwrap() = Some(wait);
+        })
+        .await
     });
     while told.lock().unwrap().is_none() {
         assert!(!task.is_finished(), "it did not wait");
@@ -42,12 +47,14 @@ async fn waiting(core: &Core, expected: Wait) -> tokio::task::JoinHandle<Admissi
 async fn a_statement_waits_for_a_node_that_is_away_and_not_for_one_that_nobody_knows() {
     let cluster = Cluster::new();
     let core = cluster.open().await;
-    let nobody = core.admit("w", "a statement", PATIENCE, |_| {}).await;
+    let nobody = core.admit("w", "a statement", PATIENCE, |_, _| {}).await;
     assert!(matches!(nobody, Admission::NoNodes), "{nobody:?}");
 
     let script: Script = Arc::new(Mutex::new(None));
     add_node(&core, start_node(Arc::clone(&script)).await, "w").await;
-    let impatient = core.admit("w", "a statement", Duration::from_millis(50), |_| {}).await;
+    let impatient = core
+        .admit("w", "a statement", Patience::AtLeast(SHORT), |_, _| {})
+        .await;
     assert!(matches!(impatient, Admission::TimedOut(Wait::AllAway)), "{impatient:?}");
     let task = waiting(&core, Wait::AllAway).await;
     let demand = core.demand("w");
@@ -126,5 +133,55 @@ async fn statements_that_run_at_once_are_not_taken_for_ones_that_wait() {
         }
         tokio::task::yield_now().await;
     }
+    core.shutdown().await;
+}
+
+#[tokio::test]
+async fn statements_and_stream_loads_wait_for_the_only_node_while_it_finishes_its_work_and_is_replaced() {
+    let cluster = Cluster::new();
+    let core = cluster.open().await;
+    let script: Script = Arc::new(Mutex::new(Some(reply(1))));
+    add_node(&core, start_node(Arc::clone(&script)).await, "w").await;
+    until(&core, "alive", NodeView::is_available).await;
+    script.lock().unwrap().as_mut().unwrap().draining = true;
+    until(&core, "leaving", |node| node.drain == DrainState::Leaving).await;
+
+    let told = Arc::new(Mutex::new(None));
+    let (waiter, tell) = (core.clone(), Arc::clone(&told));
+    let statement = tokio::spawn(async move {
+        let waits = |wait, longest| *tell.lock().unwrap() = Some((wait, longest));
+        waiter.admit("w", "a statement", Patience::AtLeast(SHORT), waits).await
+    });
+    let waiter = core.clone();
+    let load = tokio::spawn(async move {
+        waiter
+            .route_when_available("w", "a Stream Load", Patience::AtLeast(SHORT))
+            .await
+    });
+    let said = Patience::Exactly(SHORT);
+    let impatient = core.admit("w", "a statement", said, |_, _| {}).await;
+    assert!(matches!(impatient, Admission::TimedOut(Wait::AllAway)), "{impatient:?}");
+    assert!(
+        core.route_when_available("w", "a Stream Load", said)
+            .await
+            .nodes()
+            .is_empty(),
+        "who has said how long waits no longer"
+    );
+    // The node is gone, and the next one under its name has not come.
+    script.lock().unwrap().take();
+    until(&core, "gone", |node| !node.alive).await;
+    tokio::time::sleep(10 * SHORT).await;
+    assert!(!statement.is_finished() && !load.is_finished());
+    assert_eq!(
+        *told.lock().unwrap(),
+        Some((Wait::AllAway, Duration::from_secs(60))),
+        "its drain takes no time, and to be replaced takes a minute"
+    );
+
+    script.lock().unwrap().replace(reply(1));
+    let admission = statement.await.unwrap();
+    assert!(matches!(admission, Admission::Admitted(_)), "{admission:?}");
+    assert_eq!(load.await.unwrap().nodes().len(), 1);
     core.shutdown().await;
 }

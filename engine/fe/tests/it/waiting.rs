@@ -1,0 +1,67 @@
+//! How long statements wait for compute, over MySQL, with a compute node that is played by a server of this test.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use mysql_async::prelude::Queryable;
+use springtide_rpc::message::HeartbeatReply;
+
+use crate::{
+    core::nodes,
+    front::{Frontend, cell, rows},
+};
+
+#[tokio::test]
+async fn a_statement_waits_through_the_drain_of_the_only_node_unless_the_session_has_said_how_long() {
+    let frontend = Frontend::start().await;
+    let script = Arc::new(Mutex::new(Some(HeartbeatReply {
+        draining: true,
+        drain_timeout_s: 600,
+        ..nodes::reply(1)
+    })));
+    let port = nodes::start_node(script).await;
+    let mut connection = frontend.connect().await;
+    let add = format!("ALTER SYSTEM ADD COMPUTE NODE \"127.0.0.1:{port}\" INTO WAREHOUSE etl");
+    for sql in [add.as_str(), "CREATE DATABASE d", "CREATE TABLE d.t (a INT)"] {
+        connection.query_drop(sql).await.unwrap();
+    }
+    loop {
+        let (_, listed) = rows(&mut connection, "SHOW COMPUTE NODES").await;
+        if listed[0].iter().any(|value| value == "LEAVING") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for (said, bound) in [
+        (None, "660 s at most"),
+        (Some("SET query_queue_pending_timeout_second = 45"), "45 s at most"),
+    ] {
+        for statement in ["SELECT a FROM d.t", "INSERT INTO d.t VALUES (1)"] {
+            let mut waiting = frontend.connect().await;
+            waiting.query_drop("SET warehouse = 'etl'").await.unwrap();
+            if let Some(said) = said {
+                waiting.query_drop(said).await.unwrap();
+            }
+            let id = cell(&mut waiting, "SELECT CONNECTION_ID()").await;
+            let waits = tokio::spawn(async move { waiting.query_drop(statement).await });
+            let state = loop {
+                let (_, connections) = rows(&mut connection, "SHOW PROCESSLIST").await;
+                let state = connections
+                    .into_iter()
+                    .find(|row| row[1] == id)
+                    .map(|mut row| row.remove(8));
+                match state {
+                    Some(state) if !state.is_empty() => break state,
+                    _ => assert!(!waits.is_finished(), "{statement} does not wait"),
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            };
+            assert!(state.contains(bound), "{statement} after {said:?}: {state}");
+            connection.query_drop(format!("KILL QUERY {id}")).await.unwrap();
+            assert!(waits.await.unwrap().is_err());
+        }
+    }
+    frontend.stop().await;
+}
