@@ -32,10 +32,17 @@ impl Cluster {
     }
 }
 
+/// Four times as many rows: [`LONG_QUERY`] takes minutes, on a quick machine too.
+async fn with_more_facts(cluster: &Cluster) {
+    with_facts(cluster).await;
+    let twice_as_many = "INSERT INTO lake.facts SELECT id, payload FROM lake.facts";
+    cluster.client.execute(&[twice_as_many, twice_as_many]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn work_that_a_drain_would_cut_off_is_ended_before_and_told_what_to_have_raised() {
     let cluster = cluster().drain_timeout_s(DRAIN_TIMEOUT_S).compute(1).start().await;
-    with_facts(&cluster).await;
+    with_more_facts(&cluster).await;
     let began = Instant::now();
     let (code, message) = cluster.client.error(LONG_QUERY).await;
     assert!(
@@ -91,7 +98,7 @@ async fn work_that_a_drain_would_cut_off_is_ended_before_and_told_what_to_have_r
 #[tokio::test(flavor = "multi_thread")]
 async fn statements_that_waited_for_their_node_end_before_a_drain_of_it_would_cut_them_off() {
     let mut cluster = cluster().drain_timeout_s(DRAIN_TIMEOUT_S).compute(1).start().await;
-    with_facts(&cluster).await;
+    with_more_facts(&cluster).await;
     cluster
         .client
         .execute(&["CREATE TABLE lake.copy (id BIGINT, n BIGINT) DISTRIBUTED BY HASH(id) BUCKETS 3"])
