@@ -26,11 +26,12 @@ use crate::{
     resources::NodeResources,
     scan::{LakeScan, ScanOrigin, file_scan_config},
     sink::TabletSink,
+    turns::TurnExec,
 };
 
 #[derive(Clone, PartialEq, Message)]
 struct Node {
-    #[prost(oneof = "Kind", tags = "1, 2")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3")]
     kind: Option<Kind>,
 }
 
@@ -40,6 +41,8 @@ enum Kind {
     Scan(ScanNode),
     #[prost(message, tag = "2")]
     Sink(SinkNode),
+    #[prost(message, tag = "3")]
+    Turn(TurnNode),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -74,7 +77,13 @@ struct SinkNode {
     target: Vec<u8>,
 }
 
-/// Encodes and decodes [`LakeScan`] and [`TabletSink`].
+#[derive(Clone, PartialEq, Message)]
+struct TurnNode {
+    #[prost(uint64, optional, tag = "1")]
+    most_rows: Option<u64>,
+}
+
+/// Encodes and decodes [`LakeScan`], [`TabletSink`] and [`TurnExec`].
 #[derive(Debug)]
 pub(crate) struct LakeCodec;
 
@@ -90,6 +99,10 @@ impl PhysicalExtensionCodec for LakeCodec {
         } else if let Some(sink) = node.downcast_ref::<TabletSink>() {
             Kind::Sink(SinkNode {
                 target: serde_json::to_vec(sink.target()).map_err(external)?,
+            })
+        } else if let Some(turn) = node.downcast_ref::<TurnExec>() {
+            Kind::Turn(TurnNode {
+                most_rows: turn.most_rows().map(|rows| rows as u64),
             })
         } else {
             return internal_err!("a node {} cannot travel to workers", node.name());
@@ -112,6 +125,13 @@ impl PhysicalExtensionCodec for LakeCodec {
                 };
                 let target = serde_json::from_slice(&sink.target).map_err(external)?;
                 Ok(Arc::new(TabletSink::new(Arc::new(target), Arc::clone(input))))
+            }
+            Some(Kind::Turn(turn)) => {
+                let [input] = inputs else {
+                    return internal_err!("a turn has one input, not {}", inputs.len());
+                };
+                let most_rows = turn.most_rows.map(usize::try_from).transpose().map_err(external)?;
+                Ok(Arc::new(TurnExec::new(Arc::clone(input), most_rows)))
             }
             None => internal_err!("a plan node of unknown kind"),
         }

@@ -15,6 +15,7 @@ pub mod sink;
 pub mod snapshot;
 pub mod statement;
 pub mod table;
+mod turns;
 pub mod worker;
 
 pub use channel::{ChannelOptions, WorkerToken};

@@ -53,6 +53,7 @@ use crate::{
     snapshot::{SourceTable, TableSource},
     statement::{FILES_DATABASE, NamedTable, PreparedStatement, prepare},
     table::{LakeTable, SEGMENTS_URL},
+    turns::JoinsTakeTurns,
 };
 
 mod arithmetic;
@@ -331,7 +332,8 @@ fn build_state(
         .with_config(config.clone())
         .with_runtime_env(Arc::clone(runtime))
         .with_catalog_list(Arc::new(catalog.clone()))
-        .with_analyzer_rule(Arc::new(MySqlText));
+        .with_analyzer_rule(Arc::new(MySqlText))
+        .with_physical_optimizer_rule(Arc::new(JoinsTakeTurns));
     builder
         .scalar_functions()
         .get_or_insert_default()

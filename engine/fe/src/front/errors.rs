@@ -61,7 +61,8 @@ impl Kind {
             Kind::UnknownPartition => (1507, b"HY000"),
             Kind::DuplicatePartition => (1517, b"HY000"),
             Kind::Internal => (1815, b"HY000"),
-            Kind::Timeout => (5024, b"HYT00"),
+            // MySQL's. StarRocks says 5024, which MariaDB's client library keeps for errors of its own: it tells of a malformed packet.
+            Kind::Timeout => (3024, b"HY000"),
             Kind::UnknownCatalog => (5078, b"42000"),
             Kind::AccessDenied => (5203, b"42000"),
             Kind::UnknownDatabase => (5501, b"3F000"),

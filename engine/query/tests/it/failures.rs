@@ -1,12 +1,12 @@
 //! Lost workers, wrong tokens, cancelled statements.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Barrier},
     time::{Duration, Instant},
 };
 
 use futures::{StreamExt, TryStreamExt};
-use springtide_query::{Coordinator, CoordinatorOptions, QueryError, QueryErrorKind, SpillSpace};
+use springtide_query::{Coordinator, CoordinatorOptions, QueryError, QueryErrorKind, SpillSpace, WorkerService};
 
 use crate::{
     cluster::{Cluster, First, Gate, TOKEN, parse, rows, run, token},
@@ -16,6 +16,13 @@ use crate::{
 /// Takes minutes, on every worker.
 const ENDLESS: &str = "select count(*) from lineitem a, lineitem b where a.l_comment < b.l_comment
     and a.l_shipdate <> b.l_commitdate and a.l_suppkey + b.l_suppkey > 1";
+
+/// The same, and no two rows match.
+const ENDLESS_WITHOUT_A_ROW: &str = "select count(*) from lineitem a, lineitem b where a.l_suppkey + b.l_suppkey < 0
+    and a.l_comment < b.l_comment";
+
+/// Of a worker, by [`springtide_query::WorkerOptions::new`].
+const COMPUTE_THREADS: usize = 2;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -122,29 +129,48 @@ async fn a_wrong_token_is_refused() {
     assert_eq!(cluster.scanned_rows(), [0]);
 }
 
+/// All threads of the worker are free at the same moment, to compute something else.
+async fn computes_nothing(worker: &WorkerService, threads: usize) {
+    let meeting = Arc::new(Barrier::new(threads));
+    let threads = (0..threads).map(|_| {
+        let meeting = Arc::clone(&meeting);
+        worker.compute().unwrap().spawn(async move {
+            meeting.wait();
+        })
+    });
+    let met = futures::future::join_all(threads);
+    let met = tokio::time::timeout(Duration::from_secs(5), met).await;
+    met.expect("the work has ended, too");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropping_the_stream_ends_the_work_on_all_workers() {
     let (cluster, _) = loaded(2).await;
-    let session = cluster.session();
-    let plan = session.plan(parse(ENDLESS)).await.unwrap();
-    let mut stream = session.execute_stream(&plan).await.unwrap();
-    // Nothing comes within this time: the statement takes minutes.
-    let _ = tokio::time::timeout(Duration::from_millis(300), stream.next()).await;
-    until("all workers run", || {
-        cluster
-            .workers
-            .iter()
-            .all(|worker| worker.service.running_fragments() > 0)
-    })
-    .await;
-    drop(stream);
-    until("all workers rest", || {
-        cluster
-            .workers
-            .iter()
-            .all(|worker| worker.service.running_fragments() == 0)
-    })
-    .await;
+    for endless in [ENDLESS, ENDLESS_WITHOUT_A_ROW] {
+        let session = cluster.session();
+        let plan = session.plan(parse(endless)).await.unwrap();
+        let mut stream = session.execute_stream(&plan).await.unwrap();
+        // Nothing comes within this time: the statement takes minutes.
+        let _ = tokio::time::timeout(Duration::from_millis(300), stream.next()).await;
+        until("all workers run", || {
+            cluster
+                .workers
+                .iter()
+                .all(|worker| worker.service.running_fragments() > 0)
+        })
+        .await;
+        drop(stream);
+        until("all workers rest", || {
+            cluster
+                .workers
+                .iter()
+                .all(|worker| worker.service.running_fragments() == 0)
+        })
+        .await;
+        for worker in &cluster.workers {
+            computes_nothing(&worker.service, COMPUTE_THREADS).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
