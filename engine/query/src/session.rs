@@ -53,7 +53,7 @@ use crate::{
     snapshot::{SourceTable, TableSource},
     statement::{FILES_DATABASE, NamedTable, PreparedStatement, prepare},
     table::{LakeTable, SEGMENTS_URL},
-    turns::JoinsTakeTurns,
+    turns::take_turns,
 };
 
 mod arithmetic;
@@ -332,8 +332,7 @@ fn build_state(
         .with_config(config.clone())
         .with_runtime_env(Arc::clone(runtime))
         .with_catalog_list(Arc::new(catalog.clone()))
-        .with_analyzer_rule(Arc::new(MySqlText))
-        .with_physical_optimizer_rule(Arc::new(JoinsTakeTurns));
+        .with_analyzer_rule(Arc::new(MySqlText));
     builder
         .scalar_functions()
         .get_or_insert_default()
@@ -503,7 +502,7 @@ impl QuerySession {
         if self.request.workers.is_empty() {
             return Err(QueryError::NoWorkers(String::new()));
         }
-        let placed: Result<_, DataFusionError> = keep_off_frontend(physical);
+        let placed: Result<_, DataFusionError> = keep_off_frontend(physical).and_then(take_turns);
         Ok(placed?)
     }
 }

@@ -3,7 +3,7 @@
 //! A task computes until it has to wait for something. DataFusion makes those wait a little, now and then, that read rows or pass them
 //! on, batch by batch; but a join has everything at hand for each of these batches, and may make millions out of one, or compare for
 //! minutes without making any. Meanwhile nothing else runs on its thread, and a statement that was ended long ago goes on. So each join
-//! gives way once its turn was long enough, and the rows that a nested loop join compares with all others come to it few at a time.
+//! gives way once its turn was long enough, and rows that are compared with many others come few at a time.
 
 use std::{
     fmt::{self, Formatter},
@@ -16,16 +16,13 @@ use std::{
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
     common::{
-        Result, Statistics,
-        config::ConfigOptions,
-        internal_err,
+        JoinType, Result, Statistics, internal_err,
         tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion},
     },
     execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext},
     physical_expr::PhysicalExpr,
-    physical_optimizer::PhysicalOptimizerRule,
     physical_plan::{
-        DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
+        ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
         joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec},
         statistics::{ChildStats, StatisticsArgs},
     },
@@ -35,9 +32,9 @@ use futures::{Stream, StreamExt};
 /// After so long a task lets others run.
 const LONGEST_TURN: Duration = Duration::from_millis(20);
 
-/// Rows that a nested loop join compares with all of its other side before it may give way: enough for Arrow's kernels, and few enough
-/// that a million rows on the other side are compared in about a second.
-const COMPARED_AT_ONCE: usize = 256;
+/// Rows that a join compares with all of its other side before it may give way: so few that a million rows on the other side are compared in
+/// seconds, and more than what DataFusion's nested loop join takes for a tiny input, which it compares in another and slower way.
+const COMPARED_AT_ONCE: usize = 1024;
 
 /// Gives on the rows of its input, as they are, and ends the turn where that has taken long.
 #[derive(Clone, Debug)]
@@ -178,34 +175,70 @@ impl RecordBatchStream for Turns {
     }
 }
 
-/// Puts a [`TurnExec`] around each join, and one that slices before the rows that a nested loop join compares with all others.
-#[derive(Debug)]
-pub(crate) struct JoinsTakeTurns;
+/// Puts turns into a plan as it is sent to workers: distribution has put joins the other way round before.
+///
+/// A [`TurnExec`] comes around each join. One that slices comes before the rows that a join looks up or compares, where it may look at very
+/// many for one of them without giving a row. In a plan of many joins, those by equal keys alone go without: DataFusion's decoder
+/// takes plans of 50 levels.
+pub(crate) fn take_turns(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let mut joins = 0;
+    plan.apply(|node| {
+        joins += usize::from(Join::of(node).is_some());
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let turned = plan.transform_up(|node| {
+        let join = match Join::of(&node) {
+            Some(Join::ByKeys) if joins > MOST_JOINS_WITH_TURNS => None,
+            join => join,
+        };
+        let node = match join {
+            None => return Ok(Transformed::no(node)),
+            Some(Join::ByKeys) => node,
+            Some(Join::Comparing) => sliced(node)?,
+        };
+        Ok(Transformed::yes(
+            Arc::new(TurnExec::new(node, None)) as Arc<dyn ExecutionPlan>
+        ))
+    });
+    turned.data()
+}
 
-impl PhysicalOptimizerRule for JoinsTakeTurns {
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| {
-            let node = if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
-                let (all, compared) = (Arc::clone(join.left()), Arc::clone(join.right()));
-                let compared = Arc::new(TurnExec::new(compared, Some(COMPARED_AT_ONCE)));
-                Arc::clone(&node).with_new_children(vec![all, compared])?
-            } else if node.is::<CrossJoinExec>() || node.is::<HashJoinExec>() || node.is::<SortMergeJoinExec>() {
-                node
-            } else {
-                return Ok(Transformed::no(node));
-            };
-            Ok(Transformed::yes(
-                Arc::new(TurnExec::new(node, None)) as Arc<dyn ExecutionPlan>
-            ))
-        })
-        .data()
-    }
+/// Joins of a plan that each has its own turns.
+const MOST_JOINS_WITH_TURNS: usize = 10;
 
-    fn name(&self) -> &'static str {
-        "joins_take_turns"
-    }
+/// What a join does with the rows of its right side.
+#[derive(Clone, Copy, Debug)]
+enum Join {
+    /// It looks up equal ones, and gives on what it finds.
+    ByKeys,
+    /// It compares them with many others that may all be refused, or tells of what it found at the end only.
+    Comparing,
+}
 
-    fn schema_check(&self) -> bool {
-        true
+impl Join {
+    fn of(node: &Arc<dyn ExecutionPlan>) -> Option<Self> {
+        if let Some(join) = node.downcast_ref::<HashJoinExec>() {
+            let tells_late = matches!(
+                join.join_type(),
+                JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark
+            );
+            let compares = tells_late || join.filter().is_some();
+            return Some(if compares { Self::Comparing } else { Self::ByKeys });
+        }
+        if node.is::<NestedLoopJoinExec>() {
+            return Some(Self::Comparing);
+        }
+        (node.is::<CrossJoinExec>() || node.is::<SortMergeJoinExec>()).then_some(Self::ByKeys)
     }
+}
+
+/// The join with its right side in slices.
+fn sliced(join: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let sides: Vec<Arc<dyn ExecutionPlan>> = join.children().into_iter().cloned().collect();
+    let [left, right] = sides.as_slice() else {
+        return internal_err!("a join has two inputs, not {}", sides.len());
+    };
+    let right = Arc::new(TurnExec::new(Arc::clone(right), Some(COMPARED_AT_ONCE)));
+    let anew = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+    join.replace_children(vec![Arc::clone(left), right], anew)
 }

@@ -274,7 +274,7 @@ impl Core {
     /// The nodes of a warehouse that may get work, as soon as there are any. None where no node of it is known, or none came
     /// in time.
     pub async fn route_when_available(&self, warehouse: &str, what: &str, patience: Patience) -> Route {
-        let began = Instant::now();
+        let (began, mut longest) = (Instant::now(), Duration::ZERO);
         loop {
             let mut changed = std::pin::pin!(self.inner.queue.changes());
             changed.as_mut().enable();
@@ -283,7 +283,7 @@ impl Core {
             if !route.nodes().is_empty() || !is_known() {
                 return route;
             }
-            if !self.has_changed_in_time(warehouse, patience, began, changed).await {
+            if !(self.has_changed_in_time(warehouse, patience, &mut longest, began, changed)).await {
                 return route;
             }
         }
@@ -386,12 +386,12 @@ impl Core {
             Ok(reply) => {
                 let was_available = state.view().is_available();
                 let runs_since_ms = reply.start_time_ms;
-                let is_restarted = state.answered(reply, settled_since, now_ms);
+                let is_another = state.answered(reply, settled_since, now_ms);
                 if !was_available && state.view().is_available() {
                     self.inner.queue.has_changed();
                 }
                 drop(states);
-                if is_restarted {
+                if is_another {
                     self.abort_loads_of(node.id, Some(runs_since_ms));
                 }
             }
@@ -494,12 +494,12 @@ impl State {
     }
 
     /// `settled_since` is from when the heartbeat was sent. What was routed anew meanwhile the answer does not tell of. Says whether
-    /// another process answers than before.
+    /// another process answers than before, or the first one.
     fn answered(&mut self, reply: HeartbeatReply, settled_since: Option<Instant>, now_ms: u64) -> bool {
         let (id, host) = (self.view.node.id, self.view.node.host.clone());
         let last_start_ms = self.view.last_start_ms;
-        let is_restarted = last_start_ms.is_some_and(|before| before != reply.start_time_ms);
-        if is_restarted {
+        let is_another = last_start_ms != Some(reply.start_time_ms);
+        if is_another && last_start_ms.is_some() {
             tracing::info!(node = %id, host, "a compute node was restarted");
             // Whoever ordered the drain meant the process that has ended.
             self.order = None;
@@ -518,7 +518,7 @@ impl State {
         view.last_start_ms = Some(reply.start_time_ms);
         view.err_msg.clear();
         view.reply = Some(reply);
-        is_restarted
+        is_another
     }
 
     fn failed(&mut self, why: &str, allowed: u32) {

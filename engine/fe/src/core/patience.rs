@@ -50,20 +50,23 @@ impl Core {
         patience.amid(nodes.iter().filter(|view| view.node.warehouse == warehouse))
     }
 
-    /// Waits for a change that one who waits since `began` may go on for; `false` where none came within its patience.
+    /// Waits for a change that one who waits since `began` may go on for; `false` where none came in time. `longest` is how long it may wait
+    /// in all, and grows where a node has begun to leave: that it has left, and another one serves, ends nobody's wait who is still in line.
     pub(super) async fn has_changed_in_time(
         &self,
         warehouse: &str,
         patience: Patience,
+        longest: &mut Duration,
         began: Instant,
         change: Pin<&mut Notified<'_>>,
     ) -> bool {
-        let left = self.longest_wait(warehouse, patience).saturating_sub(began.elapsed());
+        *longest = self.longest_wait(warehouse, patience).max(*longest);
+        let left = longest.saturating_sub(began.elapsed());
         if tokio::time::timeout(left, change).await.is_ok() {
             return true;
         }
-        // A node may have begun to leave meanwhile.
-        began.elapsed() < self.longest_wait(warehouse, patience)
+        *longest = self.longest_wait(warehouse, patience).max(*longest);
+        began.elapsed() < *longest
     }
 }
 

@@ -144,7 +144,7 @@ impl Core {
         patience: Patience,
         mut waits: impl FnMut(Wait, Duration),
     ) -> Admission {
-        let began = Instant::now();
+        let (began, mut longest) = (Instant::now(), Duration::ZERO);
         // One that goes on at once has not waited: nobody may see it in the line, and bring nodes for it.
         let mut ticket = None;
         let mut told = None;
@@ -160,11 +160,13 @@ impl Core {
                 return Admission::NoNodes;
             }
             ticket.get_or_insert_with(|| self.ticket(warehouse));
-            if told != Some(wait) {
-                told = Some(wait);
-                waits(wait, self.longest_wait(warehouse, patience));
+            longest = self.longest_wait(warehouse, patience).max(longest);
+            if told != Some((wait, longest)) {
+                told = Some((wait, longest));
+                waits(wait, longest);
             }
-            if !self.has_changed_in_time(warehouse, patience, began, changed).await {
+            let goes_on = self.has_changed_in_time(warehouse, patience, &mut longest, began, changed);
+            if !goes_on.await {
                 return Admission::TimedOut(wait);
             }
         }

@@ -23,6 +23,9 @@ use super::{Core, CoreError, publisher::Pending};
 
 /// Loads that run at once, of all databases.
 pub const MAX_RUNNING: usize = 1000;
+/// Why loads are aborted.
+const NODE_RESTARTED: &str = "its compute node was restarted before the load was committed";
+const NODE_DROPPED: &str = "its compute node was dropped before the load was committed";
 /// Time that a load has when it asks for none.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 /// Most time that a load may ask for: 3 days, as StarRocks' `max_load_timeout_second`.
@@ -267,7 +270,25 @@ impl Core {
             },
         );
         self.inner.metrics.txn_begin.inc();
+        drop(state);
+        // Whoever looked for the loads of that process before did not see this one.
+        if let Some(reason) = request.process.and_then(|process| self.end_of(process)) {
+            self.abort(txn, reason);
+            return Err(CoreError::Aborted {
+                txn,
+                reason: reason.to_owned(),
+            });
+        }
         Ok(Begun::Target(target))
+    }
+
+    /// Why the process will not commit what it began, if that is known.
+    fn end_of(&self, process: NodeProcess) -> Option<&'static str> {
+        let nodes = self.nodes();
+        let node = nodes.iter().find(|view| view.node.id == process.node)?;
+        node.last_start_ms
+            .is_some_and(|latest| latest > process.start_time_ms)
+            .then_some(NODE_RESTARTED)
     }
 
     /// Commits a load: when this returns, it is durable and will be visible. Committing again what is committed does nothing.
@@ -378,8 +399,8 @@ impl Core {
                 .collect()
         };
         let reason = match runs_since_ms {
-            Some(_) => "its compute node was restarted before the load was committed",
-            None => "its compute node was dropped before the load was committed",
+            Some(_) => NODE_RESTARTED,
+            None => NODE_DROPPED,
         };
         for txn in ended {
             self.abort(txn, reason);

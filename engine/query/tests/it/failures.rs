@@ -17,9 +17,15 @@ use crate::{
 const ENDLESS: &str = "select count(*) from lineitem a, lineitem b where a.l_comment < b.l_comment
     and a.l_shipdate <> b.l_commitdate and a.l_suppkey + b.l_suppkey > 1";
 
-/// The same, and no two rows match.
-const ENDLESS_WITHOUT_A_ROW: &str = "select count(*) from lineitem a, lineitem b where a.l_suppkey + b.l_suppkey < 0
-    and a.l_comment < b.l_comment";
+/// As long, and without a row: each join compares all and finds none.
+const WITHOUT_A_ROW: [&str; 4] = [
+    "select count(*) from lineitem a, lineitem b where a.l_suppkey + b.l_suppkey < 0 and a.l_comment < b.l_comment",
+    "select count(b.l_suppkey) from orders a left join lineitem b on a.o_custkey + b.l_suppkey < 0 and a.o_comment < b.l_comment",
+    "select count(*) from orders a where not exists
+        (select 1 from lineitem b where a.o_custkey + b.l_suppkey < 0 and a.o_comment < b.l_comment)",
+    "select count(*) from lineitem a where exists
+        (select 1 from lineitem b where a.l_linestatus = b.l_linestatus and a.l_suppkey + b.l_suppkey < 0)",
+];
 
 /// Of a worker, by [`springtide_query::WorkerOptions::new`].
 const COMPUTE_THREADS: usize = 2;
@@ -146,7 +152,7 @@ async fn computes_nothing(worker: &WorkerService, threads: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropping_the_stream_ends_the_work_on_all_workers() {
     let (cluster, _) = loaded(2).await;
-    for endless in [ENDLESS, ENDLESS_WITHOUT_A_ROW] {
+    for endless in [ENDLESS].into_iter().chain(WITHOUT_A_ROW) {
         let session = cluster.session();
         let plan = session.plan(parse(endless)).await.unwrap();
         let mut stream = session.execute_stream(&plan).await.unwrap();
@@ -171,6 +177,18 @@ async fn dropping_the_stream_ends_the_work_on_all_workers() {
             computes_nothing(&worker.service, COMPUTE_THREADS).await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_joins_fit_into_a_plan() {
+    let (cluster, _) = loaded(2).await;
+    let joins: String = (1..=20)
+        .map(|number| format!(" join nation n{number} on n0.n_nationkey = n{number}.n_nationkey"))
+        .collect();
+    let answer = cluster
+        .query(&format!("select count(n20.n_name) from nation n0{joins}"))
+        .await;
+    assert_eq!(rows(&answer.unwrap()), ["25"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

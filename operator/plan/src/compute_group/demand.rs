@@ -8,10 +8,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use springtide_crds::compute_group::DemandStatus;
-use springtide_crds::{ComputeGroup, ComputeGroupStatus, ConditionType, Reason};
+use springtide_crds::{ComputeGroup, ComputeGroupSpec, ComputeGroupStatus, ConditionType, Reason};
 use springtide_schedule::Evaluation;
 
-use super::{GroupShape, autoscaler, members};
+use super::{GroupShape, autoscaler, decision, limits, members};
 use crate::condition::instant_text;
 use crate::observed::{ObservedComputeGroup, SqlAnswer};
 use crate::sql::WarehouseRow;
@@ -134,12 +134,18 @@ fn on_their_way(status: &ComputeGroupStatus) -> u32 {
     u32::try_from(missing).unwrap_or_default()
 }
 
-/// Nodes with which another group that sleeps is woken by what waits: of several, the first by name wakes.
+/// Nodes with which another group that sleeps is woken by what waits: of several, the first by name wakes. It sleeps by what is in force;
+/// once it is woken, its status is the last to tell of it.
 fn woken(other: &ComputeGroup, status: &ComputeGroupStatus, own_name: &str) -> u32 {
-    let spec = &other.spec;
     let is_first = other.metadata.name.as_deref().is_some_and(|name| name < own_name);
-    let sleeps = spec.replicas == 0 && spec.wake_on_query && status.wanted_replicas == Some(0);
-    if !is_first || !sleeps || status.ceiling == Some(0) {
+    let in_force = status.accepted_spec.as_deref();
+    let sleeps = |spec: &&ComputeGroupSpec| spec.replicas == 0 && spec.wake_on_query;
+    let Some(spec) = in_force.filter(sleeps).filter(|_| status.wanted_replicas == Some(0)) else {
+        return 0;
+    };
+    // A size that is written there together with what is refused keeps it asleep: a wake overwrites nobody's number.
+    let is_free = other.spec.replicas == 0 || limits::is_accepted(other) || decision::scaled(other, spec).is_some();
+    if !is_first || !is_free || status.ceiling == Some(0) {
         return 0;
     }
     let most = spec
@@ -336,11 +342,40 @@ mod tests {
 
     #[test]
     fn one_statement_wakes_one_of_two_groups_that_sleep() {
-        let sleeps = json!({"warehouse": "etl", "wantedReplicas": 0, "servingReplicas": 0});
-        assert_eq!(wakes(&beside(asleep().queued(1, 1), "bi", 0, sleeps.clone())), None);
-        assert_eq!(wakes(&beside(asleep().queued(1, 1), "later", 0, sleeps)), Some(1));
-        let shut = json!({"warehouse": "etl", "wantedReplicas": 0, "servingReplicas": 0, "ceiling": 0});
-        assert_eq!(wakes(&beside(asleep().queued(1, 1), "bi", 0, shut)), Some(1));
+        let sleeping = |wakes: bool, ceiling: Option<i32>| {
+            json!({
+                "warehouse": "etl", "wantedReplicas": 0, "servingReplicas": 0, "ceiling": ceiling,
+                "acceptedSpec": {"cluster": "demo", "warehouse": "etl", "replicas": 0, "wakeOnQuery": wakes},
+            })
+        };
+        let woken_beside = |name: &str, replicas: i32, status: serde_json::Value| {
+            wakes(&beside(asleep().queued(1, 1), name, replicas, status))
+        };
+        assert_eq!(woken_beside("bi", 0, sleeping(true, None)), None);
+        assert_eq!(woken_beside("later", 0, sleeping(true, None)), Some(1));
+        assert_eq!(
+            woken_beside("bi", 0, sleeping(true, Some(0))),
+            Some(1),
+            "a window allows it none"
+        );
+        assert_eq!(
+            woken_beside("bi", 1, sleeping(true, None)),
+            None,
+            "it was woken a moment ago"
+        );
+        assert_eq!(
+            woken_beside("bi", 0, sleeping(false, None)),
+            Some(1),
+            "that it wakes was refused"
+        );
+        let mut refused = sleeping(true, None);
+        refused["acceptedSpec"]["labels"] = json!({"team": "bi"});
+        let beside_a_refusal = woken_beside("bi", 3, refused);
+        assert_eq!(
+            beside_a_refusal,
+            Some(1),
+            "another size is written there, and not in force"
+        );
     }
 
     #[test]

@@ -59,6 +59,14 @@ async fn a_label_whose_compute_node_died_is_free_when_the_node_is_back() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("was restarted before"), "{error}");
+    // What the process had asked for before it ended, and what was answered after that.
+    let late = BeginTransaction {
+        process: Some(NodeProcess { node, start_time_ms: 1 }),
+        ..request("t", "late")
+    };
+    let error = core.begin(late).await.unwrap_err();
+    assert!(error.to_string().contains("was restarted before"), "{error}");
+    begun_by(&core, node, 2, "late").await;
     let again = begun_by(&core, node, 2, "lost").await;
     core.commit(again.txn, vec![cluster.write(&again, 3).await])
         .await

@@ -185,3 +185,39 @@ async fn statements_and_stream_loads_wait_for_the_only_node_while_it_finishes_it
     assert_eq!(load.await.unwrap().nodes().len(), 1);
     core.shutdown().await;
 }
+
+#[tokio::test]
+async fn who_has_waited_through_a_drain_stays_in_line_when_others_are_let_in_first() {
+    let cluster = Cluster::new();
+    let core = cluster.open().await;
+    let script: Script = Arc::new(Mutex::new(Some(reply(1))));
+    script.lock().unwrap().as_mut().unwrap().cpu_cores = 1;
+    add_node(&core, start_node(Arc::clone(&script)).await, "w").await;
+    until(&core, "alive", NodeView::is_available).await;
+    script.lock().unwrap().as_mut().unwrap().draining = true;
+    until(&core, "leaving", |node| node.drain == DrainState::Leaving).await;
+    let line: Vec<_> = (0..6)
+        .map(|_| {
+            let waiter = core.clone();
+            tokio::spawn(async move {
+                let patience = Patience::AtLeast(SHORT);
+                waiter.admit("w", "a statement", patience, |_, _| {}).await
+            })
+        })
+        .collect();
+    tokio::time::sleep(10 * SHORT).await;
+    script.lock().unwrap().as_mut().unwrap().draining = false;
+    until(&core, "serves", NodeView::is_available).await;
+    tokio::time::sleep(10 * SHORT).await;
+    let (admitted, in_line): (Vec<_>, Vec<_>) = line.into_iter().partition(tokio::task::JoinHandle::is_finished);
+    assert_eq!((admitted.len(), in_line.len()), (4, 2), "a core has four slots");
+    for admission in admitted {
+        let admission = admission.await.unwrap();
+        assert!(matches!(admission, Admission::Admitted(_)), "{admission:?}");
+    }
+    for admission in in_line {
+        let admission = admission.await.unwrap();
+        assert!(matches!(admission, Admission::Admitted(_)), "{admission:?}");
+    }
+    core.shutdown().await;
+}
