@@ -308,7 +308,7 @@ mod tests {
     }
 
     /// Another group of the warehouse of `etl`, as its status tells of it.
-    fn beside(fixture: GroupFixture, name: &str, replicas: i32, status: serde_json::Value) -> GroupFixture {
+    fn beside(fixture: GroupFixture, name: &str, replicas: i32, status: &serde_json::Value) -> GroupFixture {
         let other = serde_json::from_value(json!({
             "apiVersion": "springtide.dev/v1alpha1",
             "kind": "ComputeGroup",
@@ -330,12 +330,12 @@ mod tests {
         };
         let busy = || serving().queued(48, 6);
         assert_eq!(
-            wanted(&beside(busy(), "bi", 4, starting("ComputeStarting")), noon()),
+            wanted(&beside(busy(), "bi", 4, &starting("ComputeStarting")), noon()),
             Some(3)
         );
-        let stuck = beside(busy(), "bi", 4, starting("PodUnschedulable"));
+        let stuck = beside(busy(), "bi", 4, &starting("PodUnschedulable"));
         assert_eq!(wanted(&stuck, noon()), Some(6), "they do not come");
-        let elsewhere = beside(busy(), "bi", 4, starting("ComputeStarting"));
+        let elsewhere = beside(busy(), "bi", 4, &starting("ComputeStarting"));
         let elsewhere = elsewhere.with(|observed| observed.siblings[0].spec.cluster = "other".to_owned());
         assert_eq!(wanted(&elsewhere, noon()), Some(6));
     }
@@ -349,7 +349,7 @@ mod tests {
             })
         };
         let woken_beside = |name: &str, replicas: i32, status: serde_json::Value| {
-            wakes(&beside(asleep().queued(1, 1), name, replicas, status))
+            wakes(&beside(asleep().queued(1, 1), name, replicas, &status))
         };
         assert_eq!(woken_beside("bi", 0, sleeping(true, None)), None);
         assert_eq!(woken_beside("later", 0, sleeping(true, None)), Some(1));
