@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
 use reqwest::{StatusCode, redirect::Policy};
@@ -51,6 +52,18 @@ impl StreamLoad {
 
     /// Loads CSV rows into `database.table`; gives the engine's answer.
     pub async fn load(&self, table: (&str, &str), headers: &[(&str, &str)], body: &str, way: Way) -> Result<Value> {
+        self.load_slowly(table, headers, body, way, Duration::ZERO).await
+    }
+
+    /// As [`StreamLoad::load`], of a client whose rows come one by one, the last of them after `lasts`.
+    pub async fn load_slowly(
+        &self,
+        table: (&str, &str),
+        headers: &[(&str, &str)],
+        body: &str,
+        way: Way,
+        lasts: Duration,
+    ) -> Result<Value> {
         let (database, table) = table;
         let url = format!("http://{}/api/{database}/{table}/_stream_load", self.door.address());
         let client = || {
@@ -66,7 +79,7 @@ impl StreamLoad {
                 .basic_auth(&self.user, Some(&self.password))
                 .header("expect", "100-continue")
                 .header("column_separator", ",")
-                .body(body.to_owned());
+                .body(paced(body, lasts));
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }
@@ -111,6 +124,20 @@ impl StreamLoad {
             .map(|address| SocketAddr::new(address, 0))
             .ok_or_else(|| Error::Missing(format!("pod {pod} has no address")))
     }
+}
+
+/// A body whose lines come one by one; with no time for them, all at once.
+fn paced(body: &str, lasts: Duration) -> reqwest::Body {
+    if lasts.is_zero() {
+        return body.to_owned().into();
+    }
+    let lines: Vec<String> = body.split_inclusive('\n').map(str::to_owned).collect();
+    let pause = lasts / u32::try_from(lines.len()).unwrap_or(u32::MAX).max(1);
+    let lines = futures::stream::iter(lines).then(move |line| async move {
+        tokio::time::sleep(pause).await;
+        Ok::<_, std::io::Error>(line)
+    });
+    reqwest::Body::wrap_stream(lines)
 }
 
 fn failed(doing: &'static str) -> impl FnOnce(reqwest::Error) -> Error {

@@ -23,6 +23,8 @@ const AFTER_FAILURE: Duration = Duration::from_millis(500);
 const SEED_ROWS: u32 = 40_000;
 /// How long a long query runs at least.
 const LONG: Duration = Duration::from_secs(3);
+/// How long the rows of a slow load take to come.
+const SLOW_LOAD: Duration = Duration::from_secs(4);
 /// More work than this per row is not tried.
 const MOST_WORK: u32 = 1 << 20;
 /// Statements of one connection, before the next client has its turn.
@@ -128,6 +130,8 @@ pub(super) async fn difference(trial: &Trial, session: &mut Session, ledger: &Le
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     StreamLoad(Way),
+    /// Its rows come so slowly that nodes are told to go meanwhile.
+    SlowStreamLoad(Way),
     Insert,
     InsertSelect,
     ShortQuery,
@@ -139,6 +143,8 @@ const KINDS: &[Kind] = &[
     Kind::StreamLoad(Way::Redirect),
     Kind::StreamLoad(Way::Redirect),
     Kind::StreamLoad(Way::Proxy),
+    Kind::SlowStreamLoad(Way::Redirect),
+    Kind::SlowStreamLoad(Way::Proxy),
     Kind::Insert,
     Kind::InsertSelect,
     Kind::ShortQuery,
@@ -151,6 +157,8 @@ impl Kind {
         match self {
             Self::StreamLoad(Way::Redirect) => "Stream Loads by redirect",
             Self::StreamLoad(Way::Proxy) => "Stream Loads by proxy",
+            Self::SlowStreamLoad(Way::Redirect) => "slow Stream Loads by redirect",
+            Self::SlowStreamLoad(Way::Proxy) => "slow Stream Loads by proxy",
             Self::Insert => "inserts",
             Self::InsertSelect => "inserts from a query",
             Self::ShortQuery => "short queries",
@@ -196,7 +204,8 @@ impl Client {
     async fn work(mut self) -> Result<Ledger> {
         let kind = KINDS[self.number as usize];
         match kind {
-            Kind::StreamLoad(way) => self.stream_loads(kind, way).await?,
+            Kind::StreamLoad(way) => self.stream_loads(kind, way, Duration::ZERO).await?,
+            Kind::SlowStreamLoad(way) => self.stream_loads(kind, way, SLOW_LOAD).await?,
             Kind::Insert | Kind::InsertSelect => self.inserts(kind).await?,
             Kind::ShortQuery | Kind::LongQuery => self.queries(kind).await?,
         }
@@ -223,7 +232,7 @@ impl Client {
         *self.ledger.entry(table.to_owned()).or_default() += rows;
     }
 
-    async fn stream_loads(&mut self, kind: Kind, way: Way) -> Result<()> {
+    async fn stream_loads(&mut self, kind: Kind, way: Way, lasts: Duration) -> Result<()> {
         let trial = self.trial.clone();
         let http = StreamLoad::open(
             &trial.target,
@@ -246,7 +255,7 @@ impl Client {
             let table = (trial.database.as_str(), own.as_str());
             // A client repeats under the same label until it knows; every repetition is a failure that it saw.
             loop {
-                match http.load(table, &headers, &body, way).await {
+                match http.load_slowly(table, &headers, &body, way, lasts).await {
                     Ok(answer) if answer["Status"] == "Success" => break,
                     Ok(answer)
                         if answer["Status"] == "Label Already Exists" && answer["ExistingJobStatus"] == "FINISHED" =>

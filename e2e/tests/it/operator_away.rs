@@ -39,7 +39,7 @@ const FEWEST_STATEMENTS: u64 = 200;
 const HELD: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_that_is_away_changes_nothing_for_nodes_that_are_evicted_deleted_and_rolled_under_load() {
+async fn an_operator_that_is_away_changes_nothing_for_nodes_that_are_evicted_deleted_emptied_and_rolled_under_load() {
     let _alone = alone().await;
     with_department("away", async |department| {
         let quota = json!({"cpu": "8", "memory": "32Gi", "storage": "50Gi", "pods": 60});
@@ -84,7 +84,7 @@ async fn an_operator_that_is_away_changes_nothing_for_nodes_that_are_evicted_del
     .await;
 }
 
-/// One after the other, by an eviction, by a deletion and by a roll; then the operator is back, and has nothing to do.
+/// One after the other, by an eviction, by a deletion, by emptying a node of Kubernetes and by a roll; then the operator is back, and has nothing to do.
 async fn all_nodes_go(department: &Department) {
     let mut session = department.session(LAKE).await;
     let known = nodes(&mut session, GROUP).await;
@@ -105,6 +105,12 @@ async fn all_nodes_go(department: &Department) {
                 .await
                 .expect("delete");
             are_back(department, &mut session, &known, &before, &[deleted.as_str()]).await;
+
+            let before = uids(department, GROUP).await;
+            at_work(&mut session).await;
+            let emptied = empty_a_node(department).await;
+            let emptied: Vec<&str> = emptied.iter().map(String::as_str).collect();
+            are_back(department, &mut session, &known, &before, &emptied).await;
 
             let before = uids(department, GROUP).await;
             at_work(&mut session).await;
@@ -144,6 +150,34 @@ async fn evict(department: &Department, pod: &str) {
         }
     })
     .await;
+}
+
+/// By `kubectl drain` of a node of Kubernetes: the group's pods that ran there.
+async fn empty_a_node(department: &Department) -> Vec<String> {
+    let of_group = format!("springtide.dev/compute-group={GROUP}");
+    let pods = department.pods().list(&ListParams::default().labels(&of_group)).await;
+    let pods = pods.expect("list").items;
+    let node_of = |pod: &Pod| {
+        pod.spec
+            .as_ref()
+            .and_then(|spec| spec.node_name.clone())
+            .expect("a node")
+    };
+    let node = node_of(pods.first().expect("a pod"));
+    let there = pods.iter().filter(|pod| node_of(pod) == node);
+    let there = there.map(ResourceExt::name_any).collect();
+    let kubectl = |limit| department.cluster.target.kubectl(limit);
+    let seconds = format!("{}s", BACK_LIMIT.as_secs());
+    let drained = kubectl(BACK_LIMIT + KUBECTL_LIMIT)
+        .args(["drain", &node, "--ignore-daemonsets", "--delete-emptydir-data"])
+        .args(["--pod-selector", &of_group, "--timeout", &seconds])
+        .output()
+        .await;
+    // Whatever became of it: other scenarios need the node.
+    let uncordoned = kubectl(KUBECTL_LIMIT).args(["uncordon", &node]).output().await;
+    drained.expect("kubectl drain");
+    uncordoned.expect("kubectl uncordon");
+    there
 }
 
 async fn roll(department: &Department) {

@@ -1,7 +1,7 @@
 //! What is to be done about a ComputeGroup.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use springtide_crds::{ComputeGroup, ComputeGroupSpec, ComputeGroupStatus, ConditionType, LakeCluster, Reason};
+use springtide_crds::{ComputeGroupSpec, ComputeGroupStatus, ConditionType, Reason};
 use springtide_schedule::{Evaluation, clamp, evaluate};
 
 use crate::action::{Action, Plan, Telling, Wait};
@@ -16,6 +16,7 @@ use crate::observed::{ObservedComputeGroup, SqlAnswer};
 mod autoscaler;
 mod config_map;
 mod decision;
+mod deletion;
 mod demand;
 mod disruption_budget;
 mod drain;
@@ -41,15 +42,12 @@ pub use shape::{ComputeShape, GroupShape};
 #[cfg(test)]
 mod tests;
 
-/// A group that is deleted waits so long for an engine that does not answer; what it still knows then is dropped with the cluster.
-const DELETION_PATIENCE: TimeDelta = TimeDelta::minutes(10);
-
 /// What is to be done about the group.
 #[must_use]
 pub fn plan_compute_group(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Plan<ComputeGroupStatus> {
     let metadata = &observed.group.metadata;
     if metadata.deletion_timestamp.is_some() {
-        return plan_deletion(observed, now);
+        return deletion::plan(observed, now);
     }
     let mut actions = Vec::new();
     if !has_finalizer(observed) {
@@ -292,75 +290,6 @@ fn desired(
     objects
 }
 
-/// First the pods go, each after its drain; then the engine forgets the nodes; then the group may go.
-fn plan_deletion(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Plan<ComputeGroupStatus> {
-    let mut plan = Plan {
-        actions: Vec::new(),
-        status: None,
-        telling: Telling::Now,
-        wait: None,
-        requeue_after: finish::CONVERGING,
-        edge_after: None,
-        events: Vec::new(),
-    };
-    if !has_finalizer(observed) {
-        return plan;
-    }
-    let key = stateful_set_key(observed);
-    if let Some(live) = observed.live.get(&key) {
-        if live
-            .pointer("/metadata/deletionTimestamp")
-            .is_none_or(serde_json::Value::is_null)
-        {
-            plan.actions.push(Action::Delete {
-                uid: finish::uid(live),
-                object: key,
-            });
-        }
-        plan.wait = Some(waiting("the StatefulSet is being deleted"));
-        return plan;
-    }
-    if !observed.pods.is_empty() {
-        plan.wait = Some(waiting(&format!(
-            "{} pods are draining and stopping",
-            observed.pods.len()
-        )));
-        return plan;
-    }
-    let staying = observed
-        .cluster
-        .as_ref()
-        .filter(|cluster| cluster.metadata.deletion_timestamp.is_none() && may_know_nodes(cluster, &observed.group));
-    let gave_up_at =
-        observed.group.metadata.deletion_timestamp.as_ref().and_then(|time| {
-            DateTime::from_timestamp(time.0.as_second(), 0).map(|deleted| deleted + DELETION_PATIENCE)
-        });
-    let gave_up = gave_up_at.is_some_and(|until| now >= until);
-    if let Some(cluster) = staying {
-        if !matches!(observed.sql, SqlAnswer::Answered { .. }) && !gave_up {
-            plan.wait = Some(Wait {
-                why: "the engine must forget the group's nodes, and no frontend answers".to_owned(),
-                until: gave_up_at,
-            });
-            return plan;
-        }
-        plan.actions
-            .extend(members::drop_all(observed, cluster.spec.engine.kind));
-    }
-    plan.actions.push(Action::RemoveFinalizer);
-    plan
-}
-
-/// A cluster that was never accepted has no frontends that could.
-fn may_know_nodes(cluster: &LakeCluster, group: &ComputeGroup) -> bool {
-    let was_accepted = cluster
-        .status
-        .as_ref()
-        .is_some_and(|status| status.accepted_spec.is_some());
-    let had_nodes = group.status.as_ref().is_some_and(|status| !status.nodes.is_empty());
-    was_accepted || had_nodes
-}
-
 fn waiting(why: &str) -> Wait {
     Wait {
         why: why.to_owned(),
@@ -422,6 +351,8 @@ fn report(
     let status = status::build(observed, in_force, scale, found, conditions);
     let telling = match &group.status {
         _ if !found_once.is_empty() => Telling::Now,
+        // The line of statements may be gone by the next look, and nothing else remembers it.
+        _ if demand::grows(before.demand.as_ref(), status.demand.as_ref()) => Telling::Now,
         Some(before) if status::only_words(before, &status) => Telling::Wording,
         Some(before) if status::only_counts(before, &status) => Telling::Progress,
         _ => Telling::AfterActions,

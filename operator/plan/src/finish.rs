@@ -92,25 +92,20 @@ fn scale(desired: &DesiredObject, live: &Value) -> Option<Action> {
     (!needs_apply(&of_live_size, live)).then(|| Action::Scale {
         object: desired.key.clone(),
         uid: uid(live),
-        version: shrinks(&desired.body, live).then(|| version(live)).flatten(),
+        version: version(live),
         replicas,
     })
 }
 
-/// The object, to be written only while the live one is as it was seen, where that becomes smaller.
+/// What carries a size is written only while the live one is as it was seen. An operator that was frozen, and another one leads since,
+/// would send those nodes away that the other one has fetched, even if its size is more than it saw.
 fn unless_changed(mut desired: DesiredObject, live: &Value) -> DesiredObject {
     if desired.key.kind == ObjectKind::StatefulSet
-        && shrinks(&desired.body, live)
         && let Some(version) = version(live)
     {
         desired.body["metadata"]["resourceVersion"] = Value::String(version);
     }
     desired
-}
-
-/// Nodes would go. An operator that was frozen, and another one leads since, must not send those away that the other one has fetched.
-fn shrinks(desired: &Value, live: &Value) -> bool {
-    size(live) > size(desired)
 }
 
 fn size(stateful_set: &Value) -> Option<i64> {

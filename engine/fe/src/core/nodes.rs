@@ -29,95 +29,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Core, Patience, queue::Slot};
 
+mod view;
+pub use view::{DrainState, NodeView, OrderView};
+
 /// Least time between two heartbeats to a node, whatever the configuration says.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(50);
-
-/// A compute node and what is known of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NodeView {
-    /// Its record.
-    pub node: Arc<ComputeNode>,
-    /// Whether it answers.
-    pub alive: bool,
-    /// How far it is on its way out.
-    pub drain: DrainState,
-    /// The drain that is ordered, if one is.
-    pub order: Option<OrderView>,
-    /// The statements that have a route to it, for people.
-    pub routes: Vec<Arc<str>>,
-    /// Its last good heartbeat, milliseconds since 1970.
-    pub last_heartbeat_ms: Option<u64>,
-    /// When its process started, milliseconds since 1970.
-    pub last_start_ms: Option<u64>,
-    /// Why it is not alive; empty when it is.
-    pub err_msg: String,
-    /// What it said last.
-    pub reply: Option<HeartbeatReply>,
-}
-
-/// How far a node is on its way out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DrainState {
-    /// It takes work.
-    #[default]
-    None,
-    /// A drain was ordered: it gets nothing new and finishes what it has.
-    Draining,
-    /// An ordered drain has ended: nothing runs there, and nothing is on its way there.
-    Drained,
-    /// It was told to stop, by its own word.
-    Leaving,
-}
-
-/// An order to drain a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OrderView {
-    /// Nobody waits for what runs there when the node is stopped.
-    pub forced: bool,
-    /// Until it lapses.
-    pub lasts: Duration,
-}
-
-impl DrainState {
-    /// The word in `SHOW COMPUTE NODES`; empty for a node that takes work.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::Draining => "DRAINING",
-            Self::Drained => "DRAINED",
-            Self::Leaving => "LEAVING",
-        }
-    }
-}
-
-impl NodeView {
-    fn new(node: Arc<ComputeNode>) -> Self {
-        Self {
-            node,
-            alive: false,
-            drain: DrainState::None,
-            order: None,
-            routes: Vec::new(),
-            last_heartbeat_ms: None,
-            last_start_ms: None,
-            err_msg: String::new(),
-            reply: None,
-        }
-    }
-
-    /// Whether it may get work.
-    #[must_use]
-    pub fn is_available(&self) -> bool {
-        self.alive && self.drain == DrainState::None
-    }
-
-    /// Processor cores by its last word; 0 before the first.
-    #[must_use]
-    pub fn cpu_cores(&self) -> u32 {
-        self.reply.as_ref().map_or(0, |reply| reply.cpu_cores)
-    }
-}
 
 /// The nodes that one statement may use, fixed for its time. Their drains do not end while it is held.
 #[derive(Debug)]
@@ -431,6 +347,7 @@ impl State {
                 forced: order.forced,
                 lasts: order.lapses.saturating_duration_since(Instant::now()),
             }),
+            drains_for: self.unrouted_since.map(|since| since.elapsed()),
             routes: self.routes.values().cloned().chain(self.expected_clients()).collect(),
             ..self.view.clone()
         }

@@ -361,6 +361,21 @@ async fn nodes_are_added_shown_and_dropped_as_in_starrocks() {
     );
     assert_eq!(nodes[0][1..3], ["127.0.0.1", "1"]);
     assert_eq!((nodes[0][8].as_str(), nodes[0][23].as_str()), ("false", "etl"));
+    // How long a drain has stood, for those who must not trust a clock.
+    let drains_for = columns.iter().position(|column| column == "DrainSeconds").unwrap();
+    assert_eq!(nodes[0][drains_for], "");
+    let id = nodes[0][0].clone();
+    connection
+        .query_drop(format!("ALTER SYSTEM DRAIN COMPUTE NODE {id}"))
+        .await
+        .unwrap();
+    let (_, ordered) = rows(&mut connection, "SHOW COMPUTE NODES").await;
+    let seconds: u64 = ordered[0][drains_for].parse().unwrap();
+    assert!(seconds < 60, "{seconds}");
+    connection
+        .query_drop(format!("ALTER SYSTEM CANCEL DRAIN COMPUTE NODE {id}"))
+        .await
+        .unwrap();
     assert_eq!(rows(&mut connection, "SHOW WAREHOUSES").await.1.len(), 2);
     connection.query_drop("SET warehouse = 'etl'").await.unwrap();
     connection.query_drop("CREATE DATABASE d").await.unwrap();

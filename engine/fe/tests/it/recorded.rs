@@ -13,11 +13,11 @@ const CLIENTS: &str = include_str!("recorded/clients.txt");
 const OUR_COLUMNS: &[(&str, &str)] = &[
     (
         "SHOW COMPUTE NODES",
-        "DrainState,DrainWaitingFor,DrainOrder,DrainOrderLastsSeconds",
+        "DrainState,DrainWaitingFor,DrainOrder,DrainOrderLastsSeconds,DrainSeconds",
     ),
     (
         "SHOW PROC '/compute_nodes'",
-        "DrainState,DrainWaitingFor,DrainOrder,DrainOrderLastsSeconds",
+        "DrainState,DrainWaitingFor,DrainOrder,DrainOrderLastsSeconds,DrainSeconds",
     ),
     ("SHOW WAREHOUSES", "RequiredNodes"),
     ("SHOW PROC '/warehouses'", "RequiredNodes"),

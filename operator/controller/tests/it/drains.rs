@@ -204,3 +204,29 @@ async fn a_statement_that_waits_wakes_a_group_that_sleeps() {
     assert_eq!(group.spec.replicas, 1, "by the scale subresource");
     operator.stop().await;
 }
+
+/// Statements of a burst are through before the nodes that they asked for are there; the next burst finds them.
+#[tokio::test]
+async fn nodes_that_a_burst_asked_for_come_though_its_line_is_gone_by_the_next_look() {
+    let world = World::new().await;
+    let operator = world.operator();
+    world.make_cluster("lake").await;
+    world
+        .make_group("etl", "lake", json!({"replicas": 1, "autoscaling": {"maxReplicas": 6}}))
+        .await;
+    world.group_serves("etl", 1).await;
+    let queue = || std::mem::take(&mut world.frontend.catalog.lock().unwrap().queued);
+    let line = ("etl".to_owned(), (48, 4));
+    world.frontend.catalog.lock().unwrap().queued.extend([line]);
+    world
+        .eventually("the size grows", || async {
+            (world.wanted("etl").await == Some(4)).then_some(())
+        })
+        .await;
+    queue();
+    world.group_serves("etl", 4).await;
+    let group = world.get::<ComputeGroup>("etl").await.unwrap();
+    let demand = group.status.and_then(|status| status.demand);
+    assert_eq!(demand.map(|demand| demand.nodes), Some(4));
+    operator.stop().await;
+}

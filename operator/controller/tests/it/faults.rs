@@ -6,16 +6,23 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::StreamExt;
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
-use kube::{ResourceExt, api::ListParams};
+use kube::{
+    ResourceExt,
+    api::ListParams,
+    runtime::{WatchStreamExt, watcher},
+};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use springtide_crds::{ComputeGroup, LakeCluster};
 use springtide_plan::names::{self, OWNER_LABEL};
+use tokio::task::JoinHandle;
 
 use crate::{
     harness::{
@@ -211,6 +218,8 @@ struct Ended {
     state: State,
     /// Writes of all its operators.
     writes: Vec<String>,
+    /// Sizes of the group's StatefulSet, from the one that it had before.
+    sizes: Vec<i32>,
     /// Whether one died in it.
     died: bool,
 }
@@ -242,6 +251,7 @@ async fn operator_at_work(world: &World, faults: &Faults, number: usize, step: S
 /// Lives through a day.
 async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
     let world = World::new().await;
+    let sizes = Sizes::watch(&world);
     let mut ended = BTreeMap::new();
     let mut met_this_day = BTreeSet::new();
     for (number, step) in DAY.into_iter().enumerate() {
@@ -332,7 +342,16 @@ async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
             Step::Delete => State::of(&world).await,
             _ => State::with_frontend(&world).await,
         };
-        ended.insert(step, Ended { state, writes, died });
+        let sizes = sizes.since_last();
+        ended.insert(
+            step,
+            Ended {
+                state,
+                writes,
+                sizes,
+                died,
+            },
+        );
     }
     if matches!(disturbance, Disturbance::Trouble(_)) {
         assert_eq!(
@@ -342,6 +361,44 @@ async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
         );
     }
     ended
+}
+
+/// The sizes that the group's StatefulSet has had, as the API server tells everybody, and not as an operator says.
+struct Sizes {
+    seen: Arc<Mutex<Vec<i32>>>,
+    watch: JoinHandle<()>,
+}
+
+impl Sizes {
+    fn watch(world: &World) -> Self {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let of_group = watcher::Config::default().fields("metadata.name=etl-cn");
+        let mut sets = Box::pin(watcher::watcher(world.api::<StatefulSet>(), of_group).applied_objects());
+        let told = Arc::clone(&seen);
+        let watch = tokio::spawn(async move {
+            while let Some(set) = sets.next().await {
+                let size = set.unwrap().spec.and_then(|spec| spec.replicas).unwrap_or_default();
+                let mut told = told.lock().unwrap();
+                if told.last() != Some(&size) {
+                    told.push(size);
+                }
+            }
+        });
+        Self { seen, watch }
+    }
+
+    /// Those since this was asked last, after the one that it had then.
+    fn since_last(&self) -> Vec<i32> {
+        let mut seen = self.seen.lock().unwrap();
+        let last = seen.last().copied();
+        std::mem::replace(&mut *seen, last.into_iter().collect())
+    }
+}
+
+impl Drop for Sizes {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
 }
 
 /// The write after which an operator dies in this step.
@@ -391,14 +448,16 @@ async fn ids(world: &World) -> BTreeMap<(String, Option<String>), u64> {
     pods.items.into_iter().filter_map(of_pod).collect()
 }
 
-/// Deletions and orders to leave, each as often as it took effect. Whoever `is_late` may delete again what is going, and drop a node again
-/// that it registered for a pod which had gone: there each deletion counts once, and that no node is dropped which lives is seen by ids.
+/// Deletions and orders to leave, each as often as it took effect. An order to drain is given again before it lapses, and counts once.
+/// Whoever `is_late` may delete again what is going, and drop a node again that it registered for a pod which had gone: there each deletion
+/// counts once, and that no node is dropped which lives is seen by ids.
 fn removals(ended: &Ended, is_late: bool) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
     for write in &ended.writes {
-        if write.starts_with("DELETE ") || !is_late && write.starts_with("SQL ALTER SYSTEM DROP") {
+        let is_order = write.starts_with("SQL ALTER SYSTEM DRAIN");
+        if write.starts_with("DELETE ") || !is_late && (is_order || write.starts_with("SQL ALTER SYSTEM DROP")) {
             let count: &mut usize = counts.entry(write.rsplit('/').next().unwrap_or(write)).or_default();
-            *count = if is_late { 1 } else { *count + 1 };
+            *count = if is_late || is_order { 1 } else { *count + 1 };
         }
     }
     counts
@@ -413,6 +472,18 @@ fn assert_alike(disturbance: Disturbance, disturbed: &BTreeMap<Step, Ended>, ref
         assert!(
             difference.is_empty(),
             "{disturbance:?}, {step:?} ended otherwise:\n{difference}"
+        );
+        let is_undone = match step {
+            Step::ScaleUp | Step::WindowNears => !ended.sizes.is_sorted(),
+            Step::WindowCloses | Step::ScaleIn => !ended.sizes.iter().rev().is_sorted(),
+            Step::Roll => ended.sizes.len() != 1,
+            Step::Create | Step::Replace | Step::Delete => false,
+        };
+        assert!(
+            !is_undone && (*step == Step::Delete || !ended.sizes.is_empty()),
+            "{disturbance:?}, {step:?} went by these sizes: {:?}\n{:#?}",
+            ended.sizes,
+            ended.writes
         );
         let removed: BTreeSet<_> = removals(ended, is_late).into_iter().collect();
         let expected: BTreeSet<_> = removals(expected, is_late).into_iter().collect();

@@ -90,6 +90,12 @@ impl Demand {
     }
 }
 
+/// Whether more is asked for than the status remembers.
+pub(super) fn grows(before: Option<&DemandStatus>, after: Option<&DemandStatus>) -> bool {
+    let nodes = |demand: Option<&DemandStatus>| demand.map_or(0, |demand| demand.nodes);
+    nodes(after) > nodes(before)
+}
+
 /// Nodes of this group with which no statement of its warehouse would wait; `None` while none waits.
 fn needed(observed: &ObservedComputeGroup, group: &GroupShape) -> Option<u32> {
     let SqlAnswer::Answered {
@@ -160,7 +166,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::Action;
+    use crate::action::{Action, Telling};
     use crate::fixture::{GroupFixture, applied, group, noon, statements};
 
     impl GroupFixture {
@@ -434,6 +440,20 @@ mod tests {
         assert!(
             !applied(&plan).contains_key("StatefulSet retail/etl-cn"),
             "the scale subresource wakes it"
+        );
+    }
+
+    /// The next look may find no line any more, and what this one saw is nowhere but in the status.
+    #[test]
+    fn what_a_line_asked_for_is_told_at_once() {
+        let first = serving().queued(48, 4).plan();
+        assert_eq!(first.telling, Telling::Now);
+        let told = serving().queued(48, 4).settled();
+        assert_eq!(told.clone().queued(64, 6).plan().telling, Telling::Now, "more");
+        assert_ne!(
+            told.queued(8, 2).plan().telling,
+            Telling::Now,
+            "less counts until it decays"
         );
     }
 }

@@ -11,8 +11,8 @@
 //!                   └── wanted again: ALTER SYSTEM CANCEL DRAIN COMPUTE NODE ──► serves
 //! ```
 //!
-//! Nothing is remembered but since when (in the status): an order that a frontend forgot with its restart, or would soon let lapse,
-//! is given again, and a shrink that was decided is seen in the StatefulSet. A node that does not finish in time is let go by
+//! Nothing is remembered but since when (in the status, and believed as far as the engine's own count allows): an order that a frontend
+//! forgot with its restart, or would soon let lapse, is given again, and a shrink that was decided is seen in the StatefulSet. A node that does not finish in time is let go by
 //! `DRAIN COMPUTE NODE … FORCE`, where the group says so: then its pod's hook does not wait a second time. Pods that go for other reasons
 //! (evictions, rolls, node drains) have their hook alone. Pods of an engine that knows no drain go at once: what their engine does at
 //! SIGTERM is all that they have.
@@ -20,7 +20,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use k8s_openapi::api::core::v1::Pod;
 use springtide_contract::drain::ORDER_LASTS;
 use springtide_crds::Reason;
@@ -41,6 +41,8 @@ use crate::trouble;
 const GIVEN_AGAIN_SECONDS: u64 = ORDER_LASTS.as_secs() / 2;
 /// While nodes drain, a look is made in this time whatever else is to be looked at: orders must not lapse.
 pub(super) const RENEWAL: Duration = Duration::from_secs(GIVEN_AGAIN_SECONDS / 2);
+/// Between a drain that is decided and one that the frontend counts lies no more than this, or the first was noted by a wrong clock.
+const TOLD_AFTER: TimeDelta = TimeDelta::seconds(10);
 /// What a node is at when no frontend answers.
 const UNKNOWN_WORK: &str = "whatever it still does, which no frontend could tell";
 
@@ -109,7 +111,7 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
             leavers.push(Leaver::free(*ordinal));
             continue;
         }
-        let since = if node.takes_work() { now } else { since };
+        let since = node.drains_since(since, now);
         let phase = match (&node.member, state) {
             // A node that the engine does not know or does not reach has nothing that could fail.
             (None, _) if nodes.answered => DrainPhase::Drained,
@@ -155,6 +157,15 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
         departure.replicas = top;
     }
     departure
+}
+
+/// The nodes of a group that is being deleted: all of them leave, each by its pod's hook.
+pub(super) fn of_deleted(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Vec<DrainingNode> {
+    let nodes = Nodes::of(observed);
+    let leaving = nodes.by_ordinal.values().filter(|node| node.pod.is_some());
+    leaving
+        .map(|node| node.status(DrainPhase::Leaving, nodes.since(&node.name, now), &nodes))
+        .collect()
 }
 
 impl Leaver {
@@ -256,6 +267,18 @@ impl Node<'_> {
     fn is_reached(&self) -> bool {
         let row = self.member.as_ref().map(|member| member.row);
         row.is_some_and(|row| row.alive || row.draining)
+    }
+
+    /// Since when it drains. What is remembered counts as long as the engine does not know better: a node that takes work begins anew,
+    /// and of one that drains it tells for how long, whatever a clock showed that was wrong when it began.
+    fn drains_since(&self, remembered: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+        if self.takes_work() {
+            return now;
+        }
+        let seconds = self.member.as_ref().and_then(|member| member.row.drains_for_seconds);
+        let told = seconds.map(|seconds| now - TimeDelta::seconds(seconds.into()));
+        told.filter(|told| *told - remembered > TOLD_AFTER)
+            .unwrap_or(remembered)
     }
 
     /// It serves as if nobody had ordered anything: the frontend forgot the order with a restart, or it lapsed while no operator gave it

@@ -6,9 +6,10 @@ use springtide_crds::pod::PodResources;
 use springtide_crds::{ComputeGroup, ComputeGroupSpec, Quantity, Reason};
 
 use super::GroupShape;
-use super::shape::resolve_resources;
+use super::shape::{flavour_of, resolve_resources};
 use crate::department;
 use crate::finish::Rejection;
+use crate::flavour::Cordon;
 use crate::observed::ObservedComputeGroup;
 use crate::units;
 
@@ -112,9 +113,11 @@ fn check_quota(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<()
     }
     let is_accepted = is_accepted(&observed.group);
     let own_pods = observed.pods.len() as u64;
-    for (resource, per_pod_milli) in per_pod(&group.resources) {
+    let sidecar = has_sidecar(observed, !group.drain_timeout.is_zero());
+    let own = of_own_pods(observed, group);
+    for ((resource, per_pod_milli), (_, own_milli)) in per_pod(&group.resources, sidecar).into_iter().zip(own) {
         let others = (!is_accepted).then(|| Others {
-            own_milli: per_pod_milli * own_pods,
+            own_milli: own_milli * own_pods,
             reserved_milli: reserved_milli(observed, resource),
         });
         let Some(room) = room_milli(observed, resource, others.as_ref()) else {
@@ -137,6 +140,31 @@ fn check_quota(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<()
     Ok(())
 }
 
+/// What each pod of the group takes as it runs: by the values that were in force so far.
+fn of_own_pods(observed: &ObservedComputeGroup, group: &GroupShape) -> [(&'static str, u64); 7] {
+    let accepted = observed
+        .group
+        .status
+        .as_ref()
+        .and_then(|status| status.accepted_spec.as_deref());
+    match accepted {
+        Some(spec) => per_pod(
+            &resolve_resources(observed, spec.resources.as_ref()),
+            spec_has_sidecar(observed, spec),
+        ),
+        None => per_pod(&group.resources, has_sidecar(observed, !group.drain_timeout.is_zero())),
+    }
+}
+
+fn spec_has_sidecar(observed: &ObservedComputeGroup, spec: &ComputeGroupSpec) -> bool {
+    has_sidecar(observed, spec.drain.enabled)
+}
+
+/// Whether a sidecar waits beside the engine for its drain.
+fn has_sidecar(observed: &ObservedComputeGroup, drains: bool) -> bool {
+    drains && flavour_of(observed).capabilities().cordon == Cordon::EngineState
+}
+
 /// What others have of a quota: what is used but for `own_milli`, and what they are promised.
 struct Others {
     own_milli: u64,
@@ -152,7 +180,8 @@ fn reserved_milli(observed: &ObservedComputeGroup, resource: &str) -> u64 {
         let floor = floors.filter_map(|schedule| schedule.min_replicas).max()?;
         let missing = u64::try_from(floor.saturating_sub(status.replicas)).unwrap_or_default();
         let resources = resolve_resources(observed, spec.resources.as_ref());
-        let (_, milli) = per_pod(&resources).into_iter().find(|(name, _)| *name == resource)?;
+        let of_pod = per_pod(&resources, spec_has_sidecar(observed, spec));
+        let (_, milli) = of_pod.into_iter().find(|(name, _)| *name == resource)?;
         Some(milli.saturating_mul(missing))
     };
     let stays = |other: &&ComputeGroup| other.metadata.deletion_timestamp.is_none();
@@ -160,10 +189,11 @@ fn reserved_milli(observed: &ObservedComputeGroup, resource: &str) -> u64 {
 }
 
 /// What one pod takes of each resource that a quota may limit, in thousandths. Compute has no CPU limit.
-fn per_pod(resources: &PodResources) -> [(&'static str, u64); 7] {
-    let cpu = units::cpu_milli(&resources.cpu).unwrap_or_default() + SIDECAR_CPU_MILLI;
+fn per_pod(resources: &PodResources, has_sidecar: bool) -> [(&'static str, u64); 7] {
+    let of_sidecar = |amount: u64| if has_sidecar { amount } else { 0 };
+    let cpu = units::cpu_milli(&resources.cpu).unwrap_or_default() + of_sidecar(SIDECAR_CPU_MILLI);
     let engine_memory = units::bytes(&resources.memory).unwrap_or_default();
-    let memory_beside = |sidecar: u64| engine_memory.saturating_add(sidecar).saturating_mul(1000);
+    let memory_beside = |sidecar: u64| engine_memory.saturating_add(of_sidecar(sidecar)).saturating_mul(1000);
     let memory = memory_beside(SIDECAR_MEMORY_BYTES);
     [
         ("requests.cpu", cpu),

@@ -112,7 +112,7 @@ fn next_transition(scale: &Scale, group: Option<&GroupShape>) -> Option<NextTran
     })
 }
 
-fn nodes(observed: &ObservedComputeGroup) -> Vec<NodeStatus> {
+pub(super) fn nodes(observed: &ObservedComputeGroup) -> Vec<NodeStatus> {
     let mut nodes: Vec<NodeStatus> = members::members(observed)
         .iter()
         .map(|member| NodeStatus {
@@ -127,7 +127,7 @@ fn nodes(observed: &ObservedComputeGroup) -> Vec<NodeStatus> {
     nodes
 }
 
-fn number(count: usize) -> i32 {
+pub(super) fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 

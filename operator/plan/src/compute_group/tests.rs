@@ -442,34 +442,6 @@ fn a_quota_that_refuses_a_pod_is_told() {
 }
 
 /// A group that is being deleted since an hour before noon or since `deleted`.
-fn deleted(fixture: crate::fixture::GroupFixture, deleted: &str) -> crate::fixture::GroupFixture {
-    let time = serde_json::from_value(json!(deleted)).unwrap();
-    fixture.with(|observed| observed.group.metadata.deletion_timestamp = Some(time))
-}
-
-#[test]
-fn a_deleted_group_drains_then_is_forgotten_then_goes() {
-    let full = deleted(
-        group("etl").replicas(2).pods(0..2).nodes(0..2).settled(),
-        "2026-11-23T11:59:00Z",
-    );
-    let plan = full.plan();
-    assert!(matches!(&plan.actions[..], [Action::Delete { object, .. }] if object.name == "etl-cn"));
-    let draining = full
-        .clone()
-        .with(|observed| observed.live = crate::observed::Live::default());
-    let plan = draining.plan();
-    assert_eq!(plan.actions, []);
-    assert!(plan.wait.unwrap().why.contains("2 pods are draining"));
-    let gone = draining.pods([]);
-    let plan = gone.plan();
-    assert_eq!(statements(&plan).len(), 2);
-    assert_eq!(plan.actions.last(), Some(&Action::RemoveFinalizer));
-    // So it is after a drain that took an hour.
-    let plan = deleted(gone, "2026-11-23T11:00:00Z").plan();
-    assert_eq!(statements(&plan).len(), 2);
-}
-
 #[test]
 fn a_size_that_somebody_has_changed_since_is_not_made_smaller() {
     let settled = group("etl").replicas(3).settled().with(|observed| {
@@ -483,47 +455,18 @@ fn a_size_that_somebody_has_changed_since_is_not_made_smaller() {
         other => panic!("{other:?}"),
     };
     assert_eq!(precondition(1).as_deref(), Some("4711"));
-    // More nodes come whatever the size is by now.
-    assert_eq!(precondition(4), None);
-    // Nor is it where something else about it changes, too.
+    // More than were seen may be fewer than there are by now.
+    assert_eq!(precondition(4).as_deref(), Some("4711"));
+    // Nor is it where something else about it changes, too, or nothing else.
     let with_a_label = |replicas: i32| {
         let labelled = settled.clone().replicas(replicas).with(|observed| {
             observed.group.spec.labels.insert("team".to_owned(), "bi".to_owned());
         });
         applied(&labelled.plan())["StatefulSet retail/etl-cn"]["metadata"]["resourceVersion"].clone()
     };
-    assert_eq!((with_a_label(1), with_a_label(4)), (json!("4711"), json!(null)));
-}
-
-#[test]
-fn a_deleted_group_waits_for_its_frontend_but_not_for_ever() {
-    let silent = group("etl").with(|observed| {
-        observed.sql = SqlAnswer::Unreachable {
-            message: "refused".to_owned(),
-        };
-    });
-    let plan = deleted(silent.clone(), "2026-11-23T11:59:00Z").plan();
-    assert_eq!(plan.actions, []);
-    assert_eq!(plan.wait.unwrap().until, Some(at("2026-11-23T12:09:00Z")));
-    let plan = deleted(silent, "2026-11-23T11:49:00Z").plan();
-    assert_eq!(plan.actions, [Action::RemoveFinalizer]);
-}
-
-#[test]
-fn a_deleted_group_of_a_cluster_that_never_was_does_not_wait_for_its_frontend() {
-    let never_accepted = group("etl").with(|observed| {
-        observed.sql = SqlAnswer::NotAsked;
-        observed.cluster.as_mut().unwrap().status = None;
-    });
-    let plan = deleted(never_accepted.clone(), "2026-11-23T11:59:00Z").plan();
-    assert_eq!(plan.actions, [Action::RemoveFinalizer]);
-    // One whose status was lost has nodes that somebody must forget.
-    let lost = never_accepted.with(|observed| {
-        let node = json!({"name": "etl-cn-0", "nodeId": "1", "alive": true, "draining": false});
-        let status = observed.group.status.get_or_insert_default();
-        status.nodes = vec![serde_json::from_value(node).unwrap()];
-    });
-    assert_eq!(deleted(lost, "2026-11-23T11:59:00Z").plan().actions, []);
+    for replicas in [1, 3, 4] {
+        assert_eq!(with_a_label(replicas), json!("4711"), "{replicas}");
+    }
 }
 
 proptest! {

@@ -100,6 +100,8 @@ pub struct ComputeNodeRow {
     pub drain: DrainState,
     /// The drain that is ordered, where one is and the engine tells.
     pub order: Option<DrainOrder>,
+    /// Column `DrainSeconds`, where the engine has it: how long it has been sent nothing new.
+    pub drains_for_seconds: Option<u32>,
     /// Column `DrainWaitingFor`, where the engine has it: what a drain waits for, or would if it began now, for people.
     pub waiting_for: String,
     /// Column `WarehouseName`; `default_warehouse` where the engine has no such column.
@@ -196,6 +198,14 @@ impl ComputeNodeRow {
                     draining,
                     drain: DrainState::read(&answer.optional_text(row, "DrainState"), draining),
                     order: answer.drain_order(row)?,
+                    drains_for_seconds: match answer.optional_text(row, "DrainSeconds").as_str() {
+                        "" => None,
+                        seconds => Some(
+                            seconds
+                                .parse()
+                                .map_err(|_| answer.malformed("DrainSeconds", seconds, "a number"))?,
+                        ),
+                    },
                     waiting_for: answer.optional_text(row, "DrainWaitingFor"),
                     warehouse: if warehouse.is_empty() {
                         crate::flavour::DEFAULT_WAREHOUSE.to_owned()

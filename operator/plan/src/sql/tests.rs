@@ -98,10 +98,20 @@ fn a_frontend_that_never_started_is_not_alive() {
 
 #[test]
 fn columns_are_found_by_name_wherever_they_stand() {
-    let columns = ["Alive", "New", "HeartbeatPort", "IP", "ComputeNodeId", "StatusCode"].map(str::to_owned);
-    let row = ["true", "x", "9050", "h", "7", "SHUTDOWN"].map(|text| Some(text.to_owned()));
+    let columns = [
+        "Alive",
+        "New",
+        "HeartbeatPort",
+        "IP",
+        "ComputeNodeId",
+        "StatusCode",
+        "DrainSeconds",
+    ];
+    let columns = columns.map(str::to_owned);
+    let row = ["true", "x", "9050", "h", "7", "SHUTDOWN", "12"].map(|text| Some(text.to_owned()));
     let rows = ComputeNodeRow::parse(&columns, &[row.to_vec()]).unwrap();
     assert_eq!((rows[0].id.as_str(), rows[0].draining), ("7", true));
+    assert_eq!(rows[0].drains_for_seconds, Some(12));
 }
 
 #[test]

@@ -27,6 +27,7 @@ fn nodes_of_somebody_who_is_gone_for_good_take_work_again() {
     assert!(state.lapse(again + ORDER_LASTS));
     assert_eq!((state.view().drain, state.view().order), (DrainState::None, None));
     assert!(state.unrouted_since.is_none(), "the next drain counts anew");
+    assert_eq!(state.view().drains_for, None);
     assert!(!state.lapse(again + 2 * ORDER_LASTS), "once");
 }
 
@@ -48,6 +49,7 @@ fn a_forced_drain_is_an_order_like_any_other_and_can_be_taken_back() {
     state.take_order(Force, Instant::now());
     let order = state.view().order.unwrap();
     assert!(order.forced && order.lasts <= ORDER_LASTS);
+    assert!(state.view().drains_for.is_some());
     assert_eq!(state.unrouted_since, since, "it drains all the while");
     state.take_order(Cancel, Instant::now());
     assert_eq!(state.view().drain, DrainState::None);

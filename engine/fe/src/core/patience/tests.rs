@@ -17,6 +17,7 @@ fn node(drain: DrainState, drain_timeout_s: u64) -> NodeView {
         alive: true,
         drain,
         order: None,
+        drains_for: None,
         routes: Vec::new(),
         last_heartbeat_ms: Some(1),
         last_start_ms: Some(1),

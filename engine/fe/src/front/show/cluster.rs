@@ -58,6 +58,7 @@ const COMPUTE_NODES: &[&str] = &[
     "DrainWaitingFor",
     "DrainOrder",
     "DrainOrderLastsSeconds",
+    "DrainSeconds",
 ];
 /// Statements that `DrainWaitingFor` names; more are counted.
 const WAITED_FOR: usize = 5;
@@ -257,6 +258,10 @@ pub(super) fn compute_nodes(context: Context<'_>) -> Rows {
             Some(
                 node.order
                     .map_or_else(String::new, |order| order.lasts.as_secs().to_string()),
+            ),
+            Some(
+                node.drains_for
+                    .map_or_else(String::new, |drains_for| drains_for.as_secs().to_string()),
             ),
         ]);
     }

@@ -208,7 +208,7 @@ const FRONTEND_COLUMNS: [&str; 17] = [
     "StartTime",
     "Version",
 ];
-const NODE_COLUMNS: [&str; 29] = [
+const NODE_COLUMNS: [&str; 30] = [
     "ComputeNodeId",
     "IP",
     "HeartbeatPort",
@@ -238,6 +238,7 @@ const NODE_COLUMNS: [&str; 29] = [
     "DrainWaitingFor",
     "DrainOrder",
     "DrainOrderLastsSeconds",
+    "DrainSeconds",
 ];
 
 const WAREHOUSE_COLUMNS: [&str; 5] = ["Id", "Name", "RunningSql", "QueuedSql", "RequiredNodes"];

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::counts_compute;
 use crate::action::Action;
-use crate::fixture::{accepted, applied, condition, group, quantity};
+use crate::fixture::{GroupFixture, accepted, applied, cluster, condition, group, group_of, quantity};
 
 /// At night nobody uses anything, and both would be promised what only one of them can have.
 #[test]
@@ -245,4 +245,53 @@ fn a_suspended_window_wants_nothing_and_is_held_to_no_limit() {
         .quota(json!({"pods": "4"}), json!({"pods": "0"}));
     let second = second.with(|observed| observed.siblings = vec![first.0.group.clone()]);
     assert!(accepted(&second).starts_with("True"), "{}", accepted(&second));
+}
+
+/// The pods that run have the resources of before, and what others use does not change by what is written.
+#[test]
+fn a_floor_written_with_other_resources_is_held_to_what_others_really_use() {
+    let of_cpu = |cpu: &str, floor: i32, used: &str| {
+        let before = group("etl")
+            .with(|observed| observed.group.spec.resources = Some(resources("990m")))
+            .pods(0..4)
+            .nodes(0..4)
+            .replicas(4)
+            .settled();
+        before
+            .window("w", "0 8 * * *", Some(floor), None)
+            .with(|observed| observed.group.spec.resources = Some(resources(cpu)))
+            .quota(json!({"requests.cpu": "10"}), json!({"requests.cpu": used}))
+    };
+    // Four pods of 1 CPU, and others use 5.
+    let larger = accepted(&of_cpu("1990m", 4, "9"));
+    assert!(larger.contains("leaves 5 beside"), "{larger}");
+    assert!(larger.contains("write 2 or less"), "{larger}");
+    let smaller = accepted(&of_cpu("490m", 10, "9"));
+    assert!(smaller.starts_with("True Valid"), "{smaller}");
+}
+
+/// StarRocks' nodes have no sidecar, nor have those that are stopped at once.
+#[test]
+fn a_floor_that_fits_exactly_is_accepted_where_no_sidecar_runs() {
+    let exact = |fixture: GroupFixture| {
+        let fixture = fixture
+            .window("w", "0 8 * * *", Some(5), None)
+            .with(|observed| observed.group.spec.resources = Some(resources("1")))
+            .quota(json!({"requests.cpu": "5"}), json!({"requests.cpu": "0"}));
+        accepted(&fixture)
+    };
+    let undrained = group("etl").with(|observed| observed.group.spec.drain.enabled = false);
+    for fixture in [group_of("etl", cluster("demo").starrocks()), undrained] {
+        let message = exact(fixture);
+        assert!(message.starts_with("True Valid"), "{message}");
+    }
+    let message = exact(group("etl"));
+    assert!(message.contains("write 4 or less"), "{message}");
+}
+
+fn resources(cpu: &str) -> springtide_crds::pod::PodResources {
+    springtide_crds::pod::PodResources {
+        cpu: quantity(cpu),
+        memory: quantity("1Gi"),
+    }
 }

@@ -105,25 +105,46 @@ fn a_node_that_takes_work_has_its_whole_time_to_drain() {
     }
 }
 
-#[test]
-fn a_drain_that_began_by_a_clock_ahead_has_its_time_from_now_on_and_no_more() {
-    let draining = leaving_since(noon() + TimeDelta::days(1)).with(|observed| {
+/// It was ordered to, and has been sent nothing new for so long.
+fn draining_for(fixture: GroupFixture, seconds: u32) -> GroupFixture {
+    fixture.with(|observed| {
         if let SqlAnswer::Answered { compute_nodes, .. } = &mut observed.sql {
             let row = &mut compute_nodes[2];
             (row.alive, row.draining, row.drain) = (false, true, DrainState::Draining);
             row.waiting_for = "1 load".to_owned();
+            row.drains_for_seconds = Some(seconds);
             row.order = Some(DrainOrder {
                 forced: false,
                 lasts_seconds: 60,
             });
         }
-    });
+    })
+}
+
+#[test]
+fn a_drain_that_began_by_a_clock_behind_has_the_rest_of_its_time() {
+    let draining = draining_for(leaving_since(noon() - TimeDelta::days(1)), 4);
+    let plan = draining.plan();
+    assert_eq!(statements(&plan), [] as [&str; 0], "nothing is cut off");
+    let status = plan.status.unwrap();
+    assert_eq!(status.draining[0].since, instant_text(noon() - TimeDelta::seconds(4)));
+    let remembered = draining.with(|observed| observed.group.status = Some(status));
+    // The frontend's count and the clock are not read at the same moment.
+    let next = draining_for(remembered.clone(), 5).plan_at(noon() + TimeDelta::seconds(2));
+    assert_eq!(next.status, None);
+    let late = draining_for(remembered, 596).plan_at(noon() + TimeDelta::seconds(596));
+    assert_eq!(statements(&late), ["ALTER SYSTEM DRAIN COMPUTE NODE 10002 FORCE"]);
+}
+
+#[test]
+fn a_drain_that_began_by_a_clock_ahead_has_its_time_from_now_on_and_no_more() {
+    let draining = draining_for(leaving_since(noon() + TimeDelta::days(1)), 0);
     let plan = draining.plan();
     assert_eq!(statements(&plan), [] as [&str; 0]);
     let status = plan.status.unwrap();
     assert_eq!(status.draining[0].since, instant_text(noon()));
     let remembered = draining.with(|observed| observed.group.status = Some(status));
-    let late = remembered.plan_at(noon() + TimeDelta::minutes(10));
+    let late = draining_for(remembered, 600).plan_at(noon() + TimeDelta::minutes(10));
     assert_eq!(statements(&late), ["ALTER SYSTEM DRAIN COMPUTE NODE 10002 FORCE"]);
 }
 
