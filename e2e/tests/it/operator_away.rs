@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{Node as KubernetesNode, Pod},
+};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams},
@@ -106,10 +109,15 @@ async fn all_nodes_go(department: &Department) {
                 .expect("delete");
             are_back(department, &mut session, &known, &before, &[deleted.as_str()]).await;
 
+            assert!(
+                kubernetes_nodes(department).await > 1,
+                "kubectl drain leaves pods no place on a Kubernetes of one node: give it two (NODES=2)"
+            );
             let before = uids(department, GROUP).await;
             at_work(&mut session).await;
             let emptied = empty_a_node(department).await;
             let emptied: Vec<&str> = emptied.iter().map(String::as_str).collect();
+            assert!(!emptied.is_empty(), "no pod of the group ran there");
             are_back(department, &mut session, &known, &before, &emptied).await;
 
             let before = uids(department, GROUP).await;
@@ -152,7 +160,13 @@ async fn evict(department: &Department, pod: &str) {
     .await;
 }
 
-/// By `kubectl drain` of a node of Kubernetes: the group's pods that ran there.
+async fn kubernetes_nodes(department: &Department) -> usize {
+    let nodes: Api<KubernetesNode> = Api::all(department.cluster.client.clone());
+    nodes.list(&ListParams::default()).await.expect("list").items.len()
+}
+
+/// By `kubectl drain` of a node of Kubernetes, where there is another one: the group's pods that ran there. The budget lets them go one by
+/// one.
 async fn empty_a_node(department: &Department) -> Vec<String> {
     let of_group = format!("springtide.dev/compute-group={GROUP}");
     let pods = department.pods().list(&ListParams::default().labels(&of_group)).await;
@@ -165,10 +179,11 @@ async fn empty_a_node(department: &Department) -> Vec<String> {
     };
     let node = node_of(pods.first().expect("a pod"));
     let there = pods.iter().filter(|pod| node_of(pod) == node);
-    let there = there.map(ResourceExt::name_any).collect();
+    let there: Vec<String> = there.map(ResourceExt::name_any).collect();
+    let limit = BACK_LIMIT * u32::try_from(there.len()).expect("a few");
     let kubectl = |limit| department.cluster.target.kubectl(limit);
-    let seconds = format!("{}s", BACK_LIMIT.as_secs());
-    let drained = kubectl(BACK_LIMIT + KUBECTL_LIMIT)
+    let seconds = format!("{}s", limit.as_secs());
+    let drained = kubectl(limit + KUBECTL_LIMIT)
         .args(["drain", &node, "--ignore-daemonsets", "--delete-emptydir-data"])
         .args(["--pod-selector", &of_group, "--timeout", &seconds])
         .output()

@@ -104,7 +104,10 @@ where
 
 async fn write(context: &Context, desired: &DesiredObject) -> Result<(), ApplyError> {
     let DesiredObject { key, body } = desired;
-    let applied = context.kubernetes.apply(key, body).await?;
+    let applied = match context.kubernetes.apply(key, body).await {
+        Ok(applied) => applied,
+        Err(error) => return Err(refreshed(context, key, error).await.into()),
+    };
     // What was written is known at once: the next look must not do it again because the watch is behind.
     context.caches.objects.put(key.kind, &applied);
     tracing::info!(object = %key, "applied");
@@ -123,8 +126,20 @@ async fn scale(context: &Context, object: &ObjectKey, only_if: Only<'_>, replica
             context.caches.objects.remove(object);
             Ok(())
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(refreshed(context, object, error).await.into()),
     }
+}
+
+/// After a conflict the next look has to see what this one did not: the watch may be behind for minutes, and windows open meanwhile.
+async fn refreshed(context: &Context, object: &ObjectKey, error: KubernetesError) -> KubernetesError {
+    if error.is_conflict() {
+        match context.kubernetes.read(object).await {
+            Ok(Some(now)) => context.caches.objects.put(object.kind, &now),
+            Ok(None) => context.caches.objects.remove(object),
+            Err(unread) => tracing::debug!(%object, error = %unread, "cannot be read after a conflict"),
+        }
+    }
+    error
 }
 
 async fn create_secret(

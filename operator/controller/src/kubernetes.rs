@@ -191,6 +191,14 @@ impl Kubernetes {
         Ok(scaled.metadata.resource_version)
     }
 
+    /// The object as it is now, whatever the watch has told so far.
+    pub(crate) async fn read(&self, key: &ObjectKey) -> Result<Option<DynamicObject>, KubernetesError> {
+        // By a list: that is what the operator may do with every kind that it watches.
+        let by_name = ListParams::default().fields(&format!("metadata.name={}", key.name));
+        let found = limited("read", || key.to_string(), self.objects(key).list(&by_name)).await?;
+        Ok(found.items.into_iter().next())
+    }
+
     /// Creates an object that is never changed afterwards; `false` when there is one already.
     pub(crate) async fn create(&self, key: &ObjectKey, body: Value) -> Result<bool, KubernetesError> {
         self.metrics.count_write(key.kind.kind(), "create");

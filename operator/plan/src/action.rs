@@ -55,8 +55,7 @@ pub enum Action {
         object: ObjectKey,
         /// The precondition.
         uid: Option<String>,
-        /// A further one, the object's version, where the size must not be another one by now: where nodes go, and for what was planned
-        /// ahead. `None`: whatever the size is.
+        /// A further one, the object's version: the size must not be another one by now. `None` only where the object tells none.
         version: Option<String>,
         /// How many.
         replicas: i64,

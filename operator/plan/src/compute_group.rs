@@ -352,7 +352,7 @@ fn report(
     let telling = match &group.status {
         _ if !found_once.is_empty() => Telling::Now,
         // The line of statements may be gone by the next look, and nothing else remembers it.
-        _ if demand::grows(before.demand.as_ref(), status.demand.as_ref()) => Telling::Now,
+        _ if demand::is_news(before.demand.as_ref(), status.demand.as_ref()) => Telling::Now,
         Some(before) if status::only_words(before, &status) => Telling::Wording,
         Some(before) if status::only_counts(before, &status) => Telling::Progress,
         _ => Telling::AfterActions,

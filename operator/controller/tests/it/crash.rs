@@ -8,7 +8,10 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use springtide_crds::ComputeGroup;
 
-use crate::{harness::world::World, lifecycle::scale};
+use crate::{
+    harness::{faults::Faults, world::World},
+    lifecycle::scale,
+};
 
 #[tokio::test]
 async fn crashes_at_random_moments_converge() {
@@ -75,6 +78,8 @@ async fn others_who_write_all_the_time_do_not_keep_it_from_converging() {
     world.group_serves("etl", 3).await;
     scale(&world, "etl", 1).await;
     world.group_serves("etl", 1).await;
+    scale(&world, "etl", 4).await;
+    world.group_serves("etl", 4).await;
     others.abort();
     world.delete::<ComputeGroup>("etl").await;
     world
@@ -82,5 +87,34 @@ async fn others_who_write_all_the_time_do_not_keep_it_from_converging() {
             world.get::<ComputeGroup>("etl").await.is_none().then_some(())
         })
         .await;
+    operator.stop().await;
+}
+
+/// A window that opens meanwhile would be late for as long.
+#[tokio::test]
+async fn a_size_does_not_wait_for_a_watch_that_is_behind() {
+    let world = World::new().await;
+    let first = world.operator();
+    world.make_cluster("lake").await;
+    world.make_group("etl", "lake", json!({"replicas": 1})).await;
+    world.group_serves("etl", 1).await;
+    first.stop().await;
+    // Far longer than anybody waits here.
+    let behind = Faults::lagging_behind("/statefulsets", Duration::from_secs(600));
+    let operator = world.operator_through(&behind, 1).await;
+    let looks = || world.looks().get("ComputeGroup").copied().unwrap_or_default();
+    let before = looks();
+    world
+        .eventually("the operator has looked", || async { (looks() > before).then_some(()) })
+        .await;
+    // What it has read of the StatefulSet is from before this.
+    let patch = json!({"metadata": {"annotations": {"of": "somebody"}}});
+    world
+        .api::<StatefulSet>()
+        .patch("etl-cn", &PatchParams::default(), &Patch::Merge(&patch))
+        .await
+        .unwrap();
+    scale(&world, "etl", 3).await;
+    world.group_serves("etl", 3).await;
     operator.stop().await;
 }

@@ -34,9 +34,14 @@ pub(super) fn plan(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Plan<
     {
         let status;
         (status, plan.events) = told(observed, before, wait, now);
+        // Each node that has gone is one less, and many of them go.
+        let as_many_leave = ComputeGroupStatus {
+            draining: status.draining.clone(),
+            ..before.clone()
+        };
         plan.telling = if status::only_words(before, &status) {
             Telling::Wording
-        } else if status::only_counts(before, &status) {
+        } else if status::only_counts(&as_many_leave, &status) {
             Telling::Progress
         } else {
             Telling::AfterActions
@@ -136,6 +141,8 @@ fn told(
     let pods = observed.pods.iter();
     let status = ComputeGroupStatus {
         conditions,
+        observed_generation: generation,
+        scaling: None,
         replicas: status::number(pods.clone().filter(|pod| !trouble::is_leaving(pod)).count()),
         ready_replicas: status::number(pods.filter(|pod| trouble::is_ready(pod)).count()),
         serving_replicas: status::replicas(health::serving(observed)),

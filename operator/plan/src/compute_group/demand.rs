@@ -90,10 +90,9 @@ impl Demand {
     }
 }
 
-/// Whether more is asked for than the status remembers.
-pub(super) fn grows(before: Option<&DemandStatus>, after: Option<&DemandStatus>) -> bool {
-    let nodes = |demand: Option<&DemandStatus>| demand.map_or(0, |demand| demand.nodes);
-    nodes(after) > nodes(before)
+/// Whether something is asked for that the status does not remember so.
+pub(super) fn is_news(before: Option<&DemandStatus>, after: Option<&DemandStatus>) -> bool {
+    after.is_some() && after != before
 }
 
 /// Nodes of this group with which no statement of its warehouse would wait; `None` while none waits.
@@ -450,10 +449,12 @@ mod tests {
         assert_eq!(first.telling, Telling::Now);
         let told = serving().queued(48, 4).settled();
         assert_eq!(told.clone().queued(64, 6).plan().telling, Telling::Now, "more");
-        assert_ne!(
-            told.queued(8, 2).plan().telling,
-            Telling::Now,
-            "less counts until it decays"
+        assert_eq!(
+            told.clone().queued(8, 2).plan().status,
+            None,
+            "less waits until that has decayed"
         );
+        let decayed = told.queued(8, 2).plan_at(noon() + TimeDelta::seconds(121));
+        assert_eq!(decayed.telling, Telling::Now, "and is all that is asked for then");
     }
 }

@@ -14,9 +14,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use springtide_crds::{ComputeGroupStatus, ConditionType};
 
-use super::{current_replicas, plan_compute_group, stateful_set_key};
+use super::{current_replicas, plan_compute_group};
 use crate::action::{Action, Plan};
-use crate::finish::{self, STEADY};
+use crate::finish::STEADY;
 use crate::object::ObjectKind;
 use crate::observed::ObservedComputeGroup;
 
@@ -81,20 +81,9 @@ pub fn foresee(
     if !actions.iter().all(|action| is_growth(action, observed)) {
         return None;
     }
-    let version = finish::version(observed.live.get(&stateful_set_key(observed))?);
     let sizes: Vec<Action> = actions
         .into_iter()
-        .filter_map(|action| match action {
-            Action::Scale {
-                object, uid, replicas, ..
-            } => Some(Action::Scale {
-                object,
-                uid,
-                version: version.clone(),
-                replicas,
-            }),
-            _ => None,
-        })
+        .filter(|action| matches!(action, Action::Scale { .. }))
         .collect();
     let cluster = observed.cluster.as_ref().map(|cluster| &cluster.metadata);
     (!sizes.is_empty()).then(|| Foreseen {

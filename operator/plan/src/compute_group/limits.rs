@@ -140,7 +140,8 @@ fn check_quota(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<()
     Ok(())
 }
 
-/// What each pod of the group takes as it runs: by the values that were in force so far.
+/// What each pod of the group takes as it runs, by the values that were in force so far: a roll that has not come to all pods is not
+/// told apart.
 fn of_own_pods(observed: &ObservedComputeGroup, group: &GroupShape) -> [(&'static str, u64); 7] {
     let accepted = observed
         .group
@@ -180,7 +181,14 @@ fn reserved_milli(observed: &ObservedComputeGroup, resource: &str) -> u64 {
         let floor = floors.filter_map(|schedule| schedule.min_replicas).max()?;
         let missing = u64::try_from(floor.saturating_sub(status.replicas)).unwrap_or_default();
         let resources = resolve_resources(observed, spec.resources.as_ref());
-        let of_pod = per_pod(&resources, spec_has_sidecar(observed, spec));
+        // Groups of another cluster may be of another engine: rather too much than too little.
+        let is_of_this_cluster = other.spec.cluster == observed.group.spec.cluster;
+        let sidecar = if is_of_this_cluster {
+            spec_has_sidecar(observed, spec)
+        } else {
+            spec.drain.enabled
+        };
+        let of_pod = per_pod(&resources, sidecar);
         let (_, milli) = of_pod.into_iter().find(|(name, _)| *name == resource)?;
         Some(milli.saturating_mul(missing))
     };

@@ -441,13 +441,13 @@ fn a_quota_that_refuses_a_pod_is_told() {
     assert!(condition(&status.conditions, "Available").starts_with("True PartlyServing"));
 }
 
-/// A group that is being deleted since an hour before noon or since `deleted`.
 #[test]
-fn a_size_that_somebody_has_changed_since_is_not_made_smaller() {
+fn a_size_that_somebody_has_changed_since_is_not_overwritten() {
     let settled = group("etl").replicas(3).settled().with(|observed| {
         let key = super::stateful_set_key(observed);
         let mut stateful_set = observed.live.get(&key).unwrap().clone();
         stateful_set["metadata"]["resourceVersion"] = json!("4711");
+        stateful_set["metadata"]["uid"] = json!("uid-of-set");
         observed.live.insert(ObjectKind::StatefulSet, stateful_set);
     });
     let precondition = |replicas: i32| match &settled.clone().replicas(replicas).plan().actions[..] {
@@ -462,10 +462,15 @@ fn a_size_that_somebody_has_changed_since_is_not_made_smaller() {
         let labelled = settled.clone().replicas(replicas).with(|observed| {
             observed.group.spec.labels.insert("team".to_owned(), "bi".to_owned());
         });
-        applied(&labelled.plan())["StatefulSet retail/etl-cn"]["metadata"]["resourceVersion"].clone()
+        let metadata = applied(&labelled.plan())["StatefulSet retail/etl-cn"]["metadata"].clone();
+        (metadata["resourceVersion"].clone(), metadata["uid"].clone())
     };
     for replicas in [1, 3, 4] {
-        assert_eq!(with_a_label(replicas), json!("4711"), "{replicas}");
+        assert_eq!(
+            with_a_label(replicas),
+            (json!("4711"), json!("uid-of-set")),
+            "{replicas}"
+        );
     }
 }
 

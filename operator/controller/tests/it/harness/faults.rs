@@ -36,8 +36,9 @@ struct State {
     trouble: Option<Trouble>,
     /// Paths of watches that were cut off and have not begun again.
     cut_off: BTreeSet<String>,
-    /// How late the events of watches come.
+    /// How late the events of watches come, of those whose path has this in it.
     late: Duration,
+    late_paths: &'static str,
     /// Answers to lists, as they were while `keeps_lists`; given again where it `repeats_lists`.
     lists: BTreeMap<String, (http::response::Parts, Bytes)>,
     keeps_lists: bool,
@@ -186,6 +187,15 @@ impl Faults {
             state: Arc::new(Mutex::new(state)),
             died: Arc::default(),
         }
+    }
+
+    /// The watches of one resource alone tell everything so late; lists say how things are.
+    pub(crate) fn lagging_behind(resource: &'static str, late: Duration) -> Self {
+        let faults = Self::default();
+        let mut state = faults.state.lock().unwrap();
+        (state.late, state.late_paths) = (late, resource);
+        drop(state);
+        faults
     }
 
     /// How many lists were answered as they had been.
@@ -351,7 +361,11 @@ where
                 });
                 return Ok(Response::from_parts(parts, body));
             }
-            let late = faults.state.lock().unwrap().late;
+            let late = {
+                let state = faults.state.lock().unwrap();
+                let is_late = path.contains(state.late_paths);
+                if is_late { state.late } else { Duration::ZERO }
+            };
             if is_watch && !late.is_zero() {
                 let body: Box<DynBody> = Box::new(Late {
                     inner: body,

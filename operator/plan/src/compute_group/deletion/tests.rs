@@ -1,13 +1,17 @@
 use serde_json::json;
 use springtide_crds::compute_group::DrainPhase;
 
-use crate::action::Action;
+use crate::action::{Action, Telling};
 use crate::fixture::{GroupFixture, at, condition, group, statements};
 use crate::observed::SqlAnswer;
 
+/// A group that is being deleted since `deleted`; noon is now.
 fn deleted(fixture: GroupFixture, deleted: &str) -> GroupFixture {
     let time = serde_json::from_value(json!(deleted)).unwrap();
-    fixture.with(|observed| observed.group.metadata.deletion_timestamp = Some(time))
+    fixture.with(|observed| {
+        observed.group.metadata.deletion_timestamp = Some(time);
+        observed.group.metadata.generation = Some(7);
+    })
 }
 
 #[test]
@@ -32,6 +36,8 @@ fn a_deleted_group_drains_then_is_forgotten_then_goes() {
         );
     }
     assert!(condition(&status.conditions, "Accepted").starts_with("True"));
+    // The API server counts a deletion as a change, and this is what was seen of it.
+    assert_eq!((status.observed_generation, status.scaling.clone()), (Some(7), None));
     let leaving: Vec<(&str, DrainPhase)> = status
         .draining
         .iter()
@@ -43,6 +49,11 @@ fn a_deleted_group_drains_then_is_forgotten_then_goes() {
     );
     let told = draining.with(|observed| observed.group.status = Some(status));
     assert_eq!(told.plan().status, None, "it is told once");
+    let one_is_gone = told.clone().with(|observed| drop(observed.pods.pop())).plan();
+    assert_eq!(
+        (one_is_gone.status.unwrap().draining.len(), one_is_gone.telling),
+        (1, Telling::Progress)
+    );
     let gone = told.pods([]);
     let plan = gone.plan();
     assert_eq!((statements(&plan).len(), plan.status), (2, None));
@@ -54,7 +65,9 @@ fn a_deleted_group_drains_then_is_forgotten_then_goes() {
 
 #[test]
 fn a_deleted_group_waits_for_its_frontend_but_not_for_ever() {
-    let silent = group("etl").with(|observed| {
+    let silent = group("etl").settled().with(|observed| {
+        observed.live = crate::observed::Live::default();
+        observed.pods.clear();
         observed.sql = SqlAnswer::Unreachable {
             message: "refused".to_owned(),
         };

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::compute_group::stateful_set_key;
 use crate::fixture::{GroupFixture, at, cluster, group, group_of, noon};
 use crate::observed::SqlAnswer;
 

@@ -295,3 +295,27 @@ fn resources(cpu: &str) -> springtide_crds::pod::PodResources {
         memory: quantity("1Gi"),
     }
 }
+
+#[test]
+fn the_floors_of_another_engines_groups_are_reserved_with_their_sidecars() {
+    let other = group("other")
+        .window("w", "0 8 * * *", Some(5), None)
+        .with(|observed| {
+            observed.group.spec.resources = Some(resources("1"));
+            observed.group.spec.cluster = "elsewhere".to_owned();
+        })
+        .settled();
+    let of_quota = |cpu: &str| {
+        let own = group_of("etl", cluster("demo").starrocks())
+            .window("w", "0 8 * * *", Some(1), None)
+            .with(|observed| {
+                observed.group.spec.resources = Some(resources("1"));
+                observed.siblings = vec![other.0.group.clone()];
+                observed.siblings[0].status.as_mut().unwrap().replicas = 0;
+            })
+            .quota(json!({"requests.cpu": cpu}), json!({"requests.cpu": "0"}));
+        accepted(&own)
+    };
+    assert!(of_quota("6").starts_with("False QuotaExceeded"), "{}", of_quota("6"));
+    assert!(of_quota("6050m").starts_with("True Valid"), "{}", of_quota("6050m"));
+}
