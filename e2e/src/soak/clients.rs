@@ -24,7 +24,7 @@ const SEED_ROWS: u32 = 40_000;
 /// How long a long query runs at least.
 const LONG: Duration = Duration::from_secs(3);
 /// How long the rows of a slow load take to come.
-const SLOW_LOAD: Duration = Duration::from_secs(4);
+const SLOW_LOAD: Duration = Duration::from_secs(3);
 /// More work than this per row is not tried.
 const MOST_WORK: u32 = 1 << 20;
 /// Statements of one connection, before the next client has its turn.
@@ -130,8 +130,8 @@ pub(super) async fn difference(trial: &Trial, session: &mut Session, ledger: &Le
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     StreamLoad(Way),
-    /// Its rows come so slowly that nodes are told to go meanwhile.
-    SlowStreamLoad(Way),
+    /// Its rows come so slowly that nodes are told to go meanwhile; by either way in turn.
+    SlowStreamLoad,
     Insert,
     InsertSelect,
     ShortQuery,
@@ -143,8 +143,7 @@ const KINDS: &[Kind] = &[
     Kind::StreamLoad(Way::Redirect),
     Kind::StreamLoad(Way::Redirect),
     Kind::StreamLoad(Way::Proxy),
-    Kind::SlowStreamLoad(Way::Redirect),
-    Kind::SlowStreamLoad(Way::Proxy),
+    Kind::SlowStreamLoad,
     Kind::Insert,
     Kind::InsertSelect,
     Kind::ShortQuery,
@@ -157,8 +156,7 @@ impl Kind {
         match self {
             Self::StreamLoad(Way::Redirect) => "Stream Loads by redirect",
             Self::StreamLoad(Way::Proxy) => "Stream Loads by proxy",
-            Self::SlowStreamLoad(Way::Redirect) => "slow Stream Loads by redirect",
-            Self::SlowStreamLoad(Way::Proxy) => "slow Stream Loads by proxy",
+            Self::SlowStreamLoad => "slow Stream Loads",
             Self::Insert => "inserts",
             Self::InsertSelect => "inserts from a query",
             Self::ShortQuery => "short queries",
@@ -204,8 +202,8 @@ impl Client {
     async fn work(mut self) -> Result<Ledger> {
         let kind = KINDS[self.number as usize];
         match kind {
-            Kind::StreamLoad(way) => self.stream_loads(kind, way, Duration::ZERO).await?,
-            Kind::SlowStreamLoad(way) => self.stream_loads(kind, way, SLOW_LOAD).await?,
+            Kind::StreamLoad(way) => self.stream_loads(kind, &[way], Duration::ZERO).await?,
+            Kind::SlowStreamLoad => self.stream_loads(kind, &[Way::Redirect, Way::Proxy], SLOW_LOAD).await?,
             Kind::Insert | Kind::InsertSelect => self.inserts(kind).await?,
             Kind::ShortQuery | Kind::LongQuery => self.queries(kind).await?,
         }
@@ -232,7 +230,8 @@ impl Client {
         *self.ledger.entry(table.to_owned()).or_default() += rows;
     }
 
-    async fn stream_loads(&mut self, kind: Kind, way: Way, lasts: Duration) -> Result<()> {
+    /// Loads, each of which goes by the next of these ways.
+    async fn stream_loads(&mut self, kind: Kind, ways: &[Way], lasts: Duration) -> Result<()> {
         let trial = self.trial.clone();
         let http = StreamLoad::open(
             &trial.target,
@@ -245,6 +244,7 @@ impl Client {
         .await?;
         while !trial.has_ended() {
             let own = self.next_table().await?;
+            let way = ways[usize::try_from(self.batch).unwrap_or_default() % ways.len()];
             let rows = 1 + self.batch * 37 % 200;
             let lines: Vec<String> = (0..rows)
                 .map(|line| format!("{},{},{line}", self.number, self.batch))
