@@ -127,20 +127,32 @@ async fn main() {
         let (figures, operator) = stage.measure(*count).await;
         report(&figures, &mut measured);
         if Some(count) == counts.last() {
-            let opened = stage.window("everybody-at-once", 2).await;
-            opened.report(
-                "controllers without limits",
-                "edge_beside_busy_controllers",
-                &mut measured,
-            );
-            stage.wait_until_all_serve(2).await;
+            // Twice, to tell apart what a later window costs and what the controllers' limit does.
+            for (name, nodes, what, metric) in [
+                (
+                    "everybody-at-once",
+                    2,
+                    "controllers without limits",
+                    "edge_beside_busy_controllers",
+                ),
+                (
+                    "once-more",
+                    3,
+                    "the same once more",
+                    "edge_beside_busy_controllers_again",
+                ),
+            ] {
+                let opened = stage.window(name, nodes).await;
+                opened.report(what, metric, &mut measured);
+                stage.wait_until_all_serve(nodes).await;
+            }
             let controllers = Controllers::at_their_limits();
-            let opened = stage.window("once-more", 3).await;
+            let opened = stage.window("at-their-limits", 4).await;
             let limits = format!("controllers at {} requests/s", controllers::REQUESTS_PER_SECOND);
             opened.report(&limits, "edge", &mut measured);
             drop(operator);
             let before = Computed::now();
-            let bare = stage.sizes_by_a_loop(4).await.as_secs_f64();
+            let bare = stage.sizes_by_a_loop(5).await.as_secs_f64();
             let computed = Computed::now().since(&before).of_each(stage.groups);
             println!("the same writes by a loop that does nothing else, {AT_ONCE} at once: {bare:.2} s");
             println!("        computed for each: {computed}");
