@@ -29,6 +29,9 @@ use datafusion::{
 };
 use futures::{Stream, StreamExt};
 
+/// Joins of a plan that each has its own turns.
+const MOST_JOINS_WITH_TURNS: usize = 10;
+
 /// After so long a task lets others run.
 const LONGEST_TURN: Duration = Duration::from_millis(20);
 
@@ -202,9 +205,6 @@ pub(crate) fn take_turns(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Executi
     });
     turned.data()
 }
-
-/// Joins of a plan that each has its own turns.
-const MOST_JOINS_WITH_TURNS: usize = 10;
 
 /// What a join does with the rows of its right side.
 #[derive(Clone, Copy, Debug)]
