@@ -87,7 +87,8 @@ async fn an_operator_that_is_away_changes_nothing_for_nodes_that_are_evicted_del
     .await;
 }
 
-/// One after the other, by an eviction, by a deletion, by emptying a node of Kubernetes and by a roll; then the operator is back, and has nothing to do.
+/// One after the other, by an eviction, by a deletion, by emptying a node of Kubernetes and by a roll; then the operator is back, and has
+/// nothing to do.
 async fn all_nodes_go(department: &Department) {
     let mut session = department.session(LAKE).await;
     let known = nodes(&mut session, GROUP).await;

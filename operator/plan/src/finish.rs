@@ -97,8 +97,8 @@ fn scale(desired: &DesiredObject, live: &Value) -> Option<Action> {
     })
 }
 
-/// What carries a size is written only while the live one is there and as it was seen. An operator that was frozen, and another one leads since,
-/// would send those nodes away that the other one has fetched, even if its size is more than it saw.
+/// What carries a size is written only while the live one is there and as it was seen. An operator that was frozen, and another one leads
+/// since, would send those nodes away that the other one has fetched, even if its size is more than it saw.
 fn unless_changed(mut desired: DesiredObject, live: &Value) -> DesiredObject {
     if desired.key.kind == ObjectKind::StatefulSet
         && let Some(version) = version(live)
