@@ -113,18 +113,9 @@ fn check_quota(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<()
     }
     let is_accepted = is_accepted(&observed.group);
     let own_pods = observed.pods.len() as u64;
-    let written = per_pod(&group.resources, has_sidecar(observed, !group.drain_timeout.is_zero()));
-    // The pods that run have the values that were in force so far; a roll that has not come to all of them is not told apart.
-    let accepted = observed
-        .group
-        .status
-        .as_ref()
-        .and_then(|status| status.accepted_spec.as_deref());
-    let running = accepted.map_or(written, |spec| {
-        let resources = resolve_resources(observed, spec.resources.as_ref());
-        per_pod(&resources, has_sidecar(observed, spec.drain.enabled))
-    });
-    for ((resource, per_pod_milli), (_, own_milli)) in written.into_iter().zip(running) {
+    let sidecar = has_sidecar(observed, !group.drain_timeout.is_zero());
+    let own = of_own_pods(observed, group);
+    for ((resource, per_pod_milli), (_, own_milli)) in per_pod(&group.resources, sidecar).into_iter().zip(own) {
         let others = (!is_accepted).then(|| Others {
             own_milli: own_milli * own_pods,
             reserved_milli: reserved_milli(observed, resource),
@@ -149,6 +140,27 @@ fn check_quota(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<()
     Ok(())
 }
 
+/// What each pod of the group takes as it runs, by the values that were in force so far: a roll that has not come to all pods is not
+/// told apart.
+fn of_own_pods(observed: &ObservedComputeGroup, group: &GroupShape) -> [(&'static str, u64); 7] {
+    let accepted = observed
+        .group
+        .status
+        .as_ref()
+        .and_then(|status| status.accepted_spec.as_deref());
+    match accepted {
+        Some(spec) => per_pod(
+            &resolve_resources(observed, spec.resources.as_ref()),
+            spec_has_sidecar(observed, spec),
+        ),
+        None => per_pod(&group.resources, has_sidecar(observed, !group.drain_timeout.is_zero())),
+    }
+}
+
+fn spec_has_sidecar(observed: &ObservedComputeGroup, spec: &ComputeGroupSpec) -> bool {
+    has_sidecar(observed, spec.drain.enabled)
+}
+
 /// Whether a sidecar waits beside the engine for its drain.
 fn has_sidecar(observed: &ObservedComputeGroup, drains: bool) -> bool {
     drains && flavour_of(observed).capabilities().cordon == Cordon::EngineState
@@ -170,9 +182,13 @@ fn reserved_milli(observed: &ObservedComputeGroup, resource: &str) -> u64 {
         let missing = u64::try_from(floor.saturating_sub(status.replicas)).unwrap_or_default();
         let resources = resolve_resources(observed, spec.resources.as_ref());
         // Groups of another cluster may be of another engine: rather too much than too little.
-        let is_elsewhere = other.spec.cluster != observed.group.spec.cluster;
-        let has_sidecar = spec.drain.enabled && (is_elsewhere || has_sidecar(observed, true));
-        let of_pod = per_pod(&resources, has_sidecar);
+        let is_of_this_cluster = other.spec.cluster == observed.group.spec.cluster;
+        let sidecar = if is_of_this_cluster {
+            spec_has_sidecar(observed, spec)
+        } else {
+            spec.drain.enabled
+        };
+        let of_pod = per_pod(&resources, sidecar);
         let (_, milli) = of_pod.into_iter().find(|(name, _)| *name == resource)?;
         Some(milli.saturating_mul(missing))
     };
