@@ -111,7 +111,7 @@ pub struct ComputeGroupSpec {
     /// How many nodes load may ask for: a HorizontalPodAutoscaler then writes `replicas`. Unset: load changes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
-    /// Whether a statement on the group's warehouse wakes the group when `replicas` is 0. It waits meanwhile, at most the session's `query_queue_pending_timeout_second`. StarRocks cannot do it.
+    /// Whether a statement on the group's warehouse wakes the group when `replicas` is 0. It waits meanwhile, at most the session's `query_queue_pending_timeout_second`; unless somebody has set that, as long as a node that still leaves may take, too. StarRocks cannot do it.
     #[serde(default)]
     pub wake_on_query: bool,
     /// How a node leaves.

@@ -158,6 +158,95 @@ async fn statements_that_waited_for_their_node_end_before_a_drain_of_it_would_cu
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_insert_that_waits_for_nodes_longer_than_its_own_time_limit_writes_its_row() {
+    let mut cluster = cluster().compute(1).start().await;
+    cluster
+        .client
+        .execute(&["CREATE DATABASE lake", "CREATE TABLE lake.t (a INT)"])
+        .await;
+    let host = address();
+    cluster.announce_node(&host, "late").await;
+    let user = cluster.client.clone();
+    let insert = tokio::spawn(async move {
+        let mut connection = user.connect().await;
+        for sql in [
+            "SET warehouse = 'late'",
+            "SET insert_timeout = 2",
+            "INSERT INTO lake.t VALUES (1)",
+        ] {
+            connection.query_drop(sql).await?;
+        }
+        Ok::<_, mysql_async::Error>(())
+    });
+    until("it waits for the node", async || {
+        let connections = cluster.client.rows("SHOW FULL PROCESSLIST").await;
+        let mut waits = connections
+            .iter()
+            .filter(|row| row.contains("no node of the warehouse takes work"));
+        waits.next().map(drop)
+    })
+    .await;
+    // Its limit, and the look for loads whose time is over.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+
+    cluster.start_node(&host);
+    cluster.wait_for_nodes().await;
+    let ended = tokio::time::timeout(PATIENCE, insert).await;
+    ended.expect("it ends").expect("no panic").expect("it has its row in");
+    assert_eq!(cluster.client.rows("SELECT a FROM lake.t").await, ["1"]);
+}
+
+/// It sends its rows to the frontend after a second without an answer, and may not be through with it when the answer comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn curl_loads_its_rows_though_it_has_begun_to_send_them_while_it_waited_for_nodes() {
+    const ROWS: usize = 2_000_000;
+    let mut cluster = cluster().compute(1).start().await;
+    let table = "CREATE TABLE lake.t (a INT, b VARCHAR(20)) DISTRIBUTED BY HASH(a) BUCKETS 1";
+    cluster.client.execute(&["CREATE DATABASE lake", table]).await;
+    let host = address();
+    cluster.announce_node(&host, "late").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("rows.csv");
+    let rows: String = (0..ROWS).map(|number| format!("{number},0123456789\n")).collect();
+    std::fs::write(&file, rows).expect("a file");
+    let user = format!("{}:{}", cluster.client.user, cluster.client.password);
+    let load = tokio::process::Command::new("curl")
+        .args([
+            "-sS",
+            "--noproxy",
+            "*",
+            "--location-trusted",
+            "-u",
+            &user,
+            "-H",
+            "Expect: 100-continue",
+        ])
+        .args(["-H", "column_separator: ,", "-H", "warehouse: late", "-T"])
+        .args([file.as_os_str(), cluster.load_url("lake", "t").as_ref()])
+        .output();
+    let load = tokio::spawn(load);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert!(!load.is_finished(), "it waits for a node");
+
+    cluster.start_node(&host);
+    let output = tokio::time::timeout(PATIENCE, load).await;
+    let output = output.expect("it ends").expect("no panic").expect("curl runs");
+    let told = String::from_utf8_lossy(&output.stdout);
+    let answer: Option<Value> = serde_json::from_str(&told).ok();
+    let status = answer.as_ref().and_then(|answer| answer["Status"].as_str());
+    assert_eq!(
+        status,
+        Some("Success"),
+        "{told} {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(
+        cluster.client.rows("SELECT count(*) FROM lake.t").await,
+        [ROWS.to_string()]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_let_go_by_force_is_not_waited_for_and_says_so() {
     let cluster = cluster().compute(1).start().await;
     with_facts(&cluster).await;

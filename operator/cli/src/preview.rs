@@ -11,7 +11,7 @@ use springtide_crds::{
     compute_group::{ScaleDecider, Schedule},
 };
 use springtide_plan::{ScheduleError, compute_group::is_accepted};
-use springtide_schedule::{Segment, Window};
+use springtide_schedule::{MAX_PREVIEW_STEPS, Segment, Window};
 
 use bar::{Nodes, Scale};
 
@@ -108,6 +108,13 @@ pub(crate) fn render(
     if is_suspended(group) {
         text.push_str(
             "! the cluster is suspended: no nodes come, whatever is shown here, until its spec.suspend is false\n",
+        );
+    }
+    if let Some(last) = segments.last().filter(|last| last.to < to) {
+        let ends = last.to.with_timezone(&zone).format("%Y-%m-%d %H:%M");
+        let _infallible = writeln!(
+            text,
+            "! it ends at {ends}, after {MAX_PREVIEW_STEPS} edges: ask for fewer days"
         );
     }
     let columns = format!("{:>33}{:>7}{:>8}", "floor", "wanted", "ceiling");

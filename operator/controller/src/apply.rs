@@ -1,7 +1,7 @@
 //! Apply: does what a plan says, in its order, and stops at the first thing that fails.
 //!
 //! An object that the API server refuses for what it says, as by somebody's policy, stops less: sizes and statements of SQL do not need
-//! what it would have said, and nodes must come and leave although a file of theirs cannot be changed.
+//! what it would have said, and nodes must come, wake and leave although a file or a template of theirs cannot be changed.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use kube::Resource;
 use serde_json::{Value, json};
 use springtide_crds::LakeCluster;
 use springtide_plan::{
-    Action, AdminStatement, DesiredObject, ObjectKey, SecretField, SecretToCreate,
+    Action, AdminStatement, DesiredObject, ObjectKey, ObjectKind, SecretField, SecretToCreate,
     names::{self, FINALIZER},
 };
 
@@ -54,16 +54,21 @@ where
 {
     let mut refused = None;
     for action in actions {
-        if refused.is_some() && !matches!(action, Action::Scale { .. } | Action::Sql(_)) {
+        if refused.is_some() && !matches!(action, Action::Scale { .. } | Action::Sql(_) | Action::Wake { .. }) {
             continue;
         }
-        match perform(context, object, cluster, action).await {
-            Ok(()) => {}
-            Err(ApplyError::Kubernetes(error)) if error.is_refusal() && matches!(action, Action::Apply(_)) => {
-                refused = Some(error);
+        match (perform(context, object, cluster, action).await, action) {
+            (Ok(()), _) => {}
+            (Err(ApplyError::Kubernetes(error)), Action::Apply(desired)) if error.is_refusal() => {
+                // The first one is told, as it is what somebody has to do something about; so it is below.
+                let first = refused.take().unwrap_or(error);
+                if let Err(error) = resize(context, desired).await {
+                    tracing::debug!(object = %desired.key, %error, "its size cannot be written either");
+                    return Err(first.into());
+                }
+                refused = Some(first);
             }
-            // The refusal came first, and is what somebody has to do something about.
-            Err(error) => return Err(refused.map_or(error, ApplyError::Kubernetes)),
+            (Err(error), _) => return Err(refused.map_or(error, ApplyError::Kubernetes)),
         }
     }
     refused.map_or(Ok(()), |error| Err(error.into()))
@@ -112,6 +117,27 @@ async fn write(context: &Context, desired: &DesiredObject) -> Result<(), ApplyEr
     context.caches.objects.put(key.kind, &applied);
     tracing::info!(object = %key, "applied");
     Ok(())
+}
+
+/// Has a StatefulSet that is there the size that it was to have, where what else it was to say is refused.
+async fn resize(context: &Context, desired: &DesiredObject) -> Result<(), ApplyError> {
+    let text = |field: &str| desired.body["metadata"][field].as_str();
+    let only_if = Only {
+        uid: text("uid"),
+        version: text("resourceVersion"),
+    };
+    let live = context.caches.objects.get(&desired.key);
+    let size = |body: &Value| body["spec"]["replicas"].as_i64();
+    match size(&desired.body) {
+        Some(replicas)
+            if desired.key.kind == ObjectKind::StatefulSet
+                && only_if.version.is_some()
+                && live.as_ref().and_then(size) != Some(replicas) =>
+        {
+            scale(context, &desired.key, only_if, replicas).await
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn scale(context: &Context, object: &ObjectKey, only_if: Only<'_>, replicas: i64) -> Result<(), ApplyError> {

@@ -19,7 +19,7 @@ use crate::{
     agenda::{Agenda, Look},
     cache::{Key, TypedCache},
     context::{Caches, Context},
-    reconcile::{self, ReconcileError},
+    reconcile::{self, Failed, ReconcileError},
     watch::Request,
 };
 
@@ -35,6 +35,13 @@ pub(crate) struct Done {
     pub(crate) edge_after: Option<Duration>,
     /// What is to be done then, if nothing changes before: the edge is not looked at in full.
     pub(crate) foreseen: Option<Foreseen>,
+}
+
+/// When to look again after a failure.
+struct Again {
+    after: Duration,
+    /// When the object's next edge is, if that is known.
+    edge_after: Option<Duration>,
 }
 
 impl Done {
@@ -68,7 +75,7 @@ pub(crate) async fn drive<K, Reconciled>(
     reconcile: fn(Arc<Context>, Arc<K>) -> Reconciled,
 ) where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
-    Reconciled: Future<Output = Result<Done, ReconcileError>> + Send + 'static,
+    Reconciled: Future<Output = Result<Done, Failed>> + Send + 'static,
 {
     let at_once = usize::from(context.settings.concurrency);
     let mut agenda: Agenda<Key, Foreseen> = Agenda::new(Instant::now());
@@ -125,9 +132,18 @@ pub(crate) async fn drive<K, Reconciled>(
                         agenda.plan_edge(key.clone(), done.edge_after.map(|after| now + after), done.foreseen);
                         agenda.look_after(key, done.again_after, now);
                     }
-                    Err(retry_after) if at_edge => agenda.plan_edge(key, Some(now + retry_after), None),
-                    // The edge that was planned before stays.
-                    Err(retry_after) => agenda.look_after(key, retry_after, now),
+                    // This edge is still to be done, and the next one may come first.
+                    Err(Again { after, edge_after }) if at_edge => {
+                        let after = edge_after.map_or(after, |edge_after| after.min(edge_after));
+                        agenda.plan_edge(key, Some(now + after), None);
+                    }
+                    Err(Again { after, edge_after }) => {
+                        // One that was planned before stays otherwise.
+                        if let Some(edge_after) = edge_after {
+                            agenda.plan_edge(key.clone(), Some(now + edge_after), None);
+                        }
+                        agenda.look_after(key, after, now);
+                    }
                 }
             }
             Some((key, acted)) = acting.next() => {
@@ -141,7 +157,7 @@ pub(crate) async fn drive<K, Reconciled>(
                         }
                         agenda.look_after(key, done.again_after, now);
                     }
-                    Err(retry_after) => agenda.plan_edge(key, Some(now + retry_after), None),
+                    Err(Again { after, .. }) => agenda.plan_edge(key, Some(now + after), None),
                 }
             }
             () = until(next_at) => {}
@@ -151,11 +167,11 @@ pub(crate) async fn drive<K, Reconciled>(
 
 /// One reconcile, from its id to its metrics. Returns when to look again, as an error after a failure.
 async fn one<K: Resource<DynamicType = ()>>(
-    reconcile: impl Future<Output = Result<Done, ReconcileError>> + Send + 'static,
+    reconcile: impl Future<Output = Result<Done, Failed>> + Send + 'static,
     object: &K,
     cause: &str,
     context: &Context,
-) -> Result<Done, Duration> {
+) -> Result<Done, Again> {
     static IDS: AtomicU64 = AtomicU64::new(1);
     let kind = kind_of::<K>();
     let key = key_of(object);
@@ -170,16 +186,16 @@ async fn one<K: Resource<DynamicType = ()>>(
     let mut task = AbortOnDrop(tokio::spawn(reconcile.instrument(span.clone())));
     let result = match tokio::time::timeout(RECONCILE_TIMEOUT, &mut task.0).await {
         Ok(Ok(result)) => result,
-        Ok(Err(join)) => Err(ReconcileError::Panicked {
+        Ok(Err(join)) => Err(Failed::from(ReconcileError::Panicked {
             message: panic_message(join),
-        }),
-        Err(_) => Err(ReconcileError::TooLong {
+        })),
+        Err(_) => Err(Failed::from(ReconcileError::TooLong {
             limit: RECONCILE_TIMEOUT,
-        }),
+        })),
     };
     let outcome = match &result {
         Ok(_) => "ok",
-        Err(error) if error.is_routine() => "retry",
+        Err(failed) if failed.error.is_routine() => "retry",
         Err(_) => "failed",
     };
     context.metrics.reconciled(kind, outcome, begun.elapsed());
@@ -189,14 +205,17 @@ async fn one<K: Resource<DynamicType = ()>>(
             tracing::debug!(parent: &span, again_after_ms = done.again_after.as_millis() as u64, "done");
             Ok(done)
         }
-        Err(error) => {
+        Err(Failed { error, edge_after }) => {
             let routine = error.is_routine();
             if routine {
                 tracing::debug!(parent: &span, error = error.chain(), "tries again");
             } else {
                 tracing::warn!(parent: &span, error = error.chain(), "reconcile failed");
             }
-            Err(context.backoff.failed(key))
+            Err(Again {
+                after: context.backoff.failed(key),
+                edge_after,
+            })
         }
     }
 }

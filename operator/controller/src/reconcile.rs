@@ -57,6 +57,23 @@ impl ReconcileError {
     }
 }
 
+/// A reconcile that failed.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) error: ReconcileError,
+    /// When the object's next edge is, if the reconcile came so far as to know: an edge is kept whatever fails before it.
+    pub(crate) edge_after: Option<Duration>,
+}
+
+impl<Error: Into<ReconcileError>> From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self {
+            error: error.into(),
+            edge_after: None,
+        }
+    }
+}
+
 /// Nothing is left to do about an object that is gone.
 const GONE: Done = Done {
     again_after: Duration::from_secs(3600),
@@ -65,18 +82,18 @@ const GONE: Done = Done {
 };
 
 /// Reconciles a department.
-pub(crate) async fn department(context: Arc<Context>, cached: Arc<Department>) -> Result<Done, ReconcileError> {
+pub(crate) async fn department(context: Arc<Context>, cached: Arc<Department>) -> Result<Done, Failed> {
     let Some(department) = observe::fresh_department(&context, cached).await? else {
         return Ok(GONE);
     };
     let observed = observe::department(&context, Arc::clone(&department)).await?;
     let plan = plan_department(&observed, context.clock.now());
     let applied = apply(&context, department.as_ref(), None, &plan.actions).await;
-    report(&context, department.as_ref(), plan, applied).await
+    Ok(report(&context, department.as_ref(), plan, applied).await?)
 }
 
 /// Reconciles a cluster.
-pub(crate) async fn lake_cluster(context: Arc<Context>, cached: Arc<LakeCluster>) -> Result<Done, ReconcileError> {
+pub(crate) async fn lake_cluster(context: Arc<Context>, cached: Arc<LakeCluster>) -> Result<Done, Failed> {
     let Some(cluster) = observe::fresh(&context, cached).await? else {
         return Ok(GONE);
     };
@@ -89,11 +106,11 @@ pub(crate) async fn lake_cluster(context: Arc<Context>, cached: Arc<LakeCluster>
         context.engines.forget(&line);
         context.members.forget(&line);
     }
-    report(&context, cluster.as_ref(), plan, applied).await
+    Ok(report(&context, cluster.as_ref(), plan, applied).await?)
 }
 
 /// Reconciles a group.
-pub(crate) async fn compute_group(context: Arc<Context>, cached: Arc<ComputeGroup>) -> Result<Done, ReconcileError> {
+pub(crate) async fn compute_group(context: Arc<Context>, cached: Arc<ComputeGroup>) -> Result<Done, Failed> {
     let Some(group) = observe::fresh(&context, cached).await? else {
         return Ok(GONE);
     };
@@ -108,14 +125,20 @@ pub(crate) async fn compute_group(context: Arc<Context>, cached: Arc<ComputeGrou
         report::measure_group(&context, &namespace, &name, status, now);
     }
     let applied = apply(&context, group.as_ref(), observed.cluster.as_ref(), &plan.actions).await;
-    let done = report(&context, group.as_ref(), plan, applied).await?;
-    Ok(done.planned_at(planned).foreseeing(foreseen))
+    let edge_after = plan.edge_after;
+    match report(&context, group.as_ref(), plan, applied).await {
+        Ok(done) => Ok(done.planned_at(planned).foreseeing(foreseen)),
+        Err(error) => Err(Failed {
+            error,
+            edge_after: edge_after.map(|after| after.saturating_sub(planned.elapsed())),
+        }),
+    }
 }
 
 /// Does what the look before has foreseen for this moment. What follows from it is seen by a look in full, after the edges of all
 /// others. The object is looked at at once where it is not that moment, as the time of day has jumped, or where the group or its cluster
 /// is not what it was.
-pub(crate) async fn enact<K>(context: Arc<Context>, object: Arc<K>, foreseen: Foreseen) -> Result<Done, ReconcileError>
+pub(crate) async fn enact<K>(context: Arc<Context>, object: Arc<K>, foreseen: Foreseen) -> Result<Done, Failed>
 where
     K: Resource<DynamicType = ()>,
 {

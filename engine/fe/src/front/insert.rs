@@ -69,7 +69,7 @@ pub(super) async fn run(shared: &Shared, session: &Session, insert: &Insert) -> 
         .unwrap_or_else(|| format!("insert_{}", uuid::Uuid::now_v7()));
 
     // The rows of a small one go to a node when they are known to be right. Until then it holds none: one that is to leave would wait
-    // for this statement, and this statement for another one.
+    // for this statement, and this statement for another one. Neither kind has a transaction in line, whose time would run there.
     let mut workers = if is_small {
         Workers::default()
     } else {
@@ -88,10 +88,15 @@ pub(super) async fn run(shared: &Shared, session: &Session, insert: &Insert) -> 
     } else {
         None
     };
-    if is_small && small.is_none() {
+    let small = match small {
+        Some(batch) => Some((batch, query::admit(shared, session).await?)),
         // Too many to be sent from here: nodes write them, as they write the rows of a query.
-        workers = Workers::admitted(shared, session, &prepared, true).await?;
-    }
+        None if is_small => {
+            workers = Workers::admitted(shared, session, &prepared, true).await?;
+            None
+        }
+        None => None,
+    };
 
     let target = begin(&shared.core, database, &insert.target.table, &label, timeout).await?;
     let mut transaction = OpenTransaction {
@@ -105,10 +110,7 @@ pub(super) async fn run(shared: &Shared, session: &Session, insert: &Insert) -> 
         );
     }
     let (objects, rows) = match small {
-        Some(batch) => {
-            let route = query::admit(shared, session).await?;
-            ingest(shared, &session.warehouse, &route, &target, &batch).await?
-        }
+        Some((batch, route)) => ingest(shared, &session.warehouse, &route, &target, &batch).await?,
         None => {
             let mut is_retry = false;
             loop {

@@ -287,3 +287,21 @@ fn a_sunday_on_which_clocks_change_is_shown_to_a_group_with_windows_from_monday_
     }
     assert_eq!(text.matches("Sunday").count(), 2, "{text}");
 }
+
+#[test]
+fn a_preview_that_ends_early_says_where() {
+    let every_minute = group(json!([
+        {"name": "w", "start": "*/2 * * * *", "duration": "1m", "minReplicas": 1, "leadTime": "0s"},
+    ]));
+    let from = "2026-01-01T00:00:00Z".parse().unwrap();
+    let of_days = |days| {
+        let to = from + chrono::TimeDelta::days(days);
+        render(&every_minute, &Surroundings::default(), from, to, None).unwrap()
+    };
+    let ends = |text: &str| text.lines().find(|line| line.contains("it ends at")).map(str::to_owned);
+    assert_eq!(ends(&of_days(30)), None);
+    assert_eq!(
+        ends(&of_days(366)).as_deref(),
+        Some("! it ends at 2026-05-19 21:20, after 200000 edges: ask for fewer days")
+    );
+}

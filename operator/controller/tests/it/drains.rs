@@ -1,16 +1,11 @@
 //! Nodes that leave one by one, by what the frontend says of them.
 
-use std::time::Duration;
-
-use k8s_openapi::api::core::v1::{ConfigMap, Event};
-use kube::{
-    Api,
-    api::{DeleteParams, ListParams},
-};
+use k8s_openapi::api::core::v1::Event;
+use kube::{Api, api::ListParams};
 use serde_json::json;
 use springtide_crds::ComputeGroup;
 
-use crate::harness::{rights, world::World};
+use crate::harness::world::World;
 
 fn drains(world: &World) -> Vec<String> {
     let changes = world.frontend.changes();
@@ -101,75 +96,6 @@ async fn a_node_that_does_not_finish_is_let_go_by_the_frontend_first_and_an_even
                 .filter(|event| event.reason.as_deref() == Some("DrainForced"))
                 .any(|event| event.message.as_deref().unwrap().contains("statement of connection 17"))
                 .then_some(())
-        })
-        .await;
-    operator.stop().await;
-}
-
-#[tokio::test]
-async fn a_policy_that_refuses_a_write_keeps_no_node_from_leaving() {
-    let world = World::new().await;
-    let operator = world.operator();
-    world.make_cluster("lake").await;
-    world.make_group("etl", "lake", json!({"replicas": 2})).await;
-    world.group_serves("etl", 2).await;
-    let name = format!("{}-files", world.namespace);
-    let policy = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},
-        "spec": {
-            "matchConstraints": {"resourceRules": [
-                {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["UPDATE"]},
-            ]},
-            "validations": [{"expression": "request.userInfo.username == 'administrator'", "message": "files are frozen"}],
-        },
-    });
-    let binding = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name},
-        "spec": {
-            "policyName": name, "validationActions": ["Deny"],
-            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": world.namespace}}},
-        },
-    });
-    rights::apply(&world.client, &policy).await;
-    rights::apply(&world.client, &binding).await;
-    let files = world.get::<ConfigMap>("etl-cn").await.unwrap().data.unwrap();
-    let file = files.keys().next().unwrap();
-    let is_changed = async || {
-        let files = world.get::<ConfigMap>("etl-cn").await?.data?;
-        (files[file] == "by another hand").then_some(())
-    };
-    world
-        .eventually("the policy is in force: a change is not repaired", || async {
-            world
-                .merge::<ConfigMap>("etl-cn", json!({"data": {file: "by another hand"}}))
-                .await;
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            is_changed().await
-        })
-        .await;
-
-    world
-        .merge::<ComputeGroup>("etl", json!({"spec": {"replicas": 1}}))
-        .await;
-    world.group_serves("etl", 1).await;
-    assert_eq!(drains(&world).len(), 1);
-    assert_eq!(is_changed().await, Some(()), "the policy is still in force");
-    world
-        .eventually("an Event says what was refused", || async {
-            let events: Api<Event> = world.api();
-            let events = events.list(&ListParams::default()).await.unwrap();
-            let mut said = events.iter().filter_map(|event| event.message.as_deref());
-            said.any(|message| message.contains("files are frozen")).then_some(())
-        })
-        .await;
-
-    for object in [&binding, &policy] {
-        let (api, name) = rights::addressed(&world.client, object);
-        api.delete(&name, &DeleteParams::default()).await.unwrap();
-    }
-    world
-        .eventually("it is repaired", || async {
-            is_changed().await.is_none().then_some(())
         })
         .await;
     operator.stop().await;

@@ -19,6 +19,7 @@ mod idle;
 mod leadership;
 mod lifecycle;
 mod manifests;
+mod policies;
 mod process;
 mod rights;
 mod uninstall;

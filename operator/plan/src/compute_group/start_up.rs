@@ -23,6 +23,8 @@ const LONGEST_S: i64 = 1800;
 
 /// A node serves so soon after its pod is ready.
 const READY_S: i64 = 60;
+/// And so soon after its last container runs. By a clock that is ahead it would seem later.
+const RUNNING_S: i64 = 300;
 
 /// What was seen before this look, and in it.
 pub(super) fn observe(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Vec<ObservedStart> {
@@ -43,7 +45,7 @@ pub(super) fn observe(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Ve
             .pods
             .iter()
             .find(|pod| pod.metadata.name.as_deref() == Some(&member.pod));
-        if pod.is_some_and(|pod| was_ready_before(pod, now)) {
+        if pod.is_some_and(|pod| was_ready_before(pod, now) || ran_before(pod, now)) {
             continue;
         }
         let Some((uid, created)) = pod.and_then(|pod| {
@@ -66,6 +68,18 @@ pub(super) fn observe(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Ve
 /// A pod that has been ready for a while is no start: its node is known again after a frontend was away.
 fn was_ready_before(pod: &Pod, now: DateTime<Utc>) -> bool {
     trouble::ready_since(pod).is_some_and(|since| (now - since).num_seconds() > READY_S)
+}
+
+/// A pod whose containers have all run for so long is no start either, or it is by the wrong clock: the kubelet's, which stamps them, is
+/// another one.
+fn ran_before(pod: &Pod, now: DateTime<Utc>) -> bool {
+    let containers = pod
+        .status
+        .iter()
+        .flat_map(|status| status.container_statuses.iter().flatten());
+    let started = containers.filter_map(|container| container.state.as_ref()?.running.as_ref()?.started_at.as_ref());
+    let last = started.map(|at| at.0.as_second()).max();
+    last.is_some_and(|at| now.timestamp() - at > RUNNING_S)
 }
 
 /// The time that 19 of 20 starts took.
@@ -311,6 +325,25 @@ mod tests {
             .unwrap();
         });
         assert_eq!(back.plan().status.unwrap().start_up.unwrap().recent, []);
+    }
+
+    #[test]
+    fn a_start_by_a_clock_that_is_ahead_does_not_raise_the_floors_of_later_windows_too_early() {
+        let by_a_clock_ahead_by = |ahead_s: i64| {
+            let ran = noon() - chrono::TimeDelta::seconds(ahead_s + 2);
+            let started = starting(ahead_s + 12).with(|observed| {
+                let status = observed.pods[0].status.get_or_insert_default();
+                status.container_statuses = serde_json::from_value(json!([{
+                    "name": "cn", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+                    "state": {"running": {"startedAt": ran.to_rfc3339()}},
+                }]))
+                .unwrap();
+            });
+            started.plan().status.unwrap().start_up.unwrap()
+        };
+        assert_eq!(by_a_clock_ahead_by(0).recent, [start(0, 12)]);
+        let ahead = by_a_clock_ahead_by(1200);
+        assert_eq!((ahead.recent.len(), ahead.auto_lead_time.as_str()), (0, "300s"));
     }
 
     #[test]

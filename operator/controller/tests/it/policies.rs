@@ -1,0 +1,212 @@
+//! Writes that somebody's policy refuses: what does not need them is done all the same.
+
+use std::{cell::Cell, time::Duration};
+
+use chrono::TimeDelta;
+use k8s_openapi::api::{core::v1::ConfigMap, core::v1::Event};
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams},
+};
+use serde_json::{Value, json};
+use springtide_controller::clock::Clock as _;
+use springtide_crds::ComputeGroup;
+
+use crate::harness::{rights, world::World};
+
+/// A policy by which objects of one resource stay in a namespace as they are.
+struct Freeze {
+    objects: [Value; 2],
+}
+
+impl Freeze {
+    /// `resource` is a plural of the API group; its subresources may change.
+    async fn of(world: &World, api_group: &str, resource: &str) -> Self {
+        let name = format!("{}-{resource}", world.namespace);
+        let policy = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},
+            "spec": {
+                "matchConstraints": {"resourceRules": [
+                    {"apiGroups": [api_group], "apiVersions": ["v1"], "resources": [resource], "operations": ["UPDATE"]},
+                ]},
+                "validations": [
+                    {"expression": "request.userInfo.username == 'administrator'", "message": format!("{resource} are frozen")},
+                ],
+            },
+        });
+        let binding = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name},
+            "spec": {
+                "policyName": name, "validationActions": ["Deny"],
+                "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": world.namespace}}},
+            },
+        });
+        for object in [&policy, &binding] {
+            rights::apply(&world.client, object).await;
+        }
+        Self {
+            objects: [binding, policy],
+        }
+    }
+
+    async fn ends(self, world: &World) {
+        for object in &self.objects {
+            let (api, name) = rights::addressed(&world.client, object);
+            api.delete(&name, &DeleteParams::default()).await.unwrap();
+        }
+    }
+}
+
+/// Whether an Event of the namespace contains the text.
+async fn is_told(world: &World, text: &str) -> Option<()> {
+    let events: Api<Event> = world.api();
+    let events = events.list(&ListParams::default()).await.unwrap();
+    let mut said = events.iter().filter_map(|event| event.message.as_deref());
+    said.any(|message| message.contains(text)).then_some(())
+}
+
+/// The first file of a group's ConfigMap, and what is in it.
+async fn file(world: &World, group: &str) -> Option<(String, String)> {
+    let files = world.get::<ConfigMap>(&format!("{group}-cn")).await?.data?;
+    files.into_iter().next()
+}
+
+const BY_ANOTHER_HAND: &str = "by another hand";
+
+/// Changes a group's file until the operator cannot repair it.
+async fn file_stays_changed(world: &World, group: &str) {
+    let (name, _) = file(world, group).await.unwrap();
+    world
+        .eventually("the policy is in force: a change is not repaired", || async {
+            world
+                .merge::<ConfigMap>(&format!("{group}-cn"), json!({"data": {&name: BY_ANOTHER_HAND}}))
+                .await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            is_changed(world, group).await
+        })
+        .await;
+}
+
+async fn is_changed(world: &World, group: &str) -> Option<()> {
+    (file(world, group).await?.1 == BY_ANOTHER_HAND).then_some(())
+}
+
+#[tokio::test]
+async fn a_policy_that_refuses_a_write_keeps_no_node_from_leaving() {
+    let world = World::new().await;
+    let operator = world.operator();
+    world.make_cluster("lake").await;
+    world.make_group("etl", "lake", json!({"replicas": 2})).await;
+    world.group_serves("etl", 2).await;
+    let freeze = Freeze::of(&world, "", "configmaps").await;
+    file_stays_changed(&world, "etl").await;
+
+    world
+        .merge::<ComputeGroup>("etl", json!({"spec": {"replicas": 1}}))
+        .await;
+    world.group_serves("etl", 1).await;
+    let changes = world.frontend.changes();
+    assert_eq!(changes.iter().filter(|change| change.contains("DRAIN")).count(), 1);
+    assert_eq!(
+        is_changed(&world, "etl").await,
+        Some(()),
+        "the policy is still in force"
+    );
+    world
+        .eventually("an Event says what was refused", || {
+            is_told(&world, "configmaps are frozen")
+        })
+        .await;
+
+    freeze.ends(&world).await;
+    world
+        .eventually("it is repaired", || async {
+            is_changed(&world, "etl").await.is_none().then_some(())
+        })
+        .await;
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_policy_that_refuses_a_write_keeps_no_group_asleep() {
+    let world = World::new().await;
+    let operator = world.operator();
+    world.make_cluster("lake").await;
+    world
+        .make_group("etl", "lake", json!({"replicas": 0, "wakeOnQuery": true}))
+        .await;
+    world
+        .eventually("its node is known, so that statements wait for it", || async {
+            let catalog = world.frontend.catalog.lock().unwrap();
+            (catalog.nodes.len() == 1).then_some(())
+        })
+        .await;
+    let freeze = Freeze::of(&world, "", "configmaps").await;
+    file_stays_changed(&world, "etl").await;
+
+    {
+        let mut catalog = world.frontend.catalog.lock().unwrap();
+        catalog.queued.insert("etl".to_owned(), (1, 1));
+    }
+    world.group_serves("etl", 1).await;
+    assert_eq!(
+        is_changed(&world, "etl").await,
+        Some(()),
+        "the policy is still in force"
+    );
+    freeze.ends(&world).await;
+    operator.stop().await;
+}
+
+/// Sizes go by the scale subresource, which such a policy does not mean.
+#[tokio::test]
+async fn a_policy_that_freezes_templates_keeps_no_node_from_coming_and_no_window_from_opening_in_time() {
+    let world = World::new().await;
+    let opens = "2030-06-03T08:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+    world.clock.set(opens - TimeDelta::hours(2));
+    let operator = world.operator();
+    world.make_cluster("lake").await;
+    let window =
+        json!({"name": "morning", "start": "0 8 * * *", "duration": "2h", "minReplicas": 4, "leadTime": "10s"});
+    world
+        .make_group("etl", "lake", json!({"replicas": 1, "schedules": [window]}))
+        .await;
+    world.group_serves("etl", 1).await;
+    let freeze = Freeze::of(&world, "apps", "statefulsets").await;
+    let cpu = Cell::new(1);
+    world
+        .eventually("the policy is in force: a change of the template is refused", || {
+            cpu.set(cpu.get() + 1);
+            let resources = json!({"cpu": cpu.get().to_string(), "memory": "4Gi"});
+            let world = &world;
+            async move {
+                world
+                    .merge::<ComputeGroup>("etl", json!({"spec": {"resources": resources}}))
+                    .await;
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                is_told(world, "statefulsets are frozen").await
+            }
+        })
+        .await;
+
+    world
+        .merge::<ComputeGroup>("etl", json!({"spec": {"replicas": 2}}))
+        .await;
+    world.group_serves("etl", 2).await;
+
+    // Looks that fail come up to 30 s after each other by now; the edge is not left to them.
+    let raises = opens - TimeDelta::seconds(10);
+    world.clock.set(raises - TimeDelta::seconds(45));
+    world
+        .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "now"}}}))
+        .await;
+    world
+        .eventually("the window's nodes are wanted", || async {
+            (world.wanted("etl").await? == 4).then_some(())
+        })
+        .await;
+    let late = world.clock.now() - raises;
+    assert!((0..3_000).contains(&late.num_milliseconds()), "{late}");
+    freeze.ends(&world).await;
+    operator.stop().await;
+}
