@@ -54,20 +54,24 @@ where
 {
     let mut refused = None;
     for action in actions {
-        if refused.is_some() && !matches!(action, Action::Scale { .. } | Action::Sql(_) | Action::Wake { .. }) {
-            continue;
-        }
-        match (perform(context, object, cluster, action).await, action) {
+        let done = match action {
+            // Its template may stand on what was refused.
+            Action::Apply(desired) if refused.is_some() => resize(context, desired).await,
+            Action::Scale { .. } | Action::Sql(_) | Action::Wake { .. } => {
+                perform(context, object, cluster, action).await
+            }
+            _ if refused.is_some() => continue,
+            _ => perform(context, object, cluster, action).await,
+        };
+        match (done, action) {
             (Ok(()), _) => {}
-            (Err(ApplyError::Kubernetes(error)), Action::Apply(desired)) if error.is_refusal() => {
-                // The first one is told, as it is what somebody has to do something about; so it is below.
-                let first = refused.take().unwrap_or(error);
+            (Err(ApplyError::Kubernetes(error)), Action::Apply(desired)) if error.is_refusal() && refused.is_none() => {
                 if let Err(error) = resize(context, desired).await {
                     tracing::debug!(object = %desired.key, %error, "its size cannot be written either");
-                    return Err(first.into());
                 }
-                refused = Some(first);
+                refused = Some(error);
             }
+            // The refusal came first, and is what somebody has to do something about.
             (Err(error), _) => return Err(refused.map_or(error, ApplyError::Kubernetes)),
         }
     }

@@ -3,7 +3,10 @@
 use std::{cell::Cell, time::Duration};
 
 use chrono::TimeDelta;
-use k8s_openapi::api::{core::v1::ConfigMap, core::v1::Event};
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{ConfigMap, Event},
+};
 use kube::{
     Api,
     api::{DeleteParams, ListParams},
@@ -155,6 +158,40 @@ async fn a_policy_that_refuses_a_write_keeps_no_group_asleep() {
         "the policy is still in force"
     );
     freeze.ends(&world).await;
+    operator.stop().await;
+}
+
+/// The template of its pods says which files they were made for, and differs as well.
+#[tokio::test]
+async fn a_policy_that_freezes_files_keeps_no_node_from_coming_when_other_files_are_wanted() {
+    let world = World::new().await;
+    let operator = world.operator();
+    world.make_cluster("lake").await;
+    world.make_group("etl", "lake", json!({"replicas": 1})).await;
+    world.group_serves("etl", 1).await;
+    let freeze = Freeze::of(&world, "", "configmaps").await;
+    file_stays_changed(&world, "etl").await;
+    let template = async || {
+        let set = world.get::<StatefulSet>("etl-cn").await.unwrap();
+        set.spec.unwrap().template
+    };
+    let before = template().await;
+
+    let both = json!({"spec": {"replicas": 2, "drain": {"timeout": "7m"}, "cacheSize": "3Gi"}});
+    world.merge::<ComputeGroup>("etl", both).await;
+    world.group_serves("etl", 2).await;
+    assert_eq!(
+        is_changed(&world, "etl").await,
+        Some(()),
+        "the policy is still in force"
+    );
+    assert_eq!(template().await, before, "it waits for its files");
+    freeze.ends(&world).await;
+    world
+        .eventually("it has the files and the template", || async {
+            (template().await != before && is_changed(&world, "etl").await.is_none()).then_some(())
+        })
+        .await;
     operator.stop().await;
 }
 
