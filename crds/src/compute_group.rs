@@ -384,7 +384,7 @@ pub struct ActiveWindow {
     /// When it opens or opened.
     #[schemars(length(max = 64), extend("format" = "date-time"))]
     pub opens_at: String,
-    /// From when on it counts: `opensAt` less the lead time.
+    /// From when on it counts: `opensAt` less the lead time, and up to 9 s more, as many for all windows of the group: not all groups want nodes in the same second.
     #[schemars(length(max = 64), extend("format" = "date-time"))]
     pub raised_at: String,
     /// When it closes.

@@ -27,6 +27,7 @@ pub mod members;
 pub mod schedule;
 mod service;
 mod shape;
+pub mod stagger;
 mod start_up;
 mod stateful_set;
 mod status;

@@ -36,6 +36,7 @@ pub use crate::action::{Action, EventNote, Plan, SecretField, SecretToCreate, Se
 pub use crate::compare::needs_apply;
 pub use crate::compute_group::{
     Foreseen, foresee, plan_compute_group, schedule::ScheduleError, schedule::Surroundings, schedule::window,
+    stagger::SPREAD, stagger::stagger,
 };
 pub use crate::department::plan_department;
 pub use crate::flavour::{Capabilities, Flavour, flavour};

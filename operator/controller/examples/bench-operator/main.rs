@@ -53,6 +53,7 @@ mod controllers;
 mod faults;
 #[path = "../../tests/it/harness/frontend.rs"]
 mod frontend;
+mod opened;
 mod pods;
 mod process;
 mod programs;
@@ -65,6 +66,7 @@ use api_server::{Identity, api_server};
 use audit::{Mark, Requests};
 use controllers::Controllers;
 use frontend::Frontend;
+use opened::{Opened, Opening};
 use pods::Frontends;
 use process::{Memory, Operator};
 use programs::Computed;
@@ -82,6 +84,33 @@ const REST: Duration = Duration::from_secs(60);
 /// Requests of the bench itself at once.
 const AT_ONCE: usize = 32;
 const OPERATOR_NAMESPACE: &str = "springtide-bench";
+
+const LEAD_TIME: Duration = Duration::from_secs(15);
+
+/// The same twice but for the lead time, by which the groups' floors do not rise in one moment.
+const BESIDE_BUSY_CONTROLLERS: [Opening; 2] = [
+    Opening {
+        name: "everybody-at-once",
+        nodes: 2,
+        lead_time: Duration::ZERO,
+        beside: "controllers without limits",
+        metric: "edge_without_lead_time",
+    },
+    Opening {
+        name: "with-a-lead-time",
+        nodes: 3,
+        lead_time: LEAD_TIME,
+        beside: "controllers without limits",
+        metric: "edge_beside_busy_controllers",
+    },
+];
+const BESIDE_CONTROLLERS_AT_THEIR_LIMITS: Opening = Opening {
+    name: "at-their-limits",
+    nodes: 4,
+    lead_time: LEAD_TIME,
+    beside: "controllers at 20 requests/s",
+    metric: "edge",
+};
 
 /// What one number of groups cost.
 #[derive(Debug)]
@@ -127,29 +156,13 @@ async fn main() {
         let (figures, operator) = stage.measure(*count).await;
         report(&figures, &mut measured);
         if Some(count) == counts.last() {
-            // Twice, to tell apart what a later window costs and what the controllers' limit does.
-            for (name, nodes, what, metric) in [
-                (
-                    "everybody-at-once",
-                    2,
-                    "controllers without limits",
-                    "edge_beside_busy_controllers",
-                ),
-                (
-                    "once-more",
-                    3,
-                    "the same once more",
-                    "edge_beside_busy_controllers_again",
-                ),
-            ] {
-                let opened = stage.window(name, nodes).await;
-                opened.report(what, metric, &mut measured);
-                stage.wait_until_all_serve(nodes).await;
+            for opening in BESIDE_BUSY_CONTROLLERS {
+                stage.window(&opening).await.report(&opening, &mut measured);
+                stage.wait_until_all_serve(opening.nodes).await;
             }
             let controllers = Controllers::at_their_limits();
-            let opened = stage.window("at-their-limits", 4).await;
-            let limits = format!("controllers at {} requests/s", controllers::REQUESTS_PER_SECOND);
-            opened.report(&limits, "edge", &mut measured);
+            let opened = stage.window(&BESIDE_CONTROLLERS_AT_THEIR_LIMITS).await;
+            opened.report(&BESIDE_CONTROLLERS_AT_THEIR_LIMITS, &mut measured);
             drop(operator);
             let before = Computed::now();
             let bare = stage.sizes_by_a_loop(5).await.as_secs_f64();
@@ -238,40 +251,6 @@ fn report(figures: &Figures, measured: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// What happened when a window opened in all groups at once.
-struct Opened {
-    /// Seconds until each group's StatefulSet had changed, in order.
-    lags: Vec<f64>,
-    /// What the operator asked of the API server until the last had.
-    requests: Requests,
-    /// What all programs computed until then.
-    computed: Computed,
-}
-
-impl Opened {
-    fn report(&self, beside: &str, metric: &str, measured: &mut BTreeMap<String, Value>) {
-        let Self {
-            lags,
-            requests,
-            computed,
-        } = self;
-        let at = |share: f64| lags[((lags.len() - 1) as f64 * share).round() as usize];
-        let [p50, p99, last] = [at(0.5), at(0.99), at(1.0)];
-        println!(
-            "{} windows open at once, {beside}: StatefulSets changed after p50 {p50:.2} s, p99 {p99:.2} s, the last {last:.2} s",
-            lags.len()
-        );
-        println!(
-            "        meanwhile: writes {}, statuses {:?}, reads {:?}, Events {}",
-            requests.writes, requests.status_writes, requests.reads, requests.event_writes
-        );
-        println!("        computed for each window: {}", computed.of_each(lags.len()));
-        for (name, value) in [("p50", p50), ("p99", p99), ("max", last)] {
-            measured.insert(format!("{metric}_{name}_s"), json!((value * 100.0).round() / 100.0));
-        }
-    }
-}
-
 /// The API server with everything but the operator.
 struct Stage {
     client: Client,
@@ -354,13 +333,16 @@ impl Stage {
         (figures, operator)
     }
 
-    /// Lets a window open in all groups at the same moment, in which each wants `nodes`.
-    async fn window(&mut self, name: &str, nodes: i32) -> Opened {
-        let opens = (Utc::now() + TimeDelta::seconds(150))
+    /// Lets a window open in all groups at the same moment.
+    async fn window(&mut self, opening: &Opening) -> Opened {
+        let opens = (Utc::now() + TimeDelta::seconds(165))
             .duration_trunc(TimeDelta::minutes(1))
             .unwrap();
-        let window = json!({"name": name, "at": opens.format("%Y-%m-%dT%H:%M").to_string(), "timeZone": "Etc/UTC",
-            "duration": "1h", "minReplicas": nodes});
+        let mut window = json!({"name": opening.name, "at": opens.format("%Y-%m-%dT%H:%M").to_string(),
+            "timeZone": "Etc/UTC", "duration": "1h", "minReplicas": opening.nodes});
+        if !opening.lead_time.is_zero() {
+            window["leadTime"] = json!(format!("{}s", opening.lead_time.as_secs()));
+        }
         self.windows.push(window);
         let patch = Patch::Merge(json!({"spec": {"schedules": self.windows}}));
         let everywhere: Api<ComputeGroup> = Api::all(self.client.clone());
@@ -373,13 +355,15 @@ impl Stage {
                     .unwrap();
             })
             .await;
+        let edge = opens - TimeDelta::from_std(opening.lead_time).unwrap();
+        let first = edge - TimeDelta::from_std(springtide_plan::SPREAD).unwrap();
         assert!(
-            Utc::now() < opens,
+            Utc::now() < first,
             "the groups were not written before the window opened"
         );
         // No size changes before that, and the first ones do as soon as it comes.
         let before = Mark::now();
-        tokio::time::sleep((opens - Utc::now()).to_std().unwrap_or_default()).await;
+        tokio::time::sleep((first - Utc::now()).to_std().unwrap_or_default()).await;
         let (mark, computed_before) = (Mark::now(), Computed::now());
         let begun = Instant::now();
         let mut changed = BTreeMap::new();
@@ -394,16 +378,7 @@ impl Stage {
             changed = before.sizes_changed();
         }
         let computed = Computed::now().since(&computed_before);
-        let mut lags: Vec<f64> = changed
-            .values()
-            .map(|at| (*at - opens).num_milliseconds() as f64 / 1000.0)
-            .collect();
-        lags.sort_by(f64::total_cmp);
-        Opened {
-            lags,
-            requests: mark.since(),
-            computed,
-        }
+        Opened::of(opening, edge, &changed, mark.since(), computed)
     }
 
     /// What the API server itself takes to write a size of all StatefulSets: no operator can be quicker.

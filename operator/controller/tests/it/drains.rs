@@ -1,7 +1,5 @@
 //! Nodes that leave one by one, by what the frontend says of them.
 
-use k8s_openapi::api::core::v1::Event;
-use kube::{Api, api::ListParams};
 use serde_json::json;
 use springtide_crds::ComputeGroup;
 
@@ -88,14 +86,8 @@ async fn a_node_that_does_not_finish_is_let_go_by_the_frontend_first_and_an_even
         "orders that soon lapse are given again, and the last ones let it go: {orders:?}"
     );
     world
-        .eventually("an Event says what was cut off", || async {
-            let events: Api<Event> = world.api();
-            let events = events.list(&ListParams::default()).await.unwrap();
-            events
-                .iter()
-                .filter(|event| event.reason.as_deref() == Some("DrainForced"))
-                .any(|event| event.message.as_deref().unwrap().contains("statement of connection 17"))
-                .then_some(())
+        .eventually("an Event says what was cut off", || {
+            world.is_told(Some("DrainForced"), "statement of connection 17")
         })
         .await;
     operator.stop().await;

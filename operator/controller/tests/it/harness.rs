@@ -2,6 +2,7 @@
 
 pub(crate) mod api_server;
 pub(crate) mod charts;
+pub(crate) mod events;
 pub(crate) mod faults;
 pub(crate) mod frontend;
 pub(crate) mod kubelet;

@@ -3,14 +3,8 @@
 use std::{cell::Cell, time::Duration};
 
 use chrono::TimeDelta;
-use k8s_openapi::api::{
-    apps::v1::StatefulSet,
-    core::v1::{ConfigMap, Event},
-};
-use kube::{
-    Api,
-    api::{DeleteParams, ListParams},
-};
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::ConfigMap};
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 use springtide_controller::clock::Clock as _;
 use springtide_crds::ComputeGroup;
@@ -58,14 +52,6 @@ impl Freeze {
             api.delete(&name, &DeleteParams::default()).await.unwrap();
         }
     }
-}
-
-/// Whether an Event of the namespace contains the text.
-async fn is_told(world: &World, text: &str) -> Option<()> {
-    let events: Api<Event> = world.api();
-    let events = events.list(&ListParams::default()).await.unwrap();
-    let mut said = events.iter().filter_map(|event| event.message.as_deref());
-    said.any(|message| message.contains(text)).then_some(())
 }
 
 /// The first file of a group's ConfigMap, and what is in it.
@@ -117,7 +103,7 @@ async fn a_policy_that_refuses_a_write_keeps_no_node_from_leaving() {
     );
     world
         .eventually("an Event says what was refused", || {
-            is_told(&world, "configmaps are frozen")
+            world.is_told(None, "configmaps are frozen")
         })
         .await;
 
@@ -221,7 +207,7 @@ async fn a_policy_that_freezes_templates_keeps_no_node_from_coming_and_no_window
                     .merge::<ComputeGroup>("etl", json!({"spec": {"resources": resources}}))
                     .await;
                 tokio::time::sleep(Duration::from_secs(2)).await;
-                is_told(world, "statefulsets are frozen").await
+                world.is_told(None, "statefulsets are frozen").await
             }
         })
         .await;
@@ -232,7 +218,8 @@ async fn a_policy_that_freezes_templates_keeps_no_node_from_coming_and_no_window
     world.group_serves("etl", 2).await;
 
     // Looks that fail come up to 30 s after each other by now; the edge is not left to them.
-    let raises = opens - TimeDelta::seconds(10);
+    let stagger = springtide_plan::stagger(&world.namespace, "etl");
+    let raises = opens - TimeDelta::seconds(10) - TimeDelta::from_std(stagger).unwrap();
     world.clock.set(raises - TimeDelta::seconds(45));
     world
         .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "now"}}}))

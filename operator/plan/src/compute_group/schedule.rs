@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use springtide_crds::calendar::DateRange;
 use springtide_crds::compute_group::Schedule;
 use springtide_crds::{Calendar, LeadTime, Reason};
-use springtide_schedule::{Dates, Window, WindowError, WindowSpec};
+use springtide_schedule::{Dates, MAX_LEAD_TIME, Window, WindowError, WindowSpec};
 use thiserror::Error;
 
 use crate::finish::Rejection;
@@ -57,6 +57,8 @@ pub struct Surroundings<'a> {
     pub calendars: &'a [Calendar],
     /// What a lead time of `auto` is.
     pub auto_lead_time: Duration,
+    /// How much longer each lead time is than it says, so that not all groups want nodes in the same moment; see [`super::stagger`].
+    pub stagger: Duration,
     /// A Calendar that is not there has no dates, instead of being an error: for windows that were accepted before it went.
     pub forgives_calendars: bool,
 }
@@ -98,14 +100,25 @@ pub fn window(schedule: &Schedule, surroundings: Surroundings<'_>) -> Result<Win
         min_replicas: replicas("minReplicas", *min_replicas)?,
         max_replicas: replicas("maxReplicas", *max_replicas)?,
         lead_time: match lead_time.as_ref().map(LeadTime::fixed) {
-            Some(None) => surroundings.auto_lead_time,
-            Some(Some(fixed)) => span("leadTime", Some(&fixed))?.unwrap_or_default(),
+            Some(None) => staggered(surroundings.auto_lead_time, surroundings.stagger),
+            Some(Some(fixed)) => {
+                let fixed = span("leadTime", Some(&fixed))?.unwrap_or_default();
+                staggered(fixed, surroundings.stagger)
+            }
             None => Duration::ZERO,
         },
         ramp_down: span("rampDown", ramp_down.as_ref())?.unwrap_or_default(),
         suspend: *suspend,
     };
     Ok(Window::parse(&spec)?)
+}
+
+/// The whole lead time. One that is not wanted, is too long or as long as may be stays what it is.
+fn staggered(lead_time: Duration, stagger: Duration) -> Duration {
+    if lead_time.is_zero() || lead_time > MAX_LEAD_TIME {
+        return lead_time;
+    }
+    (lead_time + stagger).min(MAX_LEAD_TIME)
 }
 
 fn dates(name: &str, surroundings: Surroundings<'_>) -> Result<Dates, ScheduleError> {

@@ -12,6 +12,7 @@ use springtide_crds::{ComputeGroupSpec, Quantity, Reason};
 use springtide_schedule::Window;
 
 use super::schedule::{self, Surroundings};
+use super::stagger::stagger;
 use crate::department;
 use crate::finish::Rejection;
 use crate::flavour::{Cordon, DEFAULT_WAREHOUSE, Flavour, flavour};
@@ -94,6 +95,7 @@ impl GroupShape {
         let surroundings = Surroundings {
             calendars: &observed.calendars,
             auto_lead_time: super::start_up::auto_lead_time(observed, spec, warm_up, now),
+            stagger: stagger(namespace, name),
             // What was accepted stays in force when a Calendar is taken away or spoilt.
             forgives_calendars: !written || super::limits::is_accepted(&observed.group),
         };

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use springtide_crds::compute_group::{LeadTimeSource, ObservedStart, StartUp, WindowLeadTime, WindowPhase};
 use springtide_crds::{ComputeGroupSpec, LeadTime};
 
-use super::{InForce, members};
+use super::{InForce, members, stagger::stagger};
 use crate::observed::ObservedComputeGroup;
 use crate::trouble;
 
@@ -122,6 +122,8 @@ fn raised(
             schedule.name == name && schedule.lead_time.as_ref().is_some_and(|lead| lead.fixed().is_none())
         })
     };
+    let (namespace, name) = super::identity(observed);
+    let stagger = stagger(namespace, name);
     let active = observed.group.status.iter().flat_map(|status| &status.active_windows);
     active
         .filter(move |window| window.phase == WindowPhase::Raised && is_auto(&window.name))
@@ -131,7 +133,7 @@ fn raised(
             let is_raised = (raised_at..opens_at).contains(&now);
             is_raised.then_some((opens_at - raised_at).to_std().ok()?)
         })
-        .map(|lead| lead.min(springtide_schedule::MAX_LEAD_TIME))
+        .map(move |lead| lead.saturating_sub(stagger).min(springtide_schedule::MAX_LEAD_TIME))
 }
 
 fn lead_time(recent: &[ObservedStart], warm_up: StdDuration) -> StdDuration {
@@ -291,6 +293,8 @@ mod tests {
                 observed.group.spec.schedules[0].lead_time = Some(springtide_crds::LeadTime("auto".to_owned()));
             })
             .settled();
+        let raised_at = |status: &springtide_crds::ComputeGroupStatus| status.active_windows[0].raised_at.clone();
+        let before = raised_at(raised.0.group.status.as_ref().unwrap());
         let created = noon() - chrono::TimeDelta::seconds(12);
         let started = raised.pods(0..1).nodes(0..1).with(|observed| {
             let metadata = &mut observed.pods[0].metadata;
@@ -299,6 +303,7 @@ mod tests {
         });
         let plan = started.plan();
         let status = plan.status.clone().unwrap();
+        assert_eq!(raised_at(&status), before);
         assert_eq!(status.start_up.unwrap().auto_lead_time, "42s");
         let next = started.with(|observed| observed.group.status = plan.status);
         let status = next.plan_at(noon() + chrono::TimeDelta::seconds(1)).status;
@@ -311,7 +316,7 @@ mod tests {
             window.time_zone = "Europe/Atlantis".to_owned();
         });
         let status = refused.plan_at(noon() + chrono::TimeDelta::seconds(1)).status.unwrap();
-        assert_eq!(status.floor, Some(2));
+        assert_eq!((status.floor, raised_at(&status)), (Some(2), before));
     }
 
     #[test]

@@ -303,7 +303,8 @@ mod tests {
         for (ready, late) in [("08:00:02", true), ("07:59:58", false), ("06:00:00", false)] {
             for (fixture, first) in [
                 (without_lead.clone(), ready.max("08:00:00")),
-                (morning(), ready.max("07:55:00")),
+                // Its lead time begins in the second of the group.
+                (morning(), ready.max("07:54:51")),
             ] {
                 let (before, _) = then(fixture, "07:50:00");
                 let served = ready_since(before.pods(0..2).nodes(0..2), ready);
