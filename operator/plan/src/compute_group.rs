@@ -37,7 +37,7 @@ pub use decision::owns_replicas;
 use demand::Demand;
 use drain::Departure;
 pub use foresight::{Foreseen, foresee};
-pub use limits::{counts_compute, is_accepted};
+pub use limits::{counts_compute, is_accepted, promised};
 pub use shape::{ComputeShape, GroupShape};
 
 #[cfg(test)]
@@ -110,7 +110,7 @@ impl InForce {
     fn decide(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> Self {
         let group = &observed.group;
         let written = GroupShape::new(observed, &group.spec, now).and_then(|shape| {
-            limits::check(observed, &shape)?;
+            limits::check(observed, &shape, now)?;
             Ok(shape)
         });
         match written {
@@ -280,7 +280,7 @@ fn desired(
         &disruption_budget::build(&owner, compute),
     ));
     if let Some(autoscaling) = &group.autoscaling {
-        let bounds = autoscaler::bounds(autoscaling, &scale.evaluation, group.max_replicas);
+        let bounds = autoscaler::bounds(autoscaling, &scale.evaluation, scale.demand.floor, group.max_replicas);
         objects.push(DesiredObject::new(
             ObjectKind::HorizontalPodAutoscaler,
             &autoscaler::build(&owner, &group.name, autoscaling, bounds),

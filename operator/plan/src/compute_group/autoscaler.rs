@@ -18,11 +18,13 @@ use crate::object::ObjectKind;
 /// Use of CPU in percent that a group is kept at, where nothing else is asked for.
 const DEFAULT_CPU_PERCENT: i32 = 70;
 
-/// What load may ask for at present: fewest and most.
-pub(super) fn bounds(autoscaling: &Autoscaling, evaluation: &Evaluation, limit: u32) -> (u32, u32) {
+/// What load may ask for at present: fewest and most. `demand` is what waiting statements ask for: the autoscaler takes over from it, at
+/// its own pace. It would not know those nodes otherwise, and they would go all at once when the line has been gone for a while, busy or not.
+pub(super) fn bounds(autoscaling: &Autoscaling, evaluation: &Evaluation, demand: u32, limit: u32) -> (u32, u32) {
     let own = |replicas: i32| u32::try_from(replicas).unwrap_or(1).max(1);
     let fewest = own(autoscaling.min_replicas)
         .max(evaluation.floor.unwrap_or_default())
+        .max(demand)
         .min(limit.max(1));
     let most = own(autoscaling.max_replicas)
         .min(evaluation.ceiling.unwrap_or(u32::MAX))

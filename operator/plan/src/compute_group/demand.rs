@@ -43,7 +43,7 @@ impl Demand {
         let most = group
             .autoscaling
             .as_ref()
-            .map(|autoscaling| autoscaler::bounds(autoscaling, evaluation, group.max_replicas).1);
+            .map(|autoscaling| autoscaler::bounds(autoscaling, evaluation, 0, group.max_replicas).1);
         let waits = needed(observed, group);
         if group.replicas == 0 && evaluation.floor.unwrap_or_default() == 0 {
             // Nodes of another group of the warehouse may be enough, and a window may allow none at all.
@@ -214,6 +214,23 @@ mod tests {
             Some(6),
             "not beyond maxReplicas"
         );
+    }
+
+    /// They would all go at once otherwise when the line has been gone for a while: the autoscaler, that knows of none of them, may well
+    /// recommend the size that it finds written.
+    #[test]
+    fn nodes_that_statements_brought_are_left_to_the_pace_of_the_autoscaler() {
+        let fewest = |fixture: &GroupFixture, now: DateTime<Utc>| {
+            let plan = fixture.plan_at(now);
+            let hpa = applied(&plan).remove("HorizontalPodAutoscaler retail/etl-cn");
+            hpa.map(|hpa| hpa["spec"]["minReplicas"].as_i64().unwrap())
+        };
+        let busy = serving().queued(48, 4);
+        assert_eq!(fewest(&busy, noon()), Some(4));
+        let by_autoscaler = busy.settled().queued(0, 1).scaled(4).settled();
+        let later = noon() + TimeDelta::seconds(120);
+        assert_eq!(fewest(&by_autoscaler, later), Some(1));
+        assert_eq!(wanted(&by_autoscaler, later), Some(4));
     }
 
     #[test]

@@ -43,9 +43,6 @@ const GIVEN_AGAIN_SECONDS: u64 = ORDER_LASTS.as_secs() / 2;
 pub(super) const RENEWAL: Duration = Duration::from_secs(GIVEN_AGAIN_SECONDS / 2);
 /// Between a drain that is decided and one that the frontend counts lies no more than this, or the first was noted by a wrong clock.
 const TOLD_AFTER: TimeDelta = TimeDelta::seconds(10);
-/// What a node is at when no frontend answers.
-const UNKNOWN_WORK: &str = "whatever it still does, which no frontend could tell";
-
 /// How the nodes leave that are not wanted any more.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Departure {
@@ -65,8 +62,17 @@ pub(super) struct Departure {
 struct Leaver {
     ordinal: u32,
     may_go: bool,
-    /// What is cut off when it goes now.
-    cut: Option<String>,
+    /// It has had its time, and goes with what it has.
+    cut: Option<Cut>,
+}
+
+/// What a node has that is not waited for any longer.
+#[derive(Clone, Debug)]
+enum Cut {
+    /// What the engine waited for.
+    Told(String),
+    /// No frontend answers, so none told the node to go: its pod's hook waits as long again.
+    Untold,
 }
 
 pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: u32, now: DateTime<Utc>) -> Departure {
@@ -128,7 +134,11 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
             .as_ref()
             .is_none_or(|member| member.row.order.is_some_and(|order| order.forced));
         let status = node.status(phase, since, &nodes);
-        let cut = overdue.then(|| node.works_at().map_or_else(|| UNKNOWN_WORK.to_owned(), str::to_owned));
+        let cut = overdue.then(|| match (&node.member, node.works_at()) {
+            (None, _) => Cut::Untold,
+            (Some(_), Some(work)) => Cut::Told(work.to_owned()),
+            (Some(_), None) => Cut::Told("what may be on its way there".to_owned()),
+        });
         // With the order, too: an operator that dies after the shrink would leave nobody who knows.
         if let Some(cut) = cut.as_ref().filter(|_| !is_forced) {
             departure.events.push(forced(observed, group, *ordinal, cut));
@@ -178,14 +188,21 @@ impl Leaver {
     }
 }
 
-fn forced(observed: &ObservedComputeGroup, group: &GroupShape, ordinal: u32, cut: &str) -> EventNote {
+fn forced(observed: &ObservedComputeGroup, group: &GroupShape, ordinal: u32, cut: &Cut) -> EventNote {
     let (_, name) = super::identity(observed);
+    let what = match cut {
+        Cut::Told(work) => format!("what runs there of this is cut off: {work}"),
+        Cut::Untold => {
+            "no frontend says what it does: its pod ends when that is done, after as long again at the latest"
+                .to_owned()
+        }
+    };
     EventNote {
         severity: Severity::Warning,
         reason: Reason::DrainForced,
         action: "Drain".to_owned(),
         note: format!(
-            "node {} is stopped after drain.timeout {} s, and this is cut off: {cut}; raise drain.timeout, or set drain.onTimeout to Wait",
+            "node {} is let go after drain.timeout {} s, and {what}; raise drain.timeout, or set drain.onTimeout to Wait",
             format_args!("{}-{ordinal}", names::compute(name)),
             group.drain_timeout.as_secs(),
         ),

@@ -1,11 +1,14 @@
 //! Whether a group fits into what its department may use. Said when it is written, not when the window opens.
 
+use chrono::{DateTime, Utc};
 use k8s_openapi::api::core::v1::{ResourceQuota, ScopedResourceSelectorRequirement};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
+use springtide_crds::compute_group::Schedule;
 use springtide_crds::pod::PodResources;
-use springtide_crds::{ComputeGroup, ComputeGroupSpec, Quantity, Reason};
+use springtide_crds::{Calendar, ComputeGroup, ComputeGroupSpec, Quantity, Reason};
 
 use super::GroupShape;
+use super::schedule::{Surroundings, window};
 use super::shape::{flavour_of, resolve_resources};
 use crate::department;
 use crate::finish::Rejection;
@@ -19,13 +22,14 @@ const SIDECAR_MEMORY_BYTES: u64 = 32 << 20;
 /// The memory that a compute pod may use beside the engine, in bytes.
 const SIDECAR_MEMORY_LIMIT_BYTES: u64 = 64 << 20;
 
-pub(super) fn check(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<(), Rejection> {
-    check_replicas(observed, group)?;
+/// Checks the written values, of which `group` is made.
+pub(super) fn check(observed: &ObservedComputeGroup, group: &GroupShape, now: DateTime<Utc>) -> Result<(), Rejection> {
+    check_replicas(observed, group, now)?;
     check_resources(observed, group)?;
-    check_quota(observed, group)
+    check_quota(observed, group, now)
 }
 
-fn check_replicas(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<(), Rejection> {
+fn check_replicas(observed: &ObservedComputeGroup, group: &GroupShape, now: DateTime<Utc>) -> Result<(), Rejection> {
     let limit = group.max_replicas;
     let beyond = |field: String, value: u32| {
         Rejection::new(
@@ -44,19 +48,9 @@ fn check_replicas(observed: &ObservedComputeGroup, group: &GroupShape) -> Result
             return Err(beyond("autoscaling.maxReplicas".to_owned(), most));
         }
     }
-    for schedule in observed
-        .group
-        .spec
-        .schedules
-        .iter()
-        .filter(|schedule| !schedule.suspend)
-    {
-        let floor = schedule
-            .min_replicas
-            .and_then(|floor| u32::try_from(floor).ok())
-            .unwrap_or_default();
+    for (window, floor) in floors(&observed.group.spec, &observed.calendars, now) {
         if floor > limit {
-            return Err(beyond(format!("schedules[{}].minReplicas", schedule.name), floor));
+            return Err(beyond(format!("schedules[{window}].minReplicas"), floor));
         }
     }
     Ok(())
@@ -88,6 +82,52 @@ fn check_resources(observed: &ObservedComputeGroup, group: &GroupShape) -> Resul
     Ok(())
 }
 
+/// The values that were accepted last.
+fn accepted_spec(group: &ComputeGroup) -> Option<&ComputeGroupSpec> {
+    group.status.as_ref()?.accepted_spec.as_deref()
+}
+
+/// The minimums of the windows that may still open or are open, with their names: neither of those that are suspended nor of those that
+/// opened once and are over.
+fn floors<'a>(
+    spec: &'a ComputeGroupSpec,
+    calendars: &'a [Calendar],
+    now: DateTime<Utc>,
+) -> impl Iterator<Item = (&'a str, u32)> {
+    let surroundings = Surroundings {
+        calendars,
+        auto_lead_time: std::time::Duration::ZERO,
+        stagger: std::time::Duration::ZERO,
+        forgives_calendars: true,
+    };
+    let is_over = move |schedule: &Schedule| {
+        schedule.at.is_some()
+            && window(schedule, surroundings).is_ok_and(|window| {
+                let evaluation = springtide_schedule::evaluate(&[window], now);
+                evaluation.active.is_empty() && evaluation.next_edge.is_none()
+            })
+    };
+    let schedules = spec.schedules.iter();
+    schedules
+        .filter(move |schedule| !schedule.suspend && !is_over(schedule))
+        .filter_map(|schedule| Some((schedule.name.as_str(), u32::try_from(schedule.min_replicas?).ok()?)))
+}
+
+fn highest_floor(spec: &ComputeGroupSpec, calendars: &[Calendar], now: DateTime<Utc>) -> u32 {
+    let floors = floors(spec, calendars, now);
+    floors.map(|(_, floor)| floor).max().unwrap_or_default()
+}
+
+/// The nodes that a group does not have at present and will want by its windows, of which only the largest minimum counts.
+#[must_use]
+pub fn promised(group: &ComputeGroup, calendars: &[Calendar], now: DateTime<Utc>) -> u32 {
+    let (Some(spec), Some(status)) = (accepted_spec(group), &group.status) else {
+        return 0;
+    };
+    let has = u32::try_from(status.replicas).unwrap_or_default();
+    highest_floor(spec, calendars, now).saturating_sub(has)
+}
+
 /// Whether the written values were accepted before, whatever `replicas` is: an autoscaler, `kubectl scale` and a wake write that alone,
 /// and are not refused because something else has changed since.
 #[must_use]
@@ -105,32 +145,35 @@ pub fn is_accepted(group: &ComputeGroup) -> bool {
 }
 
 /// Every minimum must fit into what the quotas of the namespace leave beside what others use and what the floors of other groups will
-/// want. That is asked when the values are written; what was accepted is not taken back because another group grew since, only
+/// want. That is asked when more is written than was accepted; what was accepted is not taken back because another group grew since, only
 /// because the quota shrank below it.
-fn check_quota(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<(), Rejection> {
-    if group.highest_floor == 0 {
+fn check_quota(observed: &ObservedComputeGroup, group: &GroupShape, now: DateTime<Utc>) -> Result<(), Rejection> {
+    let floor = highest_floor(&observed.group.spec, &observed.calendars, now);
+    if floor == 0 {
         return Ok(());
     }
-    let is_accepted = is_accepted(&observed.group);
+    let accepted = accepted_spec(&observed.group);
+    let accepted_floor = accepted.map_or(0, |spec| highest_floor(spec, &observed.calendars, now));
     let own_pods = observed.pods.len() as u64;
     let sidecar = has_sidecar(observed, !group.drain_timeout.is_zero());
     let own = of_own_pods(observed, group);
     for ((resource, per_pod_milli), (_, own_milli)) in per_pod(&group.resources, sidecar).into_iter().zip(own) {
-        let others = (!is_accepted).then(|| Others {
+        let needed = per_pod_milli.saturating_mul(floor.into());
+        let wants_more = accepted.is_none() || needed > own_milli.saturating_mul(accepted_floor.into());
+        let others = wants_more.then(|| Others {
             own_milli: own_milli * own_pods,
-            reserved_milli: reserved_milli(observed, resource),
+            reserved_milli: reserved_milli(observed, resource, now),
         });
         let Some(room) = room_milli(observed, resource, others.as_ref()) else {
             continue;
         };
-        let needed = per_pod_milli * u64::from(group.highest_floor);
         if needed > room {
             let fits = room / per_pod_milli.max(1);
             return Err(Rejection::new(
                 Reason::QuotaExceeded,
                 format!(
                     "schedules: minReplicas {} needs {} of {resource}, but the namespace's quota leaves {} beside what others use and will use, enough for {fits}; write {fits} or less, choose smaller resources, or have the quota raised",
-                    group.highest_floor,
+                    floor,
                     text(resource, needed),
                     text(resource, room),
                 ),
@@ -143,12 +186,7 @@ fn check_quota(observed: &ObservedComputeGroup, group: &GroupShape) -> Result<()
 /// What each pod of the group takes as it runs, by the values that were in force so far: a roll that has not come to all pods is not
 /// told apart.
 fn of_own_pods(observed: &ObservedComputeGroup, group: &GroupShape) -> [(&'static str, u64); 7] {
-    let accepted = observed
-        .group
-        .status
-        .as_ref()
-        .and_then(|status| status.accepted_spec.as_deref());
-    match accepted {
+    match accepted_spec(&observed.group) {
         Some(spec) => per_pod(
             &resolve_resources(observed, spec.resources.as_ref()),
             spec_has_sidecar(observed, spec),
@@ -173,13 +211,10 @@ struct Others {
 }
 
 /// What the floors of other groups will want of a resource beyond the pods that they have.
-fn reserved_milli(observed: &ObservedComputeGroup, resource: &str) -> u64 {
+fn reserved_milli(observed: &ObservedComputeGroup, resource: &str, now: DateTime<Utc>) -> u64 {
     let of_group = |other: &ComputeGroup| {
-        let status = other.status.as_ref()?;
-        let spec = status.accepted_spec.as_deref()?;
-        let floors = spec.schedules.iter().filter(|schedule| !schedule.suspend);
-        let floor = floors.filter_map(|schedule| schedule.min_replicas).max()?;
-        let missing = u64::try_from(floor.saturating_sub(status.replicas)).unwrap_or_default();
+        let missing = promised(other, &observed.calendars, now);
+        let spec = accepted_spec(other)?;
         let resources = resolve_resources(observed, spec.resources.as_ref());
         // Groups of another cluster may be of another engine: rather too much than too little.
         let is_of_this_cluster = other.spec.cluster == observed.group.spec.cluster;
@@ -190,7 +225,7 @@ fn reserved_milli(observed: &ObservedComputeGroup, resource: &str) -> u64 {
         };
         let of_pod = per_pod(&resources, sidecar);
         let (_, milli) = of_pod.into_iter().find(|(name, _)| *name == resource)?;
-        Some(milli.saturating_mul(missing))
+        Some(milli.saturating_mul(missing.into()))
     };
     let stays = |other: &&ComputeGroup| other.metadata.deletion_timestamp.is_none();
     observed.siblings.iter().filter(stays).filter_map(of_group).sum()

@@ -44,8 +44,6 @@ pub struct GroupShape {
     pub autoscaling: Option<Autoscaling>,
     /// A statement wakes the group from 0.
     pub wake_on_query: bool,
-    /// The largest minimum of all windows that are not suspended.
-    pub highest_floor: u32,
     /// How long a node may finish what it has; zero where it is stopped at once.
     pub drain_timeout: StdDuration,
     pub on_drain_timeout: DrainTimeoutPolicy,
@@ -101,11 +99,6 @@ impl GroupShape {
         };
         check_keys("labels", labels.keys())?;
         check_keys("placement.nodeSelector", placement.node_selector.keys())?;
-        let highest_floor = schedules
-            .iter()
-            .filter(|schedule| !schedule.suspend)
-            .filter_map(|schedule| u32::try_from(schedule.min_replicas?).ok())
-            .max();
         Ok(Self {
             name: name.to_owned(),
             namespace: namespace.to_owned(),
@@ -119,7 +112,6 @@ impl GroupShape {
             warm_up,
             autoscaling: autoscaling.clone(),
             wake_on_query: *wake_on_query,
-            highest_floor: highest_floor.unwrap_or_default(),
             drain_timeout: if drain.enabled {
                 drain_timeout
             } else {

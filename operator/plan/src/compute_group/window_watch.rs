@@ -39,6 +39,7 @@ pub(super) fn look(
         let before = before
             .iter()
             .find(|before| before.name == window.name && before.opens_at == opens_at);
+        let raised_at = raised_at(window, before);
         // What is left of a minimum while it falls says nothing about the opening.
         let minimum = window.min_replicas.filter(|_| window.phase != Phase::RampingDown);
         let has_enough = minimum.is_some_and(|min| serving >= min);
@@ -60,7 +61,7 @@ pub(super) fn look(
                 minimum.filter(|_| has_enough).map(|minimum| {
                     // The opening itself may have been seen by nobody, or by a look that was not told.
                     let seen_late = opens_now.then(|| health::serving_since(observed, minimum)).flatten();
-                    seen_late.map_or(now, |since| since.clamp(window.raised_at.min(now), now))
+                    seen_late.map_or(now, |since| since.clamp(raised_at.min(now), now))
                 })
             });
         // While the cluster is suspended nobody expects compute.
@@ -93,7 +94,7 @@ pub(super) fn look(
         windows.active.push(ActiveWindow {
             name: window.name.clone(),
             opens_at,
-            raised_at: instant_text(window.raised_at),
+            raised_at: instant_text(raised_at),
             closes_at: instant_text(window.closes_at),
             phase: match window.phase {
                 Phase::Raised => WindowPhase::Raised,
@@ -107,6 +108,14 @@ pub(super) fn look(
         });
     }
     windows
+}
+
+/// From when on it counts. One that is open or has been counts since it did: a lead time that follows from starts changes with each that is
+/// seen.
+fn raised_at(window: &Active, before: Option<&ActiveWindow>) -> DateTime<Utc> {
+    let before = before.filter(|_| window.phase != Phase::Raised);
+    let remembered: Option<DateTime<Utc>> = before.and_then(|before| before.raised_at.parse().ok());
+    remembered.map_or(window.raised_at, |remembered| remembered.min(window.opens_at))
 }
 
 /// Whether the window was what it is before this look. Values that are refused meanwhile change nothing about it; a Calendar that has
@@ -178,6 +187,25 @@ mod tests {
         let window = open.0.group.status.unwrap().active_windows[0].clone();
         assert_eq!((late, window.late), (0, false));
         assert_eq!(window.ready_at.as_deref(), Some("2026-11-23T07:55:09Z"));
+    }
+
+    #[test]
+    fn a_window_says_when_it_was_raised_also_when_auto_is_shorter_by_now() {
+        let auto = morning().with(|observed| {
+            observed.group.spec.schedules[0].lead_time = Some(springtide_crds::LeadTime("auto".to_owned()));
+        });
+        let (raised, _) = then(auto, "07:55:00");
+        let seen = raised.pods(0..2).nodes(0..2).with(|observed| {
+            let start_up = observed.group.status.as_mut().unwrap().start_up.as_mut().unwrap();
+            start_up.recent = serde_json::from_value(serde_json::json!([
+                {"pod": "uid-1", "seconds": 12},
+            ]))
+            .unwrap();
+        });
+        let (open, _) = then(seen, "08:00:01");
+        let status = open.0.group.status.unwrap();
+        assert_eq!(status.start_up.unwrap().auto_lead_time, "42s");
+        assert_eq!(status.active_windows[0].raised_at, "2026-11-23T07:54:51Z");
     }
 
     #[test]

@@ -250,7 +250,7 @@ fn a_node_that_does_not_finish_in_time_is_stopped_and_an_event_says_what_was_cut
         assert_eq!(
             told,
             [
-                "node etl-cn-2 is stopped after drain.timeout 600 s, and this is cut off: statement of connection 17; raise \
+                "node etl-cn-2 is let go after drain.timeout 600 s, and what runs there of this is cut off: statement of connection 17; raise \
                  drain.timeout, or set drain.onTimeout to Wait"
             ]
         );
@@ -269,7 +269,9 @@ fn a_node_that_does_not_finish_in_time_is_stopped_and_an_event_says_what_was_cut
         .unwrap()
         .note;
     assert!(
-        note.contains("this is cut off: whatever it still does, which no frontend could tell;"),
+        note.contains(
+            "no frontend says what it does: its pod ends when that is done, after as long again at the latest;"
+        ),
         "{note}"
     );
     let leaving = busy.clone().drain(2, DrainState::Leaving, "1 load").terminating(2);

@@ -66,6 +66,79 @@ fn floors_that_only_together_exceed_the_quota_are_told_to_who_comes_second() {
     assert!(accepted(&smaller).starts_with("False QuotaExceeded"));
 }
 
+#[test]
+fn who_asks_for_no_more_than_was_accepted_is_not_refused_because_another_group_grew() {
+    let accepted_floor_of_6 = group("etl")
+        .window("w", "0 8 * * *", Some(6), None)
+        .quota(json!({"pods": "10"}), json!({"pods": "1"}))
+        .pods(0..1)
+        .nodes(0..1)
+        .settled();
+    let crowded = accepted_floor_of_6.with(|observed| {
+        let status = observed.quotas[0].status.as_mut().unwrap();
+        status
+            .used
+            .as_mut()
+            .unwrap()
+            .insert("pods".to_owned(), quantity_of_api("9"));
+    });
+    let floor_of = |floor| {
+        let fixture = crowded.clone();
+        accepted(&fixture.with(|observed| observed.group.spec.schedules[0].min_replicas = Some(floor)))
+    };
+    assert!(floor_of(4).starts_with("True Valid"), "{}", floor_of(4));
+    assert!(floor_of(7).starts_with("False QuotaExceeded"), "{}", floor_of(7));
+    let patient = crowded.with(|observed| observed.group.spec.drain.timeout = springtide_crds::Duration::new("20m"));
+    assert!(accepted(&patient).starts_with("True Valid"), "{}", accepted(&patient));
+    let larger = patient.with(|observed| {
+        let resources = springtide_crds::pod::PodResources {
+            cpu: quantity("3"),
+            memory: quantity("8Gi"),
+        };
+        observed.group.spec.resources = Some(resources);
+        observed.quotas[0] = serde_json::from_value(json!({
+            "metadata": {"name": "quota", "namespace": "retail"},
+            "spec": {"hard": {"requests.cpu": "20"}}, "status": {"used": {"requests.cpu": "18"}},
+        }))
+        .unwrap();
+    });
+    assert!(
+        accepted(&larger).starts_with("False QuotaExceeded"),
+        "{}",
+        accepted(&larger)
+    );
+}
+
+/// A department that had a larger quota for one day.
+#[test]
+fn a_window_that_opened_once_and_is_over_keeps_nothing_of_the_quota_and_refuses_nothing() {
+    let once = |at: &str| {
+        let at = at.to_owned();
+        group("etl").window("once", "", Some(6), None).with(move |observed| {
+            let window = &mut observed.group.spec.schedules[0];
+            window.start = None;
+            window.at = Some(at);
+        })
+    };
+    let quota = |fixture: GroupFixture, pods: &str| fixture.quota(json!({"pods": pods}), json!({"pods": "0"}));
+    let (over, to_come) = (once("2026-11-22T08:00"), once("2026-11-24T08:00"));
+    assert!(accepted(&quota(over.clone(), "4")).starts_with("True Valid"));
+    assert!(accepted(&quota(to_come.clone(), "4")).starts_with("False QuotaExceeded"));
+    let limits = |fixture: GroupFixture| {
+        accepted(&fixture.department(json!({"namespaces": [{"name": "retail"}], "limits": {"maxReplicasPerGroup": 5}})))
+    };
+    assert!(limits(over.clone()).starts_with("True Valid"));
+    assert!(limits(to_come.clone()).starts_with("False DepartmentLimitExceeded"));
+
+    let beside = |other: GroupFixture| {
+        let other = other.settled().0.group;
+        let bi = quota(group("bi").window("w", "0 8 * * *", Some(3), None), "6");
+        accepted(&bi.with(|observed| observed.siblings = vec![other]))
+    };
+    assert!(beside(over).starts_with("True Valid"));
+    assert!(beside(to_come).starts_with("False QuotaExceeded"));
+}
+
 fn quantity_of_api(text: &str) -> k8s_openapi::apimachinery::pkg::api::resource::Quantity {
     k8s_openapi::apimachinery::pkg::api::resource::Quantity(text.to_owned())
 }
