@@ -38,13 +38,20 @@ pub(crate) fn render(group: &ComputeGroup, replicas: u32, rows: &[ComputeNodeRow
         "{} of {name} would go, {staying} would stay:",
         counted(leavers.len())
     ));
-    let drain = &group.spec.drain;
+    let accepted = group.status.as_ref().and_then(|status| status.accepted_spec.as_deref());
+    let in_force = accepted.unwrap_or(&group.spec);
+    let drain = &in_force.drain;
     let width = leavers.iter().map(|(_, row)| pod(row).len()).max().unwrap_or_default();
     let mut waits = false;
+    // Nodes go from the top.
+    let mut busy_above = None;
     for (_, row) in &leavers {
-        let said = fate(row, drain.enabled, knows_drains);
-        waits |= said.contains("wait");
-        line(format!("  {:width$}  {said}", pod(row)));
+        let fate = fate(row, drain.enabled, knows_drains, busy_above);
+        waits |= fate.waits;
+        if fate.waits && drain.enabled {
+            busy_above = busy_above.or(Some(pod(row)));
+        }
+        line(format!("  {:width$}  {}", pod(row), fate.said));
     }
     if !drain.enabled {
         line("drain.enabled is false: nothing is waited for.".to_owned());
@@ -65,7 +72,7 @@ pub(crate) fn render(group: &ComputeGroup, replicas: u32, rows: &[ComputeNodeRow
         line(format!(
             "They go anyway: writing {replicas} to replicas changes nothing."
         ));
-    } else if group.spec.autoscaling.is_some() && replicas > 0 {
+    } else if in_force.autoscaling.is_some() && replicas > 0 {
         line(
             "autoscaling writes replicas, so that another size lasts until its next decision: lower autoscaling.maxReplicas, or open a \
              window with maxReplicas."
@@ -81,29 +88,46 @@ pub(crate) fn render(group: &ComputeGroup, replicas: u32, rows: &[ComputeNodeRow
 }
 
 /// What becomes of a node that is not wanted any more.
-fn fate(row: &ComputeNodeRow, drains: bool, knows_drains: bool) -> String {
+struct Fate {
+    said: String,
+    /// For something that runs there.
+    waits: bool,
+}
+
+/// `busy_above` is a node that goes before this one and waits for what runs there.
+fn fate(row: &ComputeNodeRow, drains: bool, knows_drains: bool, busy_above: Option<&str>) -> Fate {
     let what = row.waiting_for.as_str();
+    let goes = |when: &str| match busy_above {
+        Some(above) => format!("goes once {above} has gone"),
+        None => format!("goes {when}"),
+    };
+    let at_once = || goes("at once");
+    let soon = || goes("as soon as no client can be on its way there");
+    let free = |said: String| Fate { said, waits: false };
+    let waits = |said: String| Fate { said, waits: true };
     match (row.drain, row.alive) {
-        (DrainState::Drained, _) => "is drained already, and goes at once".to_owned(),
-        (DrainState::None, false) => "does not answer, and goes at once".to_owned(),
-        (DrainState::None, true) if !knows_drains && drains => "this engine does not say what runs on it".to_owned(),
+        (DrainState::Drained, _) => free(format!("is drained already, and {}", at_once())),
+        (DrainState::None, false) if drains && knows_drains => free(format!(
+            "does not answer, and {}; its pod ends after drain.timeout at the latest",
+            at_once()
+        )),
+        (DrainState::None, false) => free(format!("does not answer, and {}", at_once())),
+        (DrainState::None, true) if !knows_drains && drains => {
+            free("this engine does not say what runs on it".to_owned())
+        }
         (DrainState::None, true) if !knows_drains => {
-            "goes at once; this engine does not say what that cuts off".to_owned()
+            free("goes at once; this engine does not say what that cuts off".to_owned())
         }
-        (DrainState::Leaving, _) if !drains || what.is_empty() => "leaves already".to_owned(),
+        (DrainState::Leaving, _) if !drains || what.is_empty() => free("leaves already".to_owned()),
         (DrainState::None | DrainState::Draining, _) if !drains && what.is_empty() => {
-            "runs nothing, and goes at once".to_owned()
+            free(format!("runs nothing, and {}", at_once()))
         }
-        (DrainState::None | DrainState::Draining, _) if !drains => format!("would cut off {what}"),
-        (DrainState::None, true) if what.is_empty() => {
-            "runs nothing, and goes as soon as no client can be on its way there".to_owned()
-        }
-        (DrainState::Draining, _) if what.is_empty() => {
-            "drains already, and goes as soon as no client can be on its way there".to_owned()
-        }
-        (DrainState::None, true) => format!("would wait for {what}"),
-        (DrainState::Draining, _) => format!("drains already, and waits for {what}"),
-        (DrainState::Leaving, _) => format!("leaves already, and waits for {what}"),
+        (DrainState::None | DrainState::Draining, _) if !drains => free(format!("would cut off {what}")),
+        (DrainState::None, true) if what.is_empty() => free(format!("runs nothing, and {}", soon())),
+        (DrainState::Draining, _) if what.is_empty() => free(format!("drains already, and {}", soon())),
+        (DrainState::None, true) => waits(format!("would wait for {what}")),
+        (DrainState::Draining, _) => waits(format!("drains already, and waits for {what}")),
+        (DrainState::Leaving, _) => waits(format!("leaves already, and waits for {what}")),
     }
 }
 
@@ -131,7 +155,8 @@ impl Size {
             };
         }
         let floor = status.floor.map_or(0, count);
-        let autoscaling = group.spec.autoscaling.as_ref().filter(|_| replicas > 0);
+        let in_force = status.accepted_spec.as_deref().unwrap_or(&group.spec);
+        let autoscaling = in_force.autoscaling.as_ref().filter(|_| replicas > 0);
         let least = autoscaling.map_or(0, |autoscaling| count(autoscaling.min_replicas));
         // A group that sleeps counts no statements.
         let demand = status.demand.as_ref().filter(|_| replicas > 0 || floor > 0);

@@ -118,7 +118,7 @@ pub(crate) async fn group(place: &Place, name: &str) -> Result<(ComputeGroup, Su
     })?;
     let calendars: Api<Calendar> = Api::namespaced(client.clone(), &namespace);
     let calendars = list("calendars", calendars.list(&ListParams::default().limit(MOST_OBJECTS))).await?;
-    let room = room(&client, &namespace, name).await;
+    let room = room(&client, &namespace, name, &calendars).await;
     Ok((group, Surroundings { calendars, room }))
 }
 
@@ -140,18 +140,35 @@ pub(crate) async fn group_and_cluster(
     Ok((client, group, cluster))
 }
 
-/// How many nodes of a group the quotas have room for, by what its pods request and are limited to; nothing where that may not be read.
-async fn room(client: &Client, namespace: &str, group: &str) -> Option<Room> {
+/// How many nodes of a group the quotas have room for, by what its pods request and are limited to, beside what others use and what the
+/// windows of other groups will want; nothing where that may not be read.
+async fn room(client: &Client, namespace: &str, group: &str, calendars: &[Calendar]) -> Option<Room> {
+    let page = ListParams::default().limit(MOST_OBJECTS);
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
-    let set = limited("the statefulset", sets.get_opt(&names::compute(group)))
-        .await
-        .ok()??;
+    let of_groups = page.clone().labels(names::GROUP_LABEL);
+    let sets = list("statefulsets", sets.list(&of_groups)).await.ok()?;
+    let groups: Api<ComputeGroup> = Api::namespaced(client.clone(), namespace);
+    let groups = list("computegroups", groups.list(&page)).await.ok()?;
     let quotas: Api<ResourceQuota> = Api::namespaced(client.clone(), namespace);
     let quotas = list("resourcequotas", quotas.list(&ListParams::default())).await.ok()?;
-    least_room(&set, &quotas)
+    let set_of = |group: &str| {
+        let name = names::compute(group);
+        sets.iter().find(|set| set.name_any() == name)
+    };
+    let now = chrono::Utc::now();
+    let promised = groups
+        .iter()
+        .filter(|other| other.name_any() != group && other.metadata.deletion_timestamp.is_none())
+        .filter_map(|other| {
+            let missing = springtide_plan::compute_group::promised(other, calendars, now);
+            Some((set_of(&other.name_any())?, u64::from(missing)))
+        })
+        .collect::<Vec<_>>();
+    least_room(set_of(group)?, &promised, &quotas)
 }
 
-fn least_room(set: &StatefulSet, quotas: &[ResourceQuota]) -> Option<Room> {
+/// What each pod of a StatefulSet takes of what a quota may limit, in thousandths.
+fn per_pod(set: &StatefulSet) -> Option<BTreeMap<String, u64>> {
     let pod = set.spec.as_ref()?.template.spec.as_ref()?;
     let containers = pod.containers.iter().chain(pod.init_containers.iter().flatten());
     let mut per_pod: BTreeMap<String, u64> =
@@ -164,6 +181,19 @@ fn least_room(set: &StatefulSet, quotas: &[ResourceQuota]) -> Option<Room> {
             }
         }
     }
+    Some(per_pod)
+}
+
+/// Of an amount for each pod, that of a resource as quotas name it: `cpu` in a quota means requests, too.
+fn taken(per_pod: &BTreeMap<String, u64>, resource: &str) -> Option<u64> {
+    let taken = per_pod.get(resource);
+    taken.or_else(|| per_pod.get(&format!("requests.{resource}"))).copied()
+}
+
+/// `promised` are StatefulSets of other groups, and how many pods each does not have yet that its windows will want.
+fn least_room(set: &StatefulSet, promised: &[(&StatefulSet, u64)], quotas: &[ResourceQuota]) -> Option<Room> {
+    let own_pod = per_pod(set)?;
+    let pod = set.spec.as_ref()?.template.spec.as_ref()?;
     let own = u64::try_from(set.status.as_ref().map_or(0, |status| status.replicas)).unwrap_or_default();
     let mut rooms = Vec::new();
     let priority_class = pod.priority_class_name.as_deref();
@@ -171,17 +201,18 @@ fn least_room(set: &StatefulSet, quotas: &[ResourceQuota]) -> Option<Room> {
         let hard = quota.spec.as_ref().and_then(|spec| spec.hard.as_ref());
         let used = quota.status.as_ref().and_then(|status| status.used.as_ref());
         for (resource, amount) in hard.into_iter().flatten() {
-            // `cpu` in a quota means requests, too.
-            let taken = per_pod
-                .get(resource)
-                .or_else(|| per_pod.get(&format!("requests.{resource}")));
-            let Some(each) = taken.filter(|each| **each > 0) else {
+            let Some(each) = taken(&own_pod, resource).filter(|each| *each > 0) else {
                 continue;
             };
+            let of_promised = |(set, pods): &(&StatefulSet, u64)| {
+                let each = per_pod(set).and_then(|per_pod| taken(&per_pod, resource));
+                each.unwrap_or_default().saturating_mul(*pods)
+            };
+            let promised: u64 = promised.iter().map(of_promised).sum();
             let used = used
                 .and_then(|used| amount_milli(&used.get(resource)?.0).ok())
                 .unwrap_or_default();
-            let of_others = used.saturating_sub(own * each);
+            let of_others = used.saturating_sub(own * each).saturating_add(promised);
             let left = amount_milli(&amount.0).ok()?.saturating_sub(of_others);
             rooms.push(Room {
                 nodes: u32::try_from(left / each).unwrap_or(u32::MAX),

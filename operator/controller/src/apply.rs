@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Resource;
 use serde_json::{Value, json};
-use springtide_crds::LakeCluster;
+use springtide_crds::{ComputeGroup, LakeCluster};
 use springtide_plan::{
     Action, AdminStatement, DesiredObject, ObjectKey, ObjectKind, SecretField, SecretToCreate,
     names::{self, FINALIZER},
@@ -104,7 +104,7 @@ where
         Action::CreateSecretOnce(secret) => create_secret(context, cluster, secret).await?,
         Action::Delete { object, uid } => delete(context, object, uid.as_deref()).await?,
         Action::Sql(statement) => run(context, cluster, statement).await?,
-        Action::Wake { replicas } => context.kubernetes.wake(object, *replicas).await?,
+        Action::Wake { replicas } => wake(context, object, *replicas).await?,
         Action::AddFinalizer => set_finalizer(&context.kubernetes, object, true).await?,
         Action::RemoveFinalizer => set_finalizer(&context.kubernetes, object, false).await?,
     }
@@ -170,6 +170,30 @@ async fn refreshed(context: &Context, object: &ObjectKey, error: KubernetesError
         }
     }
     error
+}
+
+/// Somebody may have written a label since the watch told of the group, which it may be minutes behind of: statements wait meanwhile. A
+/// group whose spec is another one is looked at anew, so that nobody's number is overwritten.
+async fn wake<K>(context: &Context, asleep: &K, replicas: u32) -> Result<(), ApplyError>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let conflict = match context.kubernetes.wake(asleep, replicas).await {
+        Err(error) if error.is_conflict() => error,
+        done => return Ok(done?),
+    };
+    let metadata = asleep.meta();
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    let (namespace, name) = (text(&metadata.namespace), text(&metadata.name));
+    let Some(now) = context.kubernetes.get::<ComputeGroup>(&namespace, &name).await? else {
+        return Err(conflict.into());
+    };
+    let is_the_same = now.metadata.uid == metadata.uid && now.metadata.generation == metadata.generation;
+    context.caches.groups.put(now.clone());
+    if is_the_same {
+        return Ok(context.kubernetes.wake(&now, replicas).await?);
+    }
+    Err(conflict.into())
 }
 
 async fn create_secret(

@@ -1,4 +1,4 @@
-//! What an operator that goes for good leaves behind: every group at the size that people wrote, no autoscaler that scales nothing,
+//! What an operator that goes for good leaves behind: no group larger than people wrote, no autoscaler that scales nothing,
 //! and no finalizer that waits for somebody who will not come.
 //!
 //! `helm uninstall` runs this after the operator has gone, so that a window that was open then does not stay open for ever. Pods,
@@ -37,7 +37,7 @@ pub struct UninstallError {
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Left {
-    /// Groups whose StatefulSet had another size than is written.
+    /// Groups whose StatefulSet was larger than is written.
     pub resized: usize,
     /// Autoscalers that were deleted.
     pub autoscalers: usize,
@@ -136,7 +136,7 @@ async fn delete_autoscaler(client: &Client, group: &ComputeGroup) -> Result<bool
     found(deleted, format!("delete HorizontalPodAutoscaler {name}"))
 }
 
-/// What people wrote is the base size; what windows and waiting statements made of it ends with the operator.
+/// What people wrote is the base size; what windows and waiting statements added to it ends with the operator.
 async fn resize(client: &Client, group: &ComputeGroup, suspended: bool) -> Result<bool, UninstallError> {
     // A spec that the operator refused is not in force; one that it has not seen is what people want.
     let seen = group
@@ -158,7 +158,8 @@ async fn resize(client: &Client, group: &ComputeGroup, suspended: bool) -> Resul
     let Some(set) = api.get_opt(&name).await.map_err(failed(format!("get {}", what())))? else {
         return Ok(false);
     };
-    if set.spec.and_then(|spec| spec.replicas) == Some(base) {
+    // Pods that start now would serve nobody: only an operator makes their nodes known to a frontend.
+    if set.spec.and_then(|spec| spec.replicas).unwrap_or(1) <= base {
         return Ok(false);
     }
     let patch = Patch::Merge(json!({"spec": {"replicas": base}}));

@@ -85,17 +85,33 @@ fn the_quota_that_is_short_says_how_many_nodes_it_has_room_for() {
         json!({"requests.cpu": "8", "pods": "50"}),
         json!({"requests.cpu": "3", "pods": "4"}),
     );
-    let room = least_room(&set, &[cpu]).unwrap();
+    let room = least_room(&set, &[], &[cpu]).unwrap();
     assert_eq!((room.nodes, room.by.as_str()), (7, "quota department (requests.cpu)"));
     let memory = quota(json!({"memory": "5Gi"}), json!({}));
-    assert_eq!(least_room(&set, &[memory]).unwrap().nodes, 2);
-    assert_eq!(least_room(&set, &[quota(json!({"secrets": "1"}), json!({}))]), None);
+    assert_eq!(least_room(&set, &[], &[memory]).unwrap().nodes, 2);
+    assert_eq!(
+        least_room(&set, &[], &[quota(json!({"secrets": "1"}), json!({}))]),
+        None
+    );
     let count = quota(json!({"count/pods": "5"}), json!({"count/pods": "3"}));
-    let room = least_room(&set, &[count]).unwrap();
+    let room = least_room(&set, &[], &[count]).unwrap();
     assert_eq!((room.nodes, room.by.as_str()), (4, "quota department (count/pods)"));
     let limits = quota(json!({"requests.memory": "20Gi", "limits.memory": "8Gi"}), json!({}));
-    let room = least_room(&set, &[limits]).unwrap();
+    let room = least_room(&set, &[], &[limits]).unwrap();
     assert_eq!((room.nodes, room.by.as_str()), (3, "quota department (limits.memory)"));
+}
+
+#[test]
+fn what_the_windows_of_other_groups_will_want_is_no_room() {
+    let set = two_nodes();
+    let cpu = quota(json!({"requests.cpu": "8"}), json!({"requests.cpu": "2"}));
+    let other = two_nodes();
+    let nodes = |promised: u64| {
+        least_room(&set, &[(&other, promised)], std::slice::from_ref(&cpu))
+            .unwrap()
+            .nodes
+    };
+    assert_eq!((nodes(0), nodes(5)), (8, 3));
 }
 
 #[test]
@@ -106,7 +122,7 @@ fn a_quota_that_does_not_count_the_nodes_leaves_them_all_the_room_there_is() {
         quota
     };
     let mut set = two_nodes();
-    let nodes = |set: &StatefulSet, scope: &str| least_room(set, &[scoped(scope)]).map(|room| room.nodes);
+    let nodes = |set: &StatefulSet, scope: &str| least_room(set, &[], &[scoped(scope)]).map(|room| room.nodes);
     assert_eq!(nodes(&set, "Terminating"), None);
     assert_eq!(nodes(&set, "BestEffort"), None);
     assert_eq!(nodes(&set, "NotTerminating"), Some(1));

@@ -118,3 +118,44 @@ async fn a_size_does_not_wait_for_a_watch_that_is_behind() {
     world.group_serves("etl", 3).await;
     operator.stop().await;
 }
+
+#[tokio::test]
+async fn a_statement_does_not_wait_for_a_watch_that_is_behind() {
+    let world = World::new().await;
+    let first = world.operator();
+    world.make_cluster("lake").await;
+    world
+        .make_group("etl", "lake", json!({"replicas": 0, "wakeOnQuery": true}))
+        .await;
+    world
+        .eventually("its node is known, so that statements wait for it", || async {
+            let catalog = world.frontend.catalog.lock().unwrap();
+            (catalog.nodes.len() == 1).then_some(())
+        })
+        .await;
+    world.settle().await;
+    first.stop().await;
+    // Far longer than anybody waits here.
+    let behind = Faults::lagging_behind("/computegroups", Duration::from_secs(600));
+    let operator = world.operator_through(&behind, 1).await;
+    let looks = || world.looks().get("ComputeGroup").copied().unwrap_or_default();
+    let before = looks();
+    world
+        .eventually("the operator has looked", || async { (looks() > before).then_some(()) })
+        .await;
+    // What it has read of the group is from before this.
+    world
+        .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"of": "somebody"}}}))
+        .await;
+    {
+        let mut catalog = world.frontend.catalog.lock().unwrap();
+        catalog.queued.insert("etl".to_owned(), (1, 1));
+    }
+    world
+        .eventually("it is awake", || async {
+            let group = world.get::<ComputeGroup>("etl").await?;
+            (group.spec.replicas == 1).then_some(())
+        })
+        .await;
+    operator.stop().await;
+}

@@ -61,6 +61,28 @@ async fn a_window_that_is_open_when_the_operator_is_uninstalled_does_not_stay_op
     nothing_hangs(&world).await;
 }
 
+/// Pods that nobody makes known to a frontend would use the department's quota and serve nobody.
+#[tokio::test]
+async fn a_group_that_a_window_keeps_small_does_not_grow_when_the_operator_is_uninstalled() {
+    let world = World::alone().await;
+    let opens = "2030-06-03T08:00:00Z".parse::<chrono::DateTime<Utc>>().unwrap();
+    world.clock.set(opens + TimeDelta::minutes(30));
+    let operator = world.operator();
+    world.make_cluster("lake").await;
+    let window =
+        json!({"name": "budget", "start": "0 8 * * *", "duration": "2h", "timeZone": "Etc/UTC", "maxReplicas": 1});
+    world
+        .make_group("etl", "lake", json!({"replicas": 3, "schedules": [window]}))
+        .await;
+    world.group_serves("etl", 1).await;
+    operator.crash().await;
+    let left = uninstall(&world.client, std::slice::from_ref(&world.namespace))
+        .await
+        .unwrap();
+    assert_eq!((left.resized, size(&world).await), (0, Some(1)));
+    nothing_hangs(&world).await;
+}
+
 #[tokio::test]
 async fn a_drain_that_runs_when_the_operator_is_uninstalled_ends_by_the_pods_own_hooks() {
     let world = World::alone().await;
