@@ -87,7 +87,7 @@ enum Soak {
         #[arg(long, env = "SEED")]
         seed: Option<u64>,
         /// Nodes of the local Kubernetes.
-        #[arg(long, env = "NODES", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=9))]
+        #[arg(long, env = "NODES", default_value = "2", value_parser = clap::value_parser!(u8).range(2..=9))]
         nodes: u8,
     },
     /// Compute is there before each of many windows, one after the other, two minutes apart.

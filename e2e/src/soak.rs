@@ -42,9 +42,6 @@ mod witness;
 pub use stage::soak;
 pub use windows::windows;
 
-/// In how many ways nodes are asked to go, where Kubernetes has a second node that can be emptied.
-pub const WAYS: usize = churn::WAYS;
-
 /// So many nodes are torn away at most, where no statement fails by it and fewer are asked for.
 pub const MOST_TORN: u64 = churn::MOST_TORN;
 
@@ -186,6 +183,35 @@ impl Outcome {
     #[must_use]
     pub fn succeeded(&self) -> u64 {
         self.statements.values().sum()
+    }
+
+    /// What was tried too little for an outcome to prove anything, in words, where nodes were to be asked to go in every way.
+    #[must_use]
+    pub fn gaps(&self) -> Vec<String> {
+        let mut gaps = Vec::new();
+        if self.actions.len() < churn::WAYS {
+            gaps.push(format!(
+                "nodes went in {} of {} ways: {:?}",
+                self.actions.len(),
+                churn::WAYS,
+                self.actions
+            ));
+        }
+        if self.succeeded() <= 10 * self.scale_ins {
+            gaps.push(format!(
+                "{} statements for {} nodes that went",
+                self.succeeded(),
+                self.scale_ins
+            ));
+        }
+        for kind in clients::kinds().filter(|kind| !self.statements.contains_key(kind)) {
+            gaps.push(format!("no {kind}"));
+        }
+        let is_silent = |client: &sql_client::Kind| self.by_client.get(client).is_none_or(|sent| sent.statements == 0);
+        for client in sql_client::Kind::ALL.into_iter().filter(is_silent) {
+            gaps.push(format!("{} sent nothing", client.name()));
+        }
+        gaps
     }
 }
 

@@ -1,10 +1,9 @@
 //! A client of Stream Load on this machine.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, Client};
+use kube::Client;
 use reqwest::{StatusCode, redirect::Policy};
 use serde_json::Value;
 use springtide_contract::ports;
@@ -27,7 +26,6 @@ pub enum Way {
 #[derive(Debug)]
 pub struct StreamLoad {
     door: Door,
-    pods: Api<Pod>,
     user: String,
     password: String,
 }
@@ -44,7 +42,6 @@ impl StreamLoad {
     ) -> Result<Self> {
         Ok(Self {
             door: Door::open(target, client, namespace, service, ports::FE_HTTP).await?,
-            pods: Api::namespaced(client.clone(), namespace),
             user: user.to_owned(),
             password: password.to_owned(),
         })
@@ -101,28 +98,10 @@ impl StreamLoad {
                 .and_then(|location| location.to_str().ok())
                 .and_then(|location| reqwest::Url::parse(location).ok())
                 .ok_or_else(|| Error::Missing("the redirect of a load leads nowhere".into()))?;
-            let host = location.host_str().unwrap_or_default().to_owned();
-            // This machine does not ask the cluster's DNS.
-            let address = self.address_of(&host).await?;
-            answer = send(client().resolve(&host, address), location.as_str()).await?;
+            answer = send(client(), location.as_str()).await?;
         }
         let text = answer.text().await.map_err(failed("read the answer of a load"))?;
         serde_json::from_str(&text).map_err(|error| Error::Missing(format!("a JSON answer of a load: {error}: {text}")))
-    }
-
-    /// The address of a compute node's pod, by the first part of its host name.
-    async fn address_of(&self, host: &str) -> Result<SocketAddr> {
-        let pod = host.split('.').next().unwrap_or_default();
-        let found = self
-            .pods
-            .get(pod)
-            .await
-            .map_err(Error::kubernetes(format!("get pod {pod}")))?;
-        let address = found.status.and_then(|status| status.pod_ip);
-        address
-            .and_then(|address| address.parse().ok())
-            .map(|address| SocketAddr::new(address, 0))
-            .ok_or_else(|| Error::Missing(format!("pod {pod} has no address")))
     }
 }
 

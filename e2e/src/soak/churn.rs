@@ -218,6 +218,14 @@ async fn perform(trial: &Trial, action: Action, rng: &mut StdRng, step: u32, oth
             let Some(node) = others.choose(rng) else {
                 return Ok(false);
             };
+            // One that has nothing of the group shows nothing.
+            let running = witness::running(trial)
+                .await
+                .map_err(Error::kubernetes("list the pods"))?;
+            let is_there = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref()) == Some(node);
+            if !running.iter().any(is_there) {
+                return Ok(false);
+            }
             let drained = trial
                 .target
                 .kubectl(KUBECTL)

@@ -151,6 +151,11 @@ const KINDS: &[Kind] = &[
     Kind::LongQuery,
 ];
 
+/// What the clients send, by name.
+pub(super) fn kinds() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|kind| kind.name())
+}
+
 impl Kind {
     fn name(self) -> &'static str {
         match self {

@@ -137,6 +137,10 @@ fn judge(with: &Outcome, without: &Outcome, scale_ins: u64) -> Result<()> {
     if with.failed > 0 || with.ledger_difference > 0 || !with.wrong_nodes.is_empty() {
         return wrong("statements with the drain", "no failure", with.to_string());
     }
+    let gaps = with.gaps();
+    if !gaps.is_empty() {
+        return wrong("the trial with the drain", "something of everything", gaps.join("; "));
+    }
     // Statements that fail are told of: what clients know stays exact.
     if without.ledger_difference > 0 {
         return wrong("rows without the drain", "those of the ledger", without.to_string());

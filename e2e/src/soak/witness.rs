@@ -18,7 +18,7 @@ const INTERVAL: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Seen {
     id: String,
-    /// Uid of the pod, while it runs and was not told to stop.
+    /// Uid of the pod, while it runs: one that was told to stop may have work yet.
     lives_as: Option<String>,
 }
 
@@ -49,7 +49,7 @@ pub(super) async fn watch(trial: &Trial) {
         };
         session = Some(open);
         served.extend(rows.iter().filter(|(_, row)| row.serves).map(|(pod, _)| pod.clone()));
-        let Ok(alive) = living(trial).await else { continue };
+        let Ok(alive) = running(trial).await else { continue };
         let alive: BTreeMap<String, String> = alive
             .iter()
             .map(|pod| (pod.name_any(), pod.uid().unwrap_or_default()))
@@ -118,12 +118,19 @@ async fn rows(trial: &Trial, session: &mut Session) -> Result<BTreeMap<String, R
 
 /// The group's pods that run and were not told to stop.
 pub(super) async fn living(trial: &Trial) -> kube::Result<Vec<Pod>> {
+    let mut pods = running(trial).await?;
+    pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+    Ok(pods)
+}
+
+/// The group's pods that run.
+pub(super) async fn running(trial: &Trial) -> kube::Result<Vec<Pod>> {
     let pods: Api<Pod> = Api::namespaced(trial.client.clone(), &trial.namespace());
     let of_group = ListParams::default().labels(&format!("springtide.dev/compute-group={}", trial.group));
     let pods = pods.list(&of_group).await?.items;
     let runs = |pod: &Pod| {
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        pod.metadata.deletion_timestamp.is_none() && phase == Some("Running")
+        phase == Some("Running")
     };
     Ok(pods.into_iter().filter(runs).collect())
 }

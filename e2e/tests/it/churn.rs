@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use springtide_e2e::{
     soak::{self, Going, Options, Outcome},
-    sql_client::{Installed, Kind},
+    sql_client::Installed,
     timeline::Progress,
 };
 
@@ -31,15 +31,7 @@ async fn no_statement_fails_while_nodes_come_and_go() {
         assert_eq!((with.failed, with.ledger_difference), (0, 0), "{with}");
         assert!(with.wrong_nodes.is_empty(), "{with}");
         assert!(with.scale_ins >= SCALE_INS, "{with}");
-        assert_eq!(with.actions.len(), soak::WAYS, "each way at least once: {with}");
-        assert!(
-            with.succeeded() > 10 * with.scale_ins,
-            "the clients hardly worked: {with}"
-        );
-        for client in Kind::ALL {
-            let sent = with.by_client.get(&client).copied().unwrap_or_default();
-            assert!(sent.statements > 0, "{} sent nothing: {with}", client.name());
-        }
+        assert_eq!(with.gaps(), [""; 0], "{with}");
     })
     .await;
 }

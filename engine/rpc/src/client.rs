@@ -1,6 +1,6 @@
 //! The client side of every internal call: token, timeouts, errors that name the callee.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use bytes::Bytes;
 use reqwest::Body;
@@ -96,14 +96,13 @@ impl RpcClient {
         timeout: Duration,
     ) -> Result<A, RpcError> {
         let url = format!("{base}{path}");
-        let body = serde_json::to_vec(request).map_err(|source| RpcError::Malformed {
-            url: url.clone(),
-            source,
-        })?;
-        self.post(url, Body::from(body), timeout).await
+        let body = encoded(&url, request)?;
+        self.post(url, Body::from(body), timeout)
+            .await
+            .map(|(answer, _)| answer)
     }
 
-    /// Heartbeat to the node at `host:port`.
+    /// Heartbeat to the node at `host:port`; with its answer comes the address at which it answered, where the name leads to now.
     ///
     /// # Errors
     /// See [`RpcError`].
@@ -112,37 +111,40 @@ impl RpcClient {
         host: &str,
         port: u16,
         request: &HeartbeatRequest,
-    ) -> Result<HeartbeatReply, RpcError> {
-        self.call(&format!("http://{host}:{port}"), HEARTBEAT, request, HEARTBEAT_TIMEOUT)
-            .await
+    ) -> Result<(HeartbeatReply, Option<IpAddr>), RpcError> {
+        let url = format!("http://{host}:{port}{HEARTBEAT}");
+        let body = encoded(&url, request)?;
+        self.post(url, Body::from(body), HEARTBEAT_TIMEOUT).await
     }
 
-    /// Sends rows, an Arrow IPC stream in pieces, to the node at `host:port`, which writes them to the store.
+    /// Sends rows, an Arrow IPC stream in pieces, to the node at `authority` (`host:port`), which writes them to the store.
     ///
     /// # Errors
     /// See [`RpcError`].
     pub async fn ingest(
         &self,
-        host: &str,
-        port: u16,
+        authority: &str,
         request: &IngestRequest,
         rows: Vec<Bytes>,
         timeout: Duration,
     ) -> Result<IngestReply, RpcError> {
-        let url = format!("http://{host}:{port}{INGEST}");
-        let mut head = serde_json::to_vec(request).map_err(|source| RpcError::Malformed {
-            url: url.clone(),
-            source,
-        })?;
+        let url = format!("http://{authority}{INGEST}");
+        let mut head = encoded(&url, request)?;
         head.push(b'\n');
         let pieces = std::iter::once(Bytes::from(head))
             .chain(rows)
             .map(Ok::<_, std::convert::Infallible>);
-        self.post(url, Body::wrap_stream(futures::stream::iter(pieces)), timeout)
-            .await
+        let body = Body::wrap_stream(futures::stream::iter(pieces));
+        self.post(url, body, timeout).await.map(|(reply, _)| reply)
     }
 
-    async fn post<A: DeserializeOwned>(&self, url: String, body: Body, timeout: Duration) -> Result<A, RpcError> {
+    /// The answer, and the address that it came from.
+    async fn post<A: DeserializeOwned>(
+        &self,
+        url: String,
+        body: Body,
+        timeout: Duration,
+    ) -> Result<(A, Option<IpAddr>), RpcError> {
         let unreachable = |source: reqwest::Error| RpcError::Unreachable {
             url: url.clone(),
             source: source.without_url(),
@@ -158,6 +160,7 @@ impl RpcClient {
             .await
             .map_err(unreachable)?;
         let status = answer.status();
+        let address = answer.remote_addr().map(|address| address.ip());
         let bytes = answer.bytes().await.map_err(unreachable)?;
         if status == reqwest::StatusCode::UNAUTHORIZED {
             return Err(RpcError::Unauthorized { url });
@@ -169,6 +172,14 @@ impl RpcClient {
                 message,
             });
         }
-        serde_json::from_slice(&bytes).map_err(|source| RpcError::Malformed { url, source })
+        let answer = serde_json::from_slice(&bytes).map_err(|source| RpcError::Malformed { url, source })?;
+        Ok((answer, address))
     }
+}
+
+fn encoded(url: &str, request: &impl Serialize) -> Result<Vec<u8>, RpcError> {
+    serde_json::to_vec(request).map_err(|source| RpcError::Malformed {
+        url: url.to_owned(),
+        source,
+    })
 }

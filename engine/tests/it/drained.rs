@@ -1,6 +1,9 @@
 //! What a compute node that is to leave does to the work that is on it, and what bounds that work before.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use futures::stream;
 use mysql_async::prelude::Queryable;
@@ -30,6 +33,41 @@ impl Cluster {
     fn internal(&self, path: &str) -> String {
         format!("http://{}:{}{path}", self.nodes[0].host, ports::CN_HEARTBEAT)
     }
+}
+
+/// Who was told that it failed would run it again, and have its rows twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_insert_that_is_committed_when_its_time_is_over_is_told_as_done() {
+    let cluster = cluster().drain_timeout_s(DRAIN_TIMEOUT_S).compute(1).start().await;
+    cluster
+        .client
+        .execute(&[
+            "CREATE DATABASE lake",
+            "CREATE TABLE lake.facts (id BIGINT NOT NULL) DUPLICATE KEY(id) DISTRIBUTED BY HASH(id) BUCKETS 1",
+            "INSERT INTO lake.facts VALUES (1)",
+        ])
+        .await;
+    // Nothing can be made visible for as long as a file is in the way.
+    let metadata = cluster.data().join("meta");
+    let away = metadata.with_extension("away");
+    fs::rename(&metadata, &away).expect("metadata goes");
+    fs::write(&metadata, "").expect("a file is in the way");
+    let began = Instant::now();
+    let mut connection = cluster.client.connect().await;
+    connection
+        .query_drop("INSERT INTO lake.facts VALUES (2)")
+        .await
+        .expect("it is committed");
+    let info = connection.info().into_owned();
+    assert!(info.contains("'status':'COMMITTED'"), "{info}");
+    let took = began.elapsed().as_secs();
+    assert!((LONGEST_S - 1..DRAIN_TIMEOUT_S).contains(&took), "{took} s");
+    fs::remove_file(&metadata).expect("the way is free");
+    fs::rename(&away, &metadata).expect("metadata is back");
+    until("both rows are visible", async || {
+        (cluster.client.rows("SELECT count(*) FROM lake.facts").await == ["2"]).then_some(())
+    })
+    .await;
 }
 
 /// Four times as many rows: [`LONG_QUERY`] takes minutes, on a quick machine too.

@@ -298,6 +298,14 @@ impl Cluster {
         self.folder.path().join("frontend")
     }
 
+    /// The folder with what the cluster stores.
+    pub(crate) fn data(&self) -> PathBuf {
+        match &self.config.storage {
+            StorageConfig::Directory { path } => Path::new(path).join(&self.config.cluster_id),
+            StorageConfig::S3 { .. } => panic!("the data is in a bucket"),
+        }
+    }
+
     /// The folder with the journal.
     pub(crate) fn meta(&self) -> PathBuf {
         below(&self.frontend_root(), paths::FE_META)

@@ -12,6 +12,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -299,10 +300,10 @@ impl Core {
             return;
         };
         match answer {
-            Ok(reply) => {
+            Ok((reply, address)) => {
                 let was_available = state.view().is_available();
                 let runs_since_ms = reply.start_time_ms;
-                let is_another = state.answered(reply, settled_since, now_ms);
+                let is_another = state.answered(reply, address, settled_since, now_ms);
                 if !was_available && state.view().is_available() {
                     self.inner.queue.has_changed();
                 }
@@ -412,7 +413,13 @@ impl State {
 
     /// `settled_since` is from when the heartbeat was sent. What was routed anew meanwhile the answer does not tell of. Says whether
     /// another process answers than before, or the first one.
-    fn answered(&mut self, reply: HeartbeatReply, settled_since: Option<Instant>, now_ms: u64) -> bool {
+    fn answered(
+        &mut self,
+        reply: HeartbeatReply,
+        address: Option<IpAddr>,
+        settled_since: Option<Instant>,
+        now_ms: u64,
+    ) -> bool {
         let (id, host) = (self.view.node.id, self.view.node.host.clone());
         let last_start_ms = self.view.last_start_ms;
         let is_another = last_start_ms != Some(reply.start_time_ms);
@@ -431,6 +438,7 @@ impl State {
         self.unrouted();
         let view = &mut self.view;
         view.alive = true;
+        view.address = address;
         view.last_heartbeat_ms = Some(now_ms);
         view.last_start_ms = Some(reply.start_time_ms);
         view.err_msg.clear();

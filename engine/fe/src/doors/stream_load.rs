@@ -128,13 +128,8 @@ async fn choose_node(core: &Core, headers: &HeaderMap) -> Result<(Route, NodeVie
 
 fn url_at(node: &NodeView, uri: &Uri) -> Option<String> {
     let port = node.reply.as_ref()?.http_port;
-    let host = &node.node.host;
     let path = uri.path_and_query().map_or(uri.path(), |both| both.as_str());
-    Some(if host.contains(':') {
-        format!("http://[{host}]:{port}{path}")
-    } else {
-        format!("http://{host}:{port}{path}")
-    })
+    Some(format!("http://{}{path}", node.authority(port)))
 }
 
 fn wants_proxy(headers: &HeaderMap, uri: &Uri) -> bool {

@@ -141,7 +141,13 @@ pub(super) async fn run(shared: &Shared, session: &Session, insert: &Insert) -> 
             }
         }
     };
-    let visible = commit(&mut transaction, objects).await?;
+    // No node has anything left to do: one that is to leave need not wait for this statement.
+    drop(workers);
+    // From here on the statement has an end, which its time must not hide: who was told that it failed would run it again.
+    let longest = VISIBLE_TIMEOUT.min(session.clock.left());
+    let decided = session.clock.pause();
+    let visible = commit(&mut transaction, objects, longest).await?;
+    drop(decided);
     let status = if visible { "VISIBLE" } else { "COMMITTED" };
     Ok(OkResult {
         affected_rows: rows,
@@ -281,8 +287,12 @@ async fn begin(
     }
 }
 
-/// Commits; whether the rows were visible in time.
-async fn commit(transaction: &mut OpenTransaction<'_>, objects: Vec<DataObject>) -> Result<bool, MysqlError> {
+/// Commits; whether the rows were visible within `longest` after that.
+async fn commit(
+    transaction: &mut OpenTransaction<'_>,
+    objects: Vec<DataObject>,
+    longest: Duration,
+) -> Result<bool, MysqlError> {
     transaction
         .core
         .commit(transaction.txn, objects)
@@ -291,7 +301,7 @@ async fn commit(transaction: &mut OpenTransaction<'_>, objects: Vec<DataObject>)
     transaction.committed = true;
     transaction
         .core
-        .wait_visible(transaction.txn, VISIBLE_TIMEOUT)
+        .wait_visible(transaction.txn, longest)
         .await
         .map_err(|error| from_core(&error))
 }
@@ -318,10 +328,10 @@ async fn ingest(
     let request = IngestRequest { target: target.clone() };
     let mut lost: Option<RpcError> = None;
     for view in nodes.iter().take(2) {
-        let (host, port) = (&view.node.host, view.node.heartbeat_port);
+        let authority = view.authority(view.node.heartbeat_port);
         match shared
             .rpc
-            .ingest(host, port, &request, vec![body.clone()], INGEST_TIMEOUT)
+            .ingest(&authority, &request, vec![body.clone()], INGEST_TIMEOUT)
             .await
         {
             Ok(reply) => return Ok((reply.objects, reply.rows)),

@@ -111,7 +111,10 @@ impl Workers {
             .iter()
             .filter_map(|view| {
                 let port = view.reply.as_ref()?.worker_port;
-                Some((view.node.id, node_url(&view.node.host, port)?))
+                Some((
+                    view.node.id,
+                    Url::parse(&format!("http://{}", view.authority(port))).ok()?,
+                ))
             })
             .collect();
         Self {
@@ -188,16 +191,6 @@ pub(super) fn bound(shared: &Shared, session: &Session) {
 /// A statement by what `KILL` knows it by, for those who wait for a drain.
 pub(super) fn statement_of(session: &Session) -> String {
     format!("statement of connection {}", session.connection_id)
-}
-
-fn node_url(host: &str, port: u16) -> Option<Url> {
-    let bracketed = host.contains(':') && !host.starts_with('[');
-    let url = if bracketed {
-        format!("http://[{host}]:{port}")
-    } else {
-        format!("http://{host}:{port}")
-    };
-    Url::parse(&url).ok()
 }
 
 /// A planning session on these nodes.

@@ -51,6 +51,13 @@ impl StatementClock {
         });
     }
 
+    /// How much longer it may run.
+    pub(crate) fn left(&self) -> Duration {
+        let Reading { ran, since, limit } = *self.reading.borrow();
+        let running = since.map_or(Duration::ZERO, |since| since.elapsed());
+        limit.saturating_sub(ran + running)
+    }
+
     /// Ends once it has run for as long as it may; answers how long that was.
     pub(crate) async fn runs_out(&self) -> Duration {
         let mut readings = self.reading.subscribe();

@@ -30,8 +30,8 @@ use crate::{
 
 /// Steps of a short walk and of a long one.
 const STEPS: [usize; 2] = [4, 60];
-/// A moment far from all windows' edges.
-const NOW: &str = "2030-06-03T10:30:00Z";
+/// A moment that is further from all edges of windows than a walk takes; before it falls the floor of what ramps down, and after it.
+const NOW: &str = "2030-06-03T11:05:00Z";
 
 /// The kind that is walked, in a world in which its fields matter.
 trait Ground {

@@ -1,6 +1,10 @@
 //! What may be known of a compute node, as `SHOW COMPUTE NODES` tells it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use springtide_model::ComputeNode;
 use springtide_rpc::message::HeartbeatReply;
@@ -12,6 +16,8 @@ pub struct NodeView {
     pub node: Arc<ComputeNode>,
     /// Whether it answers.
     pub alive: bool,
+    /// Where it answered last.
+    pub address: Option<IpAddr>,
     /// How far it is on its way out.
     pub drain: DrainState,
     /// The drain that is ordered, if one is.
@@ -71,6 +77,7 @@ impl NodeView {
         Self {
             node,
             alive: false,
+            address: None,
             drain: DrainState::None,
             order: None,
             drains_for: None,
@@ -79,6 +86,18 @@ impl NodeView {
             last_start_ms: None,
             err_msg: String::new(),
             reply: None,
+        }
+    }
+
+    /// One of its ports as URLs have it: at the address where it answered. Its name may lead a resolver for half a minute yet to the pod that
+    /// had it before.
+    #[must_use]
+    pub fn authority(&self, port: u16) -> String {
+        let host = &self.node.host;
+        match self.address {
+            Some(address) => SocketAddr::new(address, port).to_string(),
+            None if host.contains(':') && !host.starts_with('[') => format!("[{host}]:{port}"),
+            None => format!("{host}:{port}"),
         }
     }
 

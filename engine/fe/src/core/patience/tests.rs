@@ -8,6 +8,7 @@ use super::{DrainState, NodeView, Patience};
 /// A node whose drain lasts so many seconds.
 fn node(drain: DrainState, drain_timeout_s: u64) -> NodeView {
     NodeView {
+        address: None,
         node: Arc::new(ComputeNode {
             id: NodeId(7),
             host: "cn-0.cn".into(),

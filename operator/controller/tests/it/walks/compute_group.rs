@@ -17,7 +17,7 @@ impl Ground for Walked {
     const FIXED: &'static [&'static str] = &["cluster", "warehouse"];
     const TEXTS: Texts = &[
         ("start", &["0 8 * * *", "0 8 * * MON-FRI", "@daily", "61 * * * *"]),
-        ("at", &["2030-12-24T08:00", "2030-06-03T09:00", "tomorrow"]),
+        ("at", &["2030-12-24T08:00", "2030-06-04T09:00", "tomorrow"]),
         ("until", &["18:00", "07:15", "25:00"]),
         ("duration", &["2h", "90m", "0s"]),
         (
@@ -25,9 +25,10 @@ impl Ground for Walked {
             &["Etc/UTC", "Europe/Berlin", "America/New_York", "Europe/Atlantis"],
         ),
         ("leadTime", &["5m", "auto", "-5m"]),
-        ("rampDown", &["10m", "1h"]),
+        ("rampDown", &["10m", "6h"]),
         ("warmUp", &["30s", "2m", "soon"]),
         ("timeout", &["10m", "1h", "0s"]),
+        ("averageValue", &["5", "100m", "many"]),
         ("cacheSize", &["10Gi", "1Gi", "a lot"]),
         ("cpu", &["1", "500m", "many"]),
         ("memory", &["2Gi", "3Gi", "-1Gi"]),
