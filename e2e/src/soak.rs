@@ -189,13 +189,8 @@ impl Outcome {
     #[must_use]
     pub fn gaps(&self) -> Vec<String> {
         let mut gaps = Vec::new();
-        if self.actions.len() < churn::WAYS {
-            gaps.push(format!(
-                "nodes went in {} of {} ways: {:?}",
-                self.actions.len(),
-                churn::WAYS,
-                self.actions
-            ));
+        for way in churn::asked().filter(|way| !self.actions.contains_key(way)) {
+            gaps.push(format!("no {way}"));
         }
         if self.succeeded() <= 10 * self.scale_ins {
             gaps.push(format!(
@@ -395,5 +390,39 @@ impl Trial {
             )
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_without_every_way_every_statement_and_every_client_proves_nothing() {
+        let sent = Sent {
+            statements: 20,
+            failed: 0,
+        };
+        let whole = Outcome {
+            scale_ins: 2,
+            statements: clients::kinds().map(|kind| (kind, 20)).collect(),
+            by_client: sql_client::Kind::ALL.into_iter().map(|client| (client, sent)).collect(),
+            actions: churn::asked().map(|way| (way, 1)).collect(),
+            ..Outcome::default()
+        };
+        assert_eq!(whole.gaps(), [""; 0]);
+        let mut without_a_way = whole.clone();
+        without_a_way.actions.pop_first();
+        let mut without_a_statement = whole.clone();
+        without_a_statement.statements.pop_first();
+        let mut without_a_client = whole.clone();
+        without_a_client.by_client.pop_first();
+        let idle = Outcome {
+            scale_ins: 100,
+            ..whole
+        };
+        for lacking in [without_a_way, without_a_statement, without_a_client, idle] {
+            assert_eq!(lacking.gaps().len(), 1, "{:?}", lacking.gaps());
+        }
     }
 }

@@ -59,14 +59,17 @@ const ASKED: &[(Action, &str, u32)] = &[
 ];
 /// Nodes are torn away until a statement has failed by it, but no more of them than this, or than are asked for.
 pub(super) const MOST_TORN: u64 = 12;
-/// In how many ways nodes are asked to go.
-pub(super) const WAYS: usize = ASKED.len();
 /// As [`ASKED`], of nodes that are torn away.
 const TORN: &[(Action, &str, u32)] = &[
     (Action::Kill, "engines killed", 3),
     (Action::ForceDelete, "pods deleted by force", 2),
     (Action::Overfill, "pods evicted by their kubelet", 1),
 ];
+
+/// The ways in which nodes are asked to go, by name.
+pub(super) fn asked() -> impl Iterator<Item = &'static str> {
+    ASKED.iter().map(|(_, name, _)| *name)
+}
 
 /// Until enough nodes have gone, or the time is up. Every kind of action happens at least once.
 pub(super) async fn run(trial: &Trial, options: &Options, progress: &Progress) -> Result<()> {

@@ -300,13 +300,12 @@ fn windows(group: &ComputeGroup, surroundings: &Surroundings) -> Result<(Vec<Win
     let start_up = group.status.as_ref().and_then(|status| status.start_up.as_ref());
     let auto = start_up.and_then(|start_up| start_up.auto_lead_time.strip_suffix('s')?.parse().ok());
     let auto_lead_time = std::time::Duration::from_secs(auto.unwrap_or(300));
-    let (namespace, name) = (group.namespace().unwrap_or_default(), group.name_any());
-    let stagger = springtide_plan::stagger(&namespace, &name);
     let read = |schedule: &Schedule, forgives_calendars: bool| {
         let surroundings = springtide_plan::Surroundings {
             calendars: &surroundings.calendars,
             auto_lead_time,
-            stagger,
+            // Drawn is what is written.
+            stagger: std::time::Duration::ZERO,
             forgives_calendars,
         };
         springtide_plan::window(schedule, surroundings)

@@ -97,7 +97,7 @@ impl Step {
             // A look before the edge foresees what it needs, and that is done at the edge. After a death it is not foreseen any more,
             // or it has passed.
             Self::WindowNears => {
-                set_clock(world, -(LEAD + AHEAD));
+                set_clock(world, -(LEAD + world.stagger("etl") + AHEAD));
                 world
                     .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "at the clock"}}}))
                     .await;

@@ -218,8 +218,7 @@ async fn a_policy_that_freezes_templates_keeps_no_node_from_coming_and_no_window
     world.group_serves("etl", 2).await;
 
     // Looks that fail come up to 30 s after each other by now; the edge is not left to them.
-    let stagger = springtide_plan::stagger(&world.namespace, "etl");
-    let raises = opens - TimeDelta::seconds(10) - TimeDelta::from_std(stagger).unwrap();
+    let raises = opens - TimeDelta::seconds(10) - world.stagger("etl");
     world.clock.set(raises - TimeDelta::seconds(45));
     world
         .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "now"}}}))

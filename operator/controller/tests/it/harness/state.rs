@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     autoscaling::v2::HorizontalPodAutoscaler,
@@ -181,10 +182,23 @@ fn clear(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|name, _| !PASSING.contains(&name.as_str()));
+            for field in ["at", "raisedAt"] {
+                if let Some(Value::String(instant)) = fields.get_mut(field) {
+                    to_the_minute(instant);
+                }
+            }
             fields.values_mut().for_each(clear);
         }
         Value::Array(values) => values.iter_mut().for_each(clear),
         _ => {}
+    }
+}
+
+/// A lead time begins a few seconds early, as many as follow from the namespace: as if it did not.
+fn to_the_minute(text: &mut String) {
+    if let Ok(instant) = text.parse::<DateTime<Utc>>() {
+        let next = instant + springtide_plan::SPREAD - TimeDelta::seconds(1);
+        *text = next.duration_trunc(TimeDelta::minutes(1)).unwrap().to_rfc3339();
     }
 }
 

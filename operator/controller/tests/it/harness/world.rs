@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::TimeDelta;
 use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
@@ -364,6 +365,11 @@ impl World {
     /// Replicas that the StatefulSet of a group asks for.
     pub(crate) async fn wanted(&self, group: &str) -> Option<i32> {
         self.get::<StatefulSet>(&format!("{group}-cn")).await?.spec?.replicas
+    }
+
+    /// How much earlier than it says a lead time of the group begins.
+    pub(crate) fn stagger(&self, group: &str) -> TimeDelta {
+        TimeDelta::from_std(springtide_plan::stagger(&self.namespace, group)).unwrap()
     }
 
     /// The whole group serves this many nodes: by its status, by the engine and by Kubernetes.
