@@ -182,7 +182,7 @@ fn clear(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|name, _| !PASSING.contains(&name.as_str()));
-            for field in ["at", "raisedAt"] {
+            for field in ["at", "raisedAt", "computeUntil"] {
                 if let Some(Value::String(instant)) = fields.get_mut(field) {
                     to_the_minute(instant);
                 }
