@@ -172,8 +172,8 @@ async fn refreshed(context: &Context, object: &ObjectKey, error: KubernetesError
     error
 }
 
-/// Somebody may have written a label since the watch told of the group, which it may be minutes behind of: statements wait meanwhile. A
-/// group whose spec is another one is looked at anew, so that nobody's number is overwritten.
+/// Somebody may have written a label since the watch told of the group, which may be minutes behind: after a conflict the next look has to see
+/// the group as it is, and statements wait meanwhile.
 async fn wake<K>(context: &Context, asleep: &K, replicas: u32) -> Result<(), ApplyError>
 where
     K: Resource<DynamicType = ()>,
@@ -182,16 +182,12 @@ where
         Err(error) if error.is_conflict() => error,
         done => return Ok(done?),
     };
-    let metadata = asleep.meta();
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
-    let (namespace, name) = (text(&metadata.namespace), text(&metadata.name));
-    let Some(now) = context.kubernetes.get::<ComputeGroup>(&namespace, &name).await? else {
-        return Err(conflict.into());
-    };
-    let is_the_same = now.metadata.uid == metadata.uid && now.metadata.generation == metadata.generation;
-    context.caches.groups.put(now.clone());
-    if is_the_same {
-        return Ok(context.kubernetes.wake(&now, replicas).await?);
+    let (namespace, name) = (text(&asleep.meta().namespace), text(&asleep.meta().name));
+    match context.kubernetes.get::<ComputeGroup>(&namespace, &name).await {
+        Ok(Some(now)) => drop(context.caches.groups.put(now)),
+        Ok(None) => {}
+        Err(unread) => tracing::debug!(name, error = %unread, "cannot be read after a conflict"),
     }
     Err(conflict.into())
 }
