@@ -24,7 +24,7 @@ use super::{
     session::Session,
     source::StatementSource,
 };
-use crate::core::{Admission, Core, Patience, Route, Wait};
+use crate::core::{Admission, Core, NodeView, Patience, Route, Wait};
 
 /// The default of `sql_select_limit`: none.
 const NO_SELECT_LIMIT: u64 = i64::MAX as u64;
@@ -321,6 +321,7 @@ impl Attempts {
         let Some(url) = error.lost_worker() else {
             return Err(describe_error(shared, session, error));
         };
+        let node = name_of(&shared.core, url);
         self.workers.lose(&shared.core, url);
         // With no other node the error is the lost node's, too: it may be repeated once a node is back.
         if self.is_retry || self.workers.is_empty() || !restart() {
@@ -328,7 +329,7 @@ impl Attempts {
         }
         shared.core.metrics().query_retry.inc();
         tracing::warn!(
-            node = url,
+            node,
             "a compute node was lost; running the query once more on the others"
         );
         self.is_retry = true;
@@ -363,8 +364,25 @@ async fn attempt(
 pub(super) fn describe_error(shared: &Shared, session: &Session, error: &QueryError) -> MysqlError {
     match error {
         QueryError::NoWorkers(_) => no_workers(&shared.core, &session.warehouse),
-        other => from_query(other),
+        other => {
+            let mut told = from_query(other);
+            if let Some(url) = other.lost_worker() {
+                told.message = told.message.replace(url, &name_of(&shared.core, url));
+            }
+            told
+        }
     }
+}
+
+/// A node as `SHOW COMPUTE NODES` has it, by the URL that it is reached at; the URL where no such node is known.
+fn name_of(core: &Core, url: &str) -> String {
+    let authority = url.trim_start_matches("http://").trim_end_matches('/');
+    let is_it = |view: &NodeView| {
+        let port = view.reply.as_ref().map(|reply| reply.worker_port);
+        port.is_some_and(|port| view.authority(port) == authority)
+    };
+    let node = core.nodes().into_iter().find(is_it);
+    node.map_or_else(|| url.to_owned(), |view| view.node.host.clone())
 }
 
 /// 5904 where the warehouse has nodes and none serves, 5905 where it has none, as StarRocks numbers them.
