@@ -63,14 +63,13 @@ impl StreamLoad {
     ) -> Result<Value> {
         let (database, table) = table;
         let url = format!("http://{}/api/{database}/{table}/_stream_load", self.door.address());
-        let client = || {
-            reqwest::Client::builder()
-                .no_proxy()
-                .redirect(Policy::none())
-                .timeout(LIMIT)
-        };
-        let send = async |client: reqwest::ClientBuilder, url: &str| {
-            let client = client.build().map_err(failed("make a client"))?;
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .timeout(LIMIT)
+            .build()
+            .map_err(failed("make a client"))?;
+        let send = async |url: &str| {
             let mut request = client
                 .put(url)
                 .basic_auth(&self.user, Some(&self.password))
@@ -85,7 +84,7 @@ impl StreamLoad {
             }
             request.send().await.map_err(failed("send a load"))
         };
-        let mut answer = send(client(), &url).await?;
+        let mut answer = send(&url).await?;
         if way == Way::Redirect && answer.status().is_success() {
             return Err(Error::Missing(
                 "the frontend took a load itself, without a redirect".into(),
@@ -98,7 +97,7 @@ impl StreamLoad {
                 .and_then(|location| location.to_str().ok())
                 .and_then(|location| reqwest::Url::parse(location).ok())
                 .ok_or_else(|| Error::Missing("the redirect of a load leads nowhere".into()))?;
-            answer = send(client(), location.as_str()).await?;
+            answer = send(location.as_str()).await?;
         }
         let text = answer.text().await.map_err(failed("read the answer of a load"))?;
         serde_json::from_str(&text).map_err(|error| Error::Missing(format!("a JSON answer of a load: {error}: {text}")))

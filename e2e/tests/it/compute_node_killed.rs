@@ -130,6 +130,11 @@ async fn after_the_first_row(department: &Department, hash: &str) {
     };
     assert_eq!(error.code, RETRYABLE, "{error}");
     assert!(error.message.contains("may be repeated"), "{error}");
+    assert!(
+        error.message.contains(&victim.pod),
+        "{} was killed: {error}",
+        victim.pod
+    );
     // The connection is whole.
     drop(result);
     let one: Option<i32> = connection

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// What `kube-controller-manager` asks the API server for in a second at most, unless it is told otherwise.
-pub(crate) const REQUESTS_PER_SECOND: u32 = 20;
+const REQUESTS_PER_SECOND: u32 = 20;
 const BURST: u32 = 30;
 
 /// They end with this.

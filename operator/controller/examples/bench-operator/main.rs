@@ -85,6 +85,7 @@ const REST: Duration = Duration::from_secs(60);
 const AT_ONCE: usize = 32;
 const OPERATOR_NAMESPACE: &str = "springtide-bench";
 
+/// Of windows that have one.
 const LEAD_TIME: Duration = Duration::from_secs(15);
 
 /// The same twice but for the lead time, by which the groups' floors do not rise in one moment.
@@ -108,7 +109,7 @@ const BESIDE_CONTROLLERS_AT_THEIR_LIMITS: Opening = Opening {
     name: "at-their-limits",
     nodes: 4,
     lead_time: LEAD_TIME,
-    beside: "controllers at 20 requests/s",
+    beside: "controllers at their default limit",
     metric: "edge",
 };
 

@@ -9,7 +9,10 @@ use serde_json::json;
 use springtide_crds::ComputeGroup;
 
 use crate::{
-    harness::{faults::Faults, world::World},
+    harness::{
+        faults::Faults,
+        world::{Running, World},
+    },
     lifecycle::scale,
 };
 
@@ -91,6 +94,18 @@ async fn others_who_write_all_the_time_do_not_keep_it_from_converging() {
 }
 
 /// A window that opens meanwhile would be late for as long.
+/// An operator that has looked once, and whose watch of these objects is far longer behind than anybody waits here.
+async fn behind(world: &World, path: &'static str) -> Running {
+    let lag = Faults::lagging_behind(path, Duration::from_secs(600));
+    let operator = world.operator_through(&lag, 1).await;
+    let looks = || world.looks().get("ComputeGroup").copied().unwrap_or_default();
+    let before = looks();
+    world
+        .eventually("the operator has looked", || async { (looks() > before).then_some(()) })
+        .await;
+    operator
+}
+
 #[tokio::test]
 async fn a_size_does_not_wait_for_a_watch_that_is_behind() {
     let world = World::new().await;
@@ -99,14 +114,7 @@ async fn a_size_does_not_wait_for_a_watch_that_is_behind() {
     world.make_group("etl", "lake", json!({"replicas": 1})).await;
     world.group_serves("etl", 1).await;
     first.stop().await;
-    // Far longer than anybody waits here.
-    let behind = Faults::lagging_behind("/statefulsets", Duration::from_secs(600));
-    let operator = world.operator_through(&behind, 1).await;
-    let looks = || world.looks().get("ComputeGroup").copied().unwrap_or_default();
-    let before = looks();
-    world
-        .eventually("the operator has looked", || async { (looks() > before).then_some(()) })
-        .await;
+    let operator = behind(&world, "/statefulsets").await;
     // What it has read of the StatefulSet is from before this.
     let patch = json!({"metadata": {"annotations": {"of": "somebody"}}});
     world
@@ -123,34 +131,15 @@ async fn a_size_does_not_wait_for_a_watch_that_is_behind() {
 async fn a_statement_does_not_wait_for_a_watch_that_is_behind() {
     let world = World::new().await;
     let first = world.operator();
-    world.make_cluster("lake").await;
-    world
-        .make_group("etl", "lake", json!({"replicas": 0, "wakeOnQuery": true}))
-        .await;
-    world
-        .eventually("its node is known, so that statements wait for it", || async {
-            let catalog = world.frontend.catalog.lock().unwrap();
-            (catalog.nodes.len() == 1).then_some(())
-        })
-        .await;
+    world.make_sleeper("etl").await;
     world.settle().await;
     first.stop().await;
-    // Far longer than anybody waits here.
-    let behind = Faults::lagging_behind("/computegroups", Duration::from_secs(600));
-    let operator = world.operator_through(&behind, 1).await;
-    let looks = || world.looks().get("ComputeGroup").copied().unwrap_or_default();
-    let before = looks();
-    world
-        .eventually("the operator has looked", || async { (looks() > before).then_some(()) })
-        .await;
+    let operator = behind(&world, "/computegroups").await;
     // What it has read of the group is from before this.
     world
         .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"of": "somebody"}}}))
         .await;
-    {
-        let mut catalog = world.frontend.catalog.lock().unwrap();
-        catalog.queued.insert("etl".to_owned(), (1, 1));
-    }
+    world.statements_wait("etl", 1);
     world
         .eventually("it is awake", || async {
             let group = world.get::<ComputeGroup>("etl").await?;

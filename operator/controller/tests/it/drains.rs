@@ -97,26 +97,8 @@ async fn a_node_that_does_not_finish_is_let_go_by_the_frontend_first_and_an_even
 async fn a_statement_that_waits_wakes_a_group_that_sleeps() {
     let world = World::new().await;
     let operator = world.operator();
-    world.make_cluster("lake").await;
-    world
-        .make_group("etl", "lake", json!({"replicas": 0, "wakeOnQuery": true}))
-        .await;
-    world
-        .eventually(
-            "one node is known, so that statements know whom they wait for",
-            || async {
-                let catalog = world.frontend.catalog.lock().unwrap();
-                (catalog.nodes.len() == 1).then_some(())
-            },
-        )
-        .await;
-    world
-        .frontend
-        .catalog
-        .lock()
-        .unwrap()
-        .queued
-        .insert("etl".to_owned(), (1, 1));
+    world.make_sleeper("etl").await;
+    world.statements_wait("etl", 1);
     world.group_serves("etl", 1).await;
     let group = world.get::<ComputeGroup>("etl").await.unwrap();
     assert_eq!(group.spec.replicas, 1, "by the scale subresource");

@@ -8,5 +8,6 @@ pub(crate) mod frontend;
 pub(crate) mod kubelet;
 pub(crate) mod relay;
 pub(crate) mod rights;
+pub(crate) mod sleep;
 pub(crate) mod state;
 pub(crate) mod world;

@@ -120,23 +120,11 @@ async fn a_policy_that_refuses_a_write_keeps_no_node_from_leaving() {
 async fn a_policy_that_refuses_a_write_keeps_no_group_asleep() {
     let world = World::new().await;
     let operator = world.operator();
-    world.make_cluster("lake").await;
-    world
-        .make_group("etl", "lake", json!({"replicas": 0, "wakeOnQuery": true}))
-        .await;
-    world
-        .eventually("its node is known, so that statements wait for it", || async {
-            let catalog = world.frontend.catalog.lock().unwrap();
-            (catalog.nodes.len() == 1).then_some(())
-        })
-        .await;
+    world.make_sleeper("etl").await;
     let freeze = Freeze::of(&world, "", "configmaps").await;
     file_stays_changed(&world, "etl").await;
 
-    {
-        let mut catalog = world.frontend.catalog.lock().unwrap();
-        catalog.queued.insert("etl".to_owned(), (1, 1));
-    }
+    world.statements_wait("etl", 1);
     world.group_serves("etl", 1).await;
     assert_eq!(
         is_changed(&world, "etl").await,

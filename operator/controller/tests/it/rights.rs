@@ -197,9 +197,17 @@ async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
     let cluster = world
         .make_cluster_with("lake", json!({"deletionPolicy": "Delete", "frontends": frontends}))
         .await;
+    world.hold_back("etl-cn-1");
     world
         .make_group("etl", "lake", json!({"replicas": 2, "autoscaling": {"maxReplicas": 3}}))
         .await;
+    world
+        .eventually("it asks for warnings about what does not start", || async {
+            let warnings = ("/events".to_owned(), "list".to_owned());
+            used().0.contains(&warnings).then_some(())
+        })
+        .await;
+    world.release("etl-cn-1");
     world.group_serves("etl", 2).await;
     world
         .merge::<ComputeGroup>("etl", json!({"spec": {"autoscaling": null}}))
@@ -207,13 +215,7 @@ async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
     world
         .make_group("sleeper", "lake", json!({"replicas": 0, "wakeOnQuery": true}))
         .await;
-    world
-        .frontend
-        .catalog
-        .lock()
-        .unwrap()
-        .queued
-        .insert("sleeper".to_owned(), (1, 1));
+    world.statements_wait("sleeper", 1);
     world.group_serves("sleeper", 1).await;
     world.delete::<ComputeGroup>("sleeper").await;
     world

@@ -7,10 +7,20 @@ use serde_json::json;
 use springtide_controller::uninstall::{Left, uninstall};
 use springtide_crds::{ComputeGroup, LakeCluster};
 
-use crate::harness::world::World;
+use crate::harness::world::{Running, World};
 
 async fn size(world: &World) -> Option<i32> {
     world.get::<StatefulSet>("etl-cn").await?.spec?.replicas
+}
+
+/// A world with a cluster and an operator, in which windows that open at eight are open.
+async fn after_eight() -> (World, Running) {
+    let world = World::alone().await;
+    let opens = "2030-06-03T08:00:00Z".parse::<chrono::DateTime<Utc>>().unwrap();
+    world.clock.set(opens + TimeDelta::minutes(30));
+    let operator = world.operator();
+    world.make_cluster("lake").await;
+    (world, operator)
 }
 
 /// Everything that is deleted goes, although nobody looks after it any more.
@@ -28,11 +38,7 @@ async fn nothing_hangs(world: &World) {
 
 #[tokio::test]
 async fn a_window_that_is_open_when_the_operator_is_uninstalled_does_not_stay_open_for_ever() {
-    let world = World::alone().await;
-    let opens = "2030-06-03T08:00:00Z".parse::<chrono::DateTime<Utc>>().unwrap();
-    world.clock.set(opens + TimeDelta::minutes(30));
-    let operator = world.operator();
-    world.make_cluster("lake").await;
+    let (world, operator) = after_eight().await;
     let window =
         json!({"name": "morning", "start": "0 8 * * *", "duration": "2h", "timeZone": "Etc/UTC", "minReplicas": 4});
     let autoscaling = json!({"maxReplicas": 5});
@@ -64,11 +70,7 @@ async fn a_window_that_is_open_when_the_operator_is_uninstalled_does_not_stay_op
 /// Pods that nobody makes known to a frontend would use the department's quota and serve nobody.
 #[tokio::test]
 async fn a_group_that_a_window_keeps_small_does_not_grow_when_the_operator_is_uninstalled() {
-    let world = World::alone().await;
-    let opens = "2030-06-03T08:00:00Z".parse::<chrono::DateTime<Utc>>().unwrap();
-    world.clock.set(opens + TimeDelta::minutes(30));
-    let operator = world.operator();
-    world.make_cluster("lake").await;
+    let (world, operator) = after_eight().await;
     let window =
         json!({"name": "budget", "start": "0 8 * * *", "duration": "2h", "timeZone": "Etc/UTC", "maxReplicas": 1});
     world
@@ -124,11 +126,7 @@ async fn a_drain_that_runs_when_the_operator_is_uninstalled_ends_by_the_pods_own
 
 #[tokio::test]
 async fn what_an_autoscaler_wrote_because_of_a_window_does_not_outlive_the_operator() {
-    let world = World::alone().await;
-    let opens = "2030-06-03T08:00:00Z".parse::<chrono::DateTime<Utc>>().unwrap();
-    world.clock.set(opens + TimeDelta::minutes(30));
-    let operator = world.operator();
-    world.make_cluster("lake").await;
+    let (world, operator) = after_eight().await;
     let window =
         json!({"name": "morning", "start": "0 8 * * *", "duration": "2h", "timeZone": "Etc/UTC", "minReplicas": 4});
     // No autoscaler runs here; this is what one would have written.

@@ -109,10 +109,7 @@ async fn a_gitops_tool_that_writes_zero_puts_a_group_to_sleep_again_that_a_state
         .make_group("etl", "lake", json!({"replicas": 1, "wakeOnQuery": true}))
         .await;
     world.group_serves("etl", 1).await;
-    let waiting = |statements: u32| {
-        let mut catalog = world.frontend.catalog.lock().unwrap();
-        catalog.queued.insert("etl".to_owned(), (statements, statements));
-    };
+    let waiting = |statements: u32| world.statements_wait("etl", statements);
     let asleep = async || {
         world
             .eventually("the group sleeps, and is known", || async {

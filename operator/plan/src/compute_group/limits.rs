@@ -132,16 +132,13 @@ pub fn promised(group: &ComputeGroup, calendars: &[Calendar], now: DateTime<Utc>
 /// and are not refused because something else has changed since.
 #[must_use]
 pub fn is_accepted(group: &ComputeGroup) -> bool {
-    let status = group.status.as_ref();
-    status
-        .and_then(|status| status.accepted_spec.as_deref())
-        .is_some_and(|accepted| {
-            let of_this_size = ComputeGroupSpec {
-                replicas: group.spec.replicas,
-                ..accepted.clone()
-            };
-            of_this_size == group.spec
-        })
+    accepted_spec(group).is_some_and(|accepted| {
+        let of_this_size = ComputeGroupSpec {
+            replicas: group.spec.replicas,
+            ..accepted.clone()
+        };
+        of_this_size == group.spec
+    })
 }
 
 /// Every minimum must fit into what the quotas of the namespace leave beside what others use and what the floors of other groups will
