@@ -1,7 +1,8 @@
 //! The cluster itself: what every other scenario takes for granted.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, process::Command, time::Duration};
 
+use chrono::Utc;
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{Node, Pod},
@@ -16,7 +17,7 @@ use springtide_e2e::{
     timeline::Progress,
 };
 
-use crate::harness::{cluster, unique, with_temp_namespace};
+use crate::harness::{alone, cluster, unique, with_temp_namespace};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_s3_server_keeps_accounts_apart_and_honours_conditional_writes() {
@@ -118,6 +119,57 @@ async fn starting_the_cluster_again_ends_nothing() {
             "{name} has ended: process {process}"
         );
     }
+}
+
+/// A machine that lost power leaves process ids and sockets behind that nobody owns.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_processes_were_killed_is_ready_when_the_cluster_is_started_again() {
+    let _alone = alone().await;
+    let cluster = cluster().await;
+    let api: Api<Node> = Api::all(cluster.client.clone());
+    let all = api.list(&ListParams::default()).await.expect("list nodes").items;
+    let nodes = u8::try_from(all.len()).expect("a few nodes");
+    let node = format!("node-{}", nodes - 1);
+    for (name, id) in processes() {
+        let process = id.split(' ').next().expect("a number");
+        if name.starts_with(&format!("{node}-")) {
+            let killed = Command::new("kill").args(["-9", process]).status().expect("kill runs");
+            assert!(killed.success(), "{name} ran as {process}");
+        }
+    }
+    let killed_at = Utc::now().timestamp();
+    cluster::up(&cluster.places, nodes, &Progress::default())
+        .await
+        .expect("up succeeds");
+    wait_until(
+        "the node tells its state again",
+        Duration::from_secs(60),
+        &Progress::default(),
+        async || {
+            let conditions = api
+                .get(&node)
+                .await
+                .expect("get")
+                .status
+                .and_then(|status| status.conditions)
+                .unwrap_or_default();
+            let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+            let again = ready.is_some_and(|ready| {
+                ready.status == "True"
+                    && ready
+                        .last_heartbeat_time
+                        .as_ref()
+                        .is_some_and(|time| time.0.as_second() > killed_at)
+            });
+            Ok(if again {
+                Look::Done(())
+            } else {
+                Look::NotYet(format!("{ready:?}"))
+            })
+        },
+    )
+    .await
+    .expect("a node that is ready");
 }
 
 /// The processes of the cluster: name, and process id with its start time.
