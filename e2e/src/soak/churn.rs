@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A group has as many nodes at most, but for once in a while.
-const MOST: i32 = 8;
+const MOST: i32 = 6;
 /// And then so many: names beyond nine sort otherwise than numbers.
 const MANY: i32 = 11;
 /// One kubectl command.
