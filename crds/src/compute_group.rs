@@ -545,6 +545,9 @@ pub struct DrainingNode {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub waiting_for: Option<String>,
+    /// Whether it has had its time: nobody waits any longer for what runs there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forced: bool,
 }
 
 /// How far a node on its way out has come.

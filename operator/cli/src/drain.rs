@@ -11,7 +11,10 @@ use springtide_plan::{ComputeNodeRow, names, sql::DrainState};
 /// nodes of all groups; `knows_drains` is whether it says what runs on them.
 pub(crate) fn render(group: &ComputeGroup, replicas: u32, rows: &[ComputeNodeRow], knows_drains: bool) -> String {
     let name = group.name_any();
-    let nodes = nodes(&name, rows);
+    let mut nodes = nodes(&name, rows);
+    // The first node of a group that sleeps stays known, for statements to wait for: it has no pod that could go.
+    let has_pods = group.status.as_ref().is_none_or(|status| status.replicas > 0);
+    nodes.retain(|(_, row)| has_pods || row.alive || row.drain != DrainState::None);
     let size = Size::with(group, replicas);
     let leavers: Vec<_> = nodes
         .iter()

@@ -80,7 +80,8 @@ pub fn plan_compute_group(observed: &ObservedComputeGroup, now: DateTime<Utc>) -
                 members::Known {
                     wanted: scale.wanted,
                     kept: departure.replicas,
-                    always_one: group.wake_on_query,
+                    // Otherwise its first node is known anyway, or nobody may wake it.
+                    always_one: scale.asleep,
                 },
             ));
             actions.extend(scale.demand.wakes.map(|replicas| Action::Wake { replicas }));

@@ -229,8 +229,9 @@ impl Core {
     #[must_use]
     pub fn longest_statement(&self, warehouse: &str) -> Option<Duration> {
         let nodes = self.nodes();
-        let of_warehouse = nodes.iter().filter(|view| view.node.warehouse == warehouse);
-        let bounds = of_warehouse.filter_map(|view| view.reply.as_ref().map(|reply| reply.drain_timeout_s));
+        // What a node said that is gone may not be so any more when it comes back: once it is there, it counts again.
+        let there = nodes.iter().filter(|view| view.alive && view.node.warehouse == warehouse);
+        let bounds = there.filter_map(|view| view.reply.as_ref().map(|reply| reply.drain_timeout_s));
         bounds
             .filter_map(|seconds| longest_work(Duration::from_secs(seconds)))
             .min()

@@ -44,6 +44,18 @@ fn nodes_that_are_waited_for_without_end_say_so_and_so_do_those_that_are_not() {
     insta::assert_snapshot!("none", render(&group(&json!({})), 3, &rows, true));
 }
 
+#[test]
+fn a_group_that_sleeps_has_no_node_that_would_go_although_its_first_one_stays_known() {
+    let mut asleep = group(&json!({}));
+    asleep.status = Some(serde_json::from_value(json!({"replicas": 0, "wantedReplicas": 0})).unwrap());
+    let mut first = node("etl-cn-0", DrainState::None, "");
+    first.alive = false;
+    assert_eq!(
+        render(&asleep, 0, &[first], true),
+        "etl has 0 nodes: none would go to have 0.\n"
+    );
+}
+
 /// A group with what the operator found, and nodes of it that run nothing.
 fn found(status: &serde_json::Value, nodes: u32) -> (ComputeGroup, Vec<ComputeNodeRow>) {
     let mut group = group(&json!({}));

@@ -459,6 +459,21 @@ mod tests {
         );
     }
 
+    /// It would be one of nodes that leave for as long as the suspension lasts, and statements would wait for a wake that cannot come.
+    #[test]
+    fn a_group_that_sleeps_in_a_suspended_cluster_is_at_rest_and_has_no_known_node() {
+        let suspended = asleep().with(|observed| observed.cluster.as_mut().unwrap().spec.suspend = true);
+        assert_eq!(
+            statements(&suspended.plan()),
+            ["ALTER SYSTEM DROP COMPUTE NODE 10000 FROM WAREHOUSE etl"]
+        );
+        let forgotten = suspended.nodes(0..0).settled();
+        let status = forgotten.0.group.status.as_ref().unwrap();
+        let ready = crate::fixture::condition(&status.conditions, "Ready");
+        assert!(ready.starts_with("True Suspended"), "{ready}");
+        assert_eq!(forgotten.plan().requeue_after, crate::finish::STEADY);
+    }
+
     /// The next look may find no line any more, and what this one saw is nowhere but in the status.
     #[test]
     fn what_a_line_asked_for_is_told_at_once() {

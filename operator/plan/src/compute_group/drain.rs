@@ -11,11 +11,11 @@
 //!                   └── wanted again: ALTER SYSTEM CANCEL DRAIN COMPUTE NODE ──► serves
 //! ```
 //!
-//! Nothing is remembered but since when (in the status, and believed as far as the engine's own count allows): an order that a frontend
-//! forgot with its restart, or would soon let lapse, is given again, and a shrink that was decided is seen in the StatefulSet. A node that does not finish in time is let go by
-//! `DRAIN COMPUTE NODE … FORCE`, where the group says so: then its pod's hook does not wait a second time. Pods that go for other reasons
-//! (evictions, rolls, node drains) have their hook alone. Pods of an engine that knows no drain go at once: what their engine does at
-//! SIGTERM is all that they have.
+//! Remembered is since when (in the status, and believed as far as the engine's own count allows), and whether the node had its time: an
+//! order that a frontend forgot with its restart, or would soon let lapse, is given again, and a shrink that was decided is seen in the
+//! StatefulSet. A node that does not finish in time is let go by `DRAIN COMPUTE NODE … FORCE`, where the group says so: then its pod's hook
+//! does not wait a second time. Pods that go for other reasons (evictions, rolls, node drains) have their hook alone, and nobody shortens
+//! it. Pods of an engine that knows no drain go at once: what their engine does at SIGTERM is all that they have.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -86,7 +86,7 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
     let nodes = Nodes::of(observed);
     let mut leavers = Vec::new();
     for (ordinal, node) in &nodes.by_ordinal {
-        let since = nodes.since(&node.name, now);
+        let since = node.drains_since(nodes.since(&node.name, now), now);
         let is_leaving = node.pod.is_some_and(trouble::is_leaving);
         let state = node.member.as_ref().map_or(DrainState::None, |member| member.row.drain);
         if *ordinal < wanted {
@@ -109,15 +109,20 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
                 && (now - since).to_std().is_ok_and(|waited| waited >= group.drain_timeout)
         };
         if is_leaving || state == DrainState::Leaving || !drains || *ordinal >= current {
-            // A frontend that forgot it with its restart would have the hook wait anew.
-            if drains && is_overdue(since) && state == DrainState::Leaving {
+            // A frontend that forgot the order with its restart would have the hook wait anew. Of a node that was never let go by one, the hook
+            // has begun for another reason: what runs there may have begun a moment before it.
+            let is_forced = drains && state == DrainState::Leaving && (node.is_forced() || nodes.was_forced(&node.name));
+            if is_forced && group.on_drain_timeout == DrainTimeoutPolicy::Force {
                 departure.statements.extend(node.order(flavour, true));
             }
-            departure.draining.push(node.status(DrainPhase::Leaving, since, &nodes));
+            let status = node.status(DrainPhase::Leaving, since, &nodes);
+            departure.draining.push(DrainingNode {
+                forced: is_forced,
+                ..status
+            });
             leavers.push(Leaver::free(*ordinal));
             continue;
         }
-        let since = node.drains_since(since, now);
         let phase = match (&node.member, state) {
             // A node that the engine does not know or does not reach has nothing that could fail.
             (None, _) if nodes.answered => DrainPhase::Drained,
@@ -129,11 +134,12 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
         let overdue = is_overdue(since) && phase != DrainPhase::Drained;
         departure.statements.extend(node.order(flavour, overdue));
         departure.has_orders = true;
-        let is_forced = node
-            .member
-            .as_ref()
-            .is_none_or(|member| member.row.order.is_some_and(|order| order.forced));
-        let status = node.status(phase, since, &nodes);
+        let is_forced = node.member.is_none() || node.is_forced();
+        let status = DrainingNode {
+            // With the order: by the time that it stands, the pod may be on its way out.
+            forced: node.member.is_some() && (overdue || node.is_forced()),
+            ..node.status(phase, since, &nodes)
+        };
         let cut = overdue.then(|| match (&node.member, node.works_at()) {
             (None, _) => Cut::Untold,
             (Some(_), Some(work)) => Cut::Told(work.to_owned()),
@@ -261,6 +267,10 @@ impl<'a> Nodes<'a> {
             .filter(|since| *since <= now)
             .unwrap_or(now)
     }
+
+    fn was_forced(&self, node: &str) -> bool {
+        self.before.iter().any(|before| before.node == node && before.forced)
+    }
 }
 
 impl Node<'_> {
@@ -306,6 +316,13 @@ impl Node<'_> {
         })
     }
 
+    /// The order stands to let it go with what it has.
+    fn is_forced(&self) -> bool {
+        self.member
+            .as_ref()
+            .is_some_and(|member| member.row.order.is_some_and(|order| order.forced))
+    }
+
     /// What the engine says that it still has to end.
     fn works_at(&self) -> Option<&str> {
         let said = self.member.as_ref().map(|member| member.row.waiting_for.as_str());
@@ -325,6 +342,7 @@ impl Node<'_> {
             since: instant_text(since),
             phase,
             waiting_for,
+            forced: false,
         }
     }
 }

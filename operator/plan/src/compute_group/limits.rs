@@ -118,14 +118,34 @@ fn highest_floor(spec: &ComputeGroupSpec, calendars: &[Calendar], now: DateTime<
     floors.map(|(_, floor)| floor).max().unwrap_or_default()
 }
 
-/// The nodes that a group does not have at present and will want by its windows, of which only the largest minimum counts.
+/// The nodes that a group does not have at present and will want: by its windows, of which only the largest minimum counts, or by what is
+/// written.
 #[must_use]
 pub fn promised(group: &ComputeGroup, calendars: &[Calendar], now: DateTime<Utc>) -> u32 {
-    let (Some(spec), Some(status)) = (accepted_spec(group), &group.status) else {
-        return 0;
+    accepted_spec(group).map_or(0, |spec| missing(group, spec, calendars, now))
+}
+
+/// The nodes of `spec` that the group does not have.
+fn missing(group: &ComputeGroup, spec: &ComputeGroupSpec, calendars: &[Calendar], now: DateTime<Utc>) -> u32 {
+    let has = group.status.as_ref().map_or(0, |status| status.replicas);
+    let written = u32::try_from(spec.replicas).unwrap_or_default();
+    let wanted = highest_floor(spec, calendars, now).max(written);
+    wanted.saturating_sub(u32::try_from(has).unwrap_or_default())
+}
+
+/// Whether `other` was made before `group`: of two that are written together, one has to be looked at first.
+fn is_older(other: &ComputeGroup, group: &ComputeGroup) -> bool {
+    let age = |group: &ComputeGroup| {
+        let metadata = &group.metadata;
+        (metadata.creation_timestamp.clone().map(|time| time.0), metadata.name.clone())
     };
-    let has = u32::try_from(status.replicas).unwrap_or_default();
-    highest_floor(spec, calendars, now).saturating_sub(has)
+    age(other) < age(group)
+}
+
+/// Nobody has looked at what is written yet.
+fn is_unseen(group: &ComputeGroup) -> bool {
+    let seen = group.status.as_ref().and_then(|status| status.observed_generation);
+    seen != group.metadata.generation
 }
 
 /// Whether the written values were accepted before, whatever `replicas` is: an autoscaler, `kubectl scale` and a wake write that alone,
@@ -207,11 +227,10 @@ struct Others {
     reserved_milli: u64,
 }
 
-/// What the floors of other groups will want of a resource beyond the pods that they have.
+/// What other groups will want of a resource beyond the pods that they have.
 fn reserved_milli(observed: &ObservedComputeGroup, resource: &str, now: DateTime<Utc>) -> u64 {
-    let of_group = |other: &ComputeGroup| {
-        let missing = promised(other, &observed.calendars, now);
-        let spec = accepted_spec(other)?;
+    let of_spec = |other: &ComputeGroup, spec: &ComputeGroupSpec| {
+        let missing = missing(other, spec, &observed.calendars, now);
         let resources = resolve_resources(observed, spec.resources.as_ref());
         // Groups of another cluster may be of another engine: rather too much than too little.
         let is_of_this_cluster = other.spec.cluster == observed.group.spec.cluster;
@@ -221,11 +240,17 @@ fn reserved_milli(observed: &ObservedComputeGroup, resource: &str, now: DateTime
             spec.drain.enabled
         };
         let of_pod = per_pod(&resources, sidecar);
-        let (_, milli) = of_pod.into_iter().find(|(name, _)| *name == resource)?;
-        Some(milli.saturating_mul(missing.into()))
+        let milli = of_pod.into_iter().find(|(name, _)| *name == resource);
+        milli.map_or(0, |(_, milli)| milli.saturating_mul(missing.into()))
+    };
+    // What nobody has looked at yet counts as if it were accepted, where it was there first.
+    let of_group = |other: &ComputeGroup| {
+        let accepted = accepted_spec(other).map_or(0, |spec| of_spec(other, spec));
+        let is_first = is_unseen(other) && is_older(other, &observed.group);
+        accepted.max(if is_first { of_spec(other, &other.spec) } else { 0 })
     };
     let stays = |other: &&ComputeGroup| other.metadata.deletion_timestamp.is_none();
-    observed.siblings.iter().filter(stays).filter_map(of_group).sum()
+    observed.siblings.iter().filter(stays).map(of_group).sum()
 }
 
 /// What one pod takes of each resource that a quota may limit, in thousandths. Compute has no CPU limit.

@@ -114,20 +114,34 @@ fn answering(leader: &str, observed: &ObservedLakeCluster, compute_nodes: &[Comp
         Some(group.spec.cluster.as_str()) == name
             && group.status.as_ref().and_then(|status| status.wanted_replicas) != Some(0)
     };
-    let (reason, remedy) = if observed.cluster.spec.suspend {
-        (Reason::Suspended, "set spec.suspend to false to have compute again")
+    let sleeps = |group: &ComputeGroup| {
+        let in_force = group.status.as_ref().and_then(|status| status.accepted_spec.as_deref());
+        Some(group.spec.cluster.as_str()) == name && in_force.is_some_and(|spec| spec.wake_on_query)
+    };
+    let (reason, what) = if observed.cluster.spec.suspend {
+        (
+            Reason::Suspended,
+            "statements that read or write tables fail; set spec.suspend to false to have compute again".to_owned(),
+        )
     } else if observed.groups.iter().any(wants_compute) {
-        (Reason::NoComputeAlive, "see the ComputeGroups for why none serves")
+        (
+            Reason::NoComputeAlive,
+            "statements that read or write tables wait for one that starts, or fail; see the ComputeGroups for why none serves"
+                .to_owned(),
+        )
+    } else if let Some(group) = observed.groups.iter().find(|group| sleeps(group)) {
+        let name = group.metadata.name.as_deref().unwrap_or_default();
+        (
+            Reason::ScaledToZero,
+            format!("a statement that reads or writes tables wakes ComputeGroup {name} and waits for it, if it is of its warehouse"),
+        )
     } else {
         (
             Reason::ScaledToZero,
-            "scale up a ComputeGroup of the cluster, or make one",
+            "statements that read or write tables fail; scale up a ComputeGroup of the cluster, or make one".to_owned(),
         )
     };
-    Finding::holds(
-        reason,
-        format!("{leads}, and no compute node serves: statements that read or write tables fail; {remedy}"),
-    )
+    Finding::holds(reason, format!("{leads}, and no compute node serves: {what}"))
 }
 
 fn ready(

@@ -3,7 +3,7 @@ use springtide_crds::ComputeGroup;
 
 use super::*;
 use crate::fixture::{
-    applied, at, bound_claim, cluster, condition, event, facts, failing_pod, noon, ready_pod, statements, unbound_claim,
+    applied, at, bound_claim, cluster, condition, event, facts, failing_pod, group, noon, ready_pod, statements, unbound_claim,
 };
 use crate::observed::SqlAnswer;
 
@@ -442,6 +442,24 @@ fn secrets_go_with_the_cluster_only_when_data_goes() {
     let actions = deleted(DeletionPolicy::Delete).plan().actions;
     assert_eq!(actions.len(), 4);
     assert_eq!(actions.last(), Some(&Action::RemoveFinalizer));
+}
+
+#[test]
+fn a_cluster_whose_compute_sleeps_names_the_group_that_a_statement_wakes() {
+    let beside = |wakes: bool| {
+        let fixture = cluster("demo").secrets().serving().with(|observed| {
+            let group = group("etl").replicas(0).nodes(0..1).with(|observed| {
+                observed.group.spec.wake_on_query = wakes;
+            });
+            observed.groups = vec![group.settled().0.group];
+            if let SqlAnswer::Answered { compute_nodes, .. } = &mut observed.sql {
+                compute_nodes.clear();
+            }
+        });
+        check(&fixture, "Available")
+    };
+    assert!(beside(true).contains("wakes ComputeGroup etl and waits for it"), "{}", beside(true));
+    assert!(beside(false).contains("tables fail; scale up a ComputeGroup"), "{}", beside(false));
 }
 
 #[test]

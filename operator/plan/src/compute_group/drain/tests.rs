@@ -274,7 +274,12 @@ fn a_node_that_does_not_finish_in_time_is_stopped_and_an_event_says_what_was_cut
         ),
         "{note}"
     );
-    let leaving = busy.clone().drain(2, DrainState::Leaving, "1 load").terminating(2);
+    let status = busy.plan_at(time_is_up).status;
+    let leaving = busy
+        .clone()
+        .with(|observed| observed.group.status = status)
+        .drain(2, DrainState::Leaving, "1 load")
+        .terminating(2);
     assert_eq!(
         statements(&leaving.plan_at(time_is_up)),
         ["ALTER SYSTEM DRAIN COMPUTE NODE 10002 FORCE"],
@@ -283,6 +288,44 @@ fn a_node_that_does_not_finish_in_time_is_stopped_and_an_event_says_what_was_cut
     assert_eq!(statements(&leaving.forced(2).plan_at(time_is_up)), [] as [&str; 0]);
     let patient = busy.with(|observed| observed.group.spec.drain.on_timeout = DrainTimeoutPolicy::Wait);
     assert_eq!(shrinks_to(&patient.plan_at(noon() + TimeDelta::days(7))), None);
+}
+
+#[test]
+fn a_node_that_is_evicted_long_after_its_drain_lapsed_is_not_cut_off_by_an_operator_that_comes_back() {
+    // Ordered at noon by an operator that went; the order lapsed, the node served again, and its hook has waited for 5 s.
+    let evicted = two_too_many()
+        .drain(2, DrainState::Draining, "1 load")
+        .remembered()
+        .drain(2, DrainState::Leaving, "1 fragment")
+        .row(2, |row| row.drains_for_seconds = Some(5))
+        .terminating(2);
+    let back = noon() + TimeDelta::minutes(15);
+    let plan = evicted.plan_at(back);
+    let to_the_evicted: Vec<String> = statements(&plan)
+        .into_iter()
+        .filter(|statement| statement.contains("10002"))
+        .collect();
+    assert_eq!(to_the_evicted, [""; 0]);
+    let status = plan.status.unwrap();
+    let node = status.draining.iter().find(|node| node.node == "etl-cn-2").unwrap();
+    assert_eq!(
+        (node.since.as_str(), node.forced),
+        (instant_text(back - TimeDelta::seconds(5)).as_str(), false)
+    );
+}
+
+#[test]
+fn a_node_that_went_while_no_frontend_answered_has_its_hook_to_the_end_when_one_answers() {
+    let silent = two_too_many().with(|observed| observed.sql = SqlAnswer::NotAsked).remembered();
+    let time_is_up = noon() + TimeDelta::minutes(10);
+    let status = silent.plan_at(time_is_up).status;
+    let answers = two_too_many()
+        .with(|observed| observed.group.status = status)
+        .drain(2, DrainState::Leaving, "1 load")
+        .row(2, |row| row.drains_for_seconds = Some(1))
+        .terminating(2);
+    let orders = statements(&answers.plan_at(time_is_up + TimeDelta::seconds(1)));
+    assert!(!orders.iter().any(|order| order.contains("FORCE")), "{orders:?}");
 }
 
 #[test]

@@ -312,12 +312,64 @@ fn a_suspended_window_wants_nothing_and_is_held_to_no_limit() {
     );
     assert_eq!(status.next_transition, None);
     // Nor is anything kept for it that another group could have.
-    let first = suspended(group("etl").window("w", "0 8 * * *", Some(4), None)).settled();
+    let first = suspended(group("etl").window("w", "0 8 * * *", Some(4), None))
+        .replicas(0)
+        .settled();
     let second = group("bi")
         .window("w", "0 8 * * *", Some(4), None)
         .quota(json!({"pods": "4"}), json!({"pods": "0"}));
     let second = second.with(|observed| observed.siblings = vec![first.0.group.clone()]);
     assert!(accepted(&second).starts_with("True"), "{}", accepted(&second));
+}
+
+/// Both are made by one file, and each would be accepted for want of the other.
+#[test]
+fn of_two_groups_that_are_written_together_the_younger_one_is_told_that_both_do_not_fit() {
+    let made = |name: &str, minute: &str| {
+        group(name)
+            .window("w", "0 8 * * *", Some(6), None)
+            .quota(json!({"pods": "10"}), json!({"pods": "0"}))
+            .with(|observed| {
+                let metadata = &mut observed.group.metadata;
+                metadata.creation_timestamp =
+                    serde_json::from_value(json!(format!("2026-11-23T11:{minute}:00Z"))).unwrap();
+                metadata.generation = Some(1);
+                observed.group.status = None;
+            })
+    };
+    let (older, younger) = (made("zeta", "00"), made("alpha", "01"));
+    let beside = |own: &GroupFixture, other: &GroupFixture| {
+        accepted(&own.clone().with(|observed| observed.siblings = vec![other.0.group.clone()]))
+    };
+    assert!(beside(&older, &younger).starts_with("True"));
+    assert!(
+        beside(&younger, &older).contains("leaves 4 beside"),
+        "{}",
+        beside(&younger, &older)
+    );
+    // One that was looked at and refused keeps nobody out.
+    let refused = older.with(|observed| {
+        observed.group.status = Some(serde_json::from_value(json!({"observedGeneration": 1})).unwrap());
+    });
+    assert!(beside(&younger, &refused).starts_with("True"));
+}
+
+#[test]
+fn nodes_that_another_group_wants_by_its_replicas_and_does_not_have_yet_are_no_room_for_a_floor() {
+    let etl = group("etl").replicas(4).settled();
+    let has = |replicas: i32| {
+        let bi = group("bi")
+            .window("w", "0 8 * * *", Some(3), None)
+            .quota(json!({"pods": "6"}), json!({"pods": replicas.to_string()}))
+            .with(|observed| {
+                observed.siblings = vec![etl.0.group.clone()];
+                observed.siblings[0].status.as_mut().unwrap().replicas = replicas;
+            });
+        accepted(&bi)
+    };
+    for replicas in [0, 2, 4] {
+        assert!(has(replicas).contains("leaves 2 beside"), "{replicas}: {}", has(replicas));
+    }
 }
 
 /// The pods that run have the resources of before, and what others use does not change by what is written.

@@ -86,6 +86,7 @@ fn leaving_since(since: DateTime<Utc>) -> GroupFixture {
             since: instant_text(since),
             phase: DrainPhase::Draining,
             waiting_for: Some("1 load".to_owned()),
+            forced: false,
         }];
     })
 }
