@@ -21,7 +21,7 @@ use std::{
 };
 
 use springtide_catalog::{CatalogError, ErrorKind};
-use springtide_contract::drain::{ORDER_LASTS, REDIRECT_LINGER, longest_work};
+use springtide_contract::drain::{ORDER_LASTS, REDIRECT_LINGER};
 use springtide_model::{ComputeNode, NodeId};
 use springtide_rpc::message::{HeartbeatReply, HeartbeatRequest};
 use springtide_sql::DrainOrder;
@@ -225,16 +225,12 @@ impl Core {
     }
 
     /// How long a statement on a warehouse may take, so that a drain of its nodes cuts nothing off; `None` for as long as it likes.
-    /// See [`longest_work`].
+    /// See [`NodeView::longest_statement`].
     #[must_use]
     pub fn longest_statement(&self, warehouse: &str) -> Option<Duration> {
         let nodes = self.nodes();
-        // What a node said that is gone may not be so any more when it comes back: once it is there, it counts again.
-        let there = nodes.iter().filter(|view| view.alive && view.node.warehouse == warehouse);
-        let bounds = there.filter_map(|view| view.reply.as_ref().map(|reply| reply.drain_timeout_s));
-        bounds
-            .filter_map(|seconds| longest_work(Duration::from_secs(seconds)))
-            .min()
+        let of_warehouse = nodes.iter().filter(|view| view.node.warehouse == warehouse);
+        of_warehouse.filter_map(NodeView::longest_statement).min()
     }
 
     /// What to do about a warehouse without a node that takes work: use one that has some, with `choose` as the words for

@@ -111,7 +111,8 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
         if is_leaving || state == DrainState::Leaving || !drains || *ordinal >= current {
             // A frontend that forgot the order with its restart would have the hook wait anew. Of a node that was never let go by one, the hook
             // has begun for another reason: what runs there may have begun a moment before it.
-            let is_forced = drains && state == DrainState::Leaving && (node.is_forced() || nodes.was_forced(&node.name));
+            let is_forced =
+                drains && state == DrainState::Leaving && (node.is_forced() || nodes.was_forced(&node.name));
             if is_forced && group.on_drain_timeout == DrainTimeoutPolicy::Force {
                 departure.statements.extend(node.order(flavour, true));
             }

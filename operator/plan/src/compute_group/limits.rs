@@ -137,7 +137,10 @@ fn missing(group: &ComputeGroup, spec: &ComputeGroupSpec, calendars: &[Calendar]
 fn is_older(other: &ComputeGroup, group: &ComputeGroup) -> bool {
     let age = |group: &ComputeGroup| {
         let metadata = &group.metadata;
-        (metadata.creation_timestamp.clone().map(|time| time.0), metadata.name.clone())
+        (
+            metadata.creation_timestamp.clone().map(|time| time.0),
+            metadata.name.clone(),
+        )
     };
     age(other) < age(group)
 }

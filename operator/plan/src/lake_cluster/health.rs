@@ -133,7 +133,9 @@ fn answering(leader: &str, observed: &ObservedLakeCluster, compute_nodes: &[Comp
         let name = group.metadata.name.as_deref().unwrap_or_default();
         (
             Reason::ScaledToZero,
-            format!("a statement that reads or writes tables wakes ComputeGroup {name} and waits for it, if it is of its warehouse"),
+            format!(
+                "a statement that reads or writes tables wakes ComputeGroup {name} and waits for it, if it is of its warehouse"
+            ),
         )
     } else {
         (

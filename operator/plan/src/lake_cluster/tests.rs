@@ -3,7 +3,8 @@ use springtide_crds::ComputeGroup;
 
 use super::*;
 use crate::fixture::{
-    applied, at, bound_claim, cluster, condition, event, facts, failing_pod, group, noon, ready_pod, statements, unbound_claim,
+    applied, at, bound_claim, cluster, condition, event, facts, failing_pod, group, noon, ready_pod, statements,
+    unbound_claim,
 };
 use crate::observed::SqlAnswer;
 
@@ -458,8 +459,16 @@ fn a_cluster_whose_compute_sleeps_names_the_group_that_a_statement_wakes() {
         });
         check(&fixture, "Available")
     };
-    assert!(beside(true).contains("wakes ComputeGroup etl and waits for it"), "{}", beside(true));
-    assert!(beside(false).contains("tables fail; scale up a ComputeGroup"), "{}", beside(false));
+    assert!(
+        beside(true).contains("wakes ComputeGroup etl and waits for it"),
+        "{}",
+        beside(true)
+    );
+    assert!(
+        beside(false).contains("tables fail; scale up a ComputeGroup"),
+        "{}",
+        beside(false)
+    );
 }
 
 #[test]

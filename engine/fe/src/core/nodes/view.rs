@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use springtide_contract::drain::longest_work;
 use springtide_model::ComputeNode;
 use springtide_rpc::message::HeartbeatReply;
 
@@ -73,6 +74,14 @@ impl DrainState {
 }
 
 impl NodeView {
+    /// How long a statement may take here, so that a drain cuts nothing off; `None` for as long as it likes. See [`longest_work`]. What a
+    /// node that is away said last does not count: it may come back with another `drain.timeout`, and says so before it takes work.
+    #[must_use]
+    pub fn longest_statement(&self) -> Option<Duration> {
+        let reply = self.reply.as_ref().filter(|_| self.alive)?;
+        longest_work(Duration::from_secs(reply.drain_timeout_s))
+    }
+
     pub(super) fn new(node: Arc<ComputeNode>) -> Self {
         Self {
             node,

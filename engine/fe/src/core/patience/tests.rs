@@ -104,3 +104,13 @@ fn a_drain_without_an_end_is_no_overflow() {
         Duration::from_secs(u64::MAX).saturating_add(Duration::from_secs(60))
     );
 }
+
+/// A group that slept through a change of its `drain.timeout` still had the old one count for the statement that woke it.
+#[test]
+fn a_node_that_is_away_bounds_no_statement() {
+    let there = node(DrainState::None, 40);
+    assert_eq!(there.longest_statement(), Some(Duration::from_secs(30)));
+    let away = NodeView { alive: false, ..there };
+    assert_eq!(away.longest_statement(), None);
+    assert_eq!(node(DrainState::None, 0).longest_statement(), None);
+}

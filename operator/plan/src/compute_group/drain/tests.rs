@@ -316,7 +316,9 @@ fn a_node_that_is_evicted_long_after_its_drain_lapsed_is_not_cut_off_by_an_opera
 
 #[test]
 fn a_node_that_went_while_no_frontend_answered_has_its_hook_to_the_end_when_one_answers() {
-    let silent = two_too_many().with(|observed| observed.sql = SqlAnswer::NotAsked).remembered();
+    let silent = two_too_many()
+        .with(|observed| observed.sql = SqlAnswer::NotAsked)
+        .remembered();
     let time_is_up = noon() + TimeDelta::minutes(10);
     let status = silent.plan_at(time_is_up).status;
     let answers = two_too_many()

@@ -339,7 +339,10 @@ fn of_two_groups_that_are_written_together_the_younger_one_is_told_that_both_do_
     };
     let (older, younger) = (made("zeta", "00"), made("alpha", "01"));
     let beside = |own: &GroupFixture, other: &GroupFixture| {
-        accepted(&own.clone().with(|observed| observed.siblings = vec![other.0.group.clone()]))
+        accepted(
+            &own.clone()
+                .with(|observed| observed.siblings = vec![other.0.group.clone()]),
+        )
     };
     assert!(beside(&older, &younger).starts_with("True"));
     assert!(
@@ -368,7 +371,11 @@ fn nodes_that_another_group_wants_by_its_replicas_and_does_not_have_yet_are_no_r
         accepted(&bi)
     };
     for replicas in [0, 2, 4] {
-        assert!(has(replicas).contains("leaves 2 beside"), "{replicas}: {}", has(replicas));
+        assert!(
+            has(replicas).contains("leaves 2 beside"),
+            "{replicas}: {}",
+            has(replicas)
+        );
     }
 }
 
