@@ -86,7 +86,8 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
     let nodes = Nodes::of(observed);
     let mut leavers = Vec::new();
     for (ordinal, node) in &nodes.by_ordinal {
-        let since = node.drains_since(nodes.since(&node.name, now), now);
+        let remembered = nodes.since(&node.name, now);
+        let since = node.drains_since(remembered, now);
         let is_leaving = node.pod.is_some_and(trouble::is_leaving);
         let state = node.member.as_ref().map_or(DrainState::None, |member| member.row.drain);
         if *ordinal < wanted {
@@ -109,10 +110,11 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
                 && (now - since).to_std().is_ok_and(|waited| waited >= group.drain_timeout)
         };
         if is_leaving || state == DrainState::Leaving || !drains || *ordinal >= current {
-            // A frontend that forgot the order with its restart would have the hook wait anew. Of a node that was never let go by one, the hook
-            // has begun for another reason: what runs there may have begun a moment before it.
-            let is_forced =
-                drains && state == DrainState::Leaving && (node.is_forced() || nodes.was_forced(&node.name));
+            // Where the order has lapsed, the hook would wait anew. A hook that began for another reason keeps all its time: what runs there may
+            // have begun a moment before it, although the node was on its way out, and was even let go, at some time before.
+            let is_same_drain = since == remembered;
+            let was_forced = is_same_drain && nodes.was_forced(&node.name);
+            let is_forced = drains && state == DrainState::Leaving && (node.is_forced() || was_forced);
             if is_forced && group.on_drain_timeout == DrainTimeoutPolicy::Force {
                 departure.statements.extend(node.order(flavour, true));
             }

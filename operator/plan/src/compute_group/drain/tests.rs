@@ -312,6 +312,15 @@ fn a_node_that_is_evicted_long_after_its_drain_lapsed_is_not_cut_off_by_an_opera
         (node.since.as_str(), node.forced),
         (instant_text(back - TimeDelta::seconds(5)).as_str(), false)
     );
+    // Nor is one that was let go at that time, by an operator that died before its pod went.
+    let once_let_go = evicted.with(|observed| {
+        let status = observed.group.status.as_mut().unwrap();
+        for node in &mut status.draining {
+            node.forced = true;
+        }
+    });
+    let orders = statements(&once_let_go.plan_at(back));
+    assert!(!orders.iter().any(|order| order.contains("10002")), "{orders:?}");
 }
 
 #[test]
