@@ -283,7 +283,7 @@ fn a_node_that_does_not_finish_in_time_is_stopped_and_an_event_says_what_was_cut
     assert_eq!(
         statements(&leaving.plan_at(time_is_up)),
         ["ALTER SYSTEM DRAIN COMPUTE NODE 10002 FORCE"],
-        "a frontend that was restarted has forgotten it"
+        "the order has lapsed meanwhile"
     );
     assert_eq!(statements(&leaving.forced(2).plan_at(time_is_up)), [] as [&str; 0]);
     let patient = busy.with(|observed| observed.group.spec.drain.on_timeout = DrainTimeoutPolicy::Wait);
