@@ -135,6 +135,7 @@ async fn a_node_whose_processes_were_killed_is_ready_when_the_cluster_is_started
         if name.starts_with(&format!("{node}-")) {
             let killed = Command::new("kill").args(["-9", process]).status().expect("kill runs");
             assert!(killed.success(), "{name} ran as {process}");
+            has_ended(process).await;
         }
     }
     let killed_at = Utc::now().timestamp();
@@ -170,6 +171,27 @@ async fn a_node_whose_processes_were_killed_is_ready_when_the_cluster_is_started
     )
     .await
     .expect("a node that is ready");
+}
+
+/// Waits until a process that was killed runs no more; what is left of it may be there until its parent asks.
+async fn has_ended(process: &str) {
+    let stat = std::path::Path::new("/proc").join(process).join("stat");
+    wait_until(
+        "the process ends",
+        Duration::from_secs(10),
+        &Progress::default(),
+        async || {
+            let text = std::fs::read_to_string(&stat).unwrap_or_default();
+            let state = text.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+            Ok(if matches!(state, None | Some('Z' | 'X')) {
+                Look::Done(())
+            } else {
+                Look::NotYet(text)
+            })
+        },
+    )
+    .await
+    .expect("SIGKILL ends a process");
 }
 
 /// The processes of the cluster: name, and process id with its start time.
