@@ -114,9 +114,12 @@ fn answering(leader: &str, observed: &ObservedLakeCluster, compute_nodes: &[Comp
         Some(group.spec.cluster.as_str()) == name
             && group.status.as_ref().and_then(|status| status.wanted_replicas) != Some(0)
     };
+    // One that a window shuts is woken by nobody.
     let sleeps = |group: &ComputeGroup| {
-        let in_force = group.status.as_ref().and_then(|status| status.accepted_spec.as_deref());
-        Some(group.spec.cluster.as_str()) == name && in_force.is_some_and(|spec| spec.wake_on_query)
+        let status = group.status.as_ref().filter(|status| status.ceiling != Some(0));
+        let in_force = status.and_then(|status| status.accepted_spec.as_deref());
+        Some(group.spec.cluster.as_str()) == name
+            && in_force.is_some_and(|spec| spec.replicas == 0 && spec.wake_on_query)
     };
     let (reason, what) = if observed.cluster.spec.suspend {
         (

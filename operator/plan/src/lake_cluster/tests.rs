@@ -447,12 +447,13 @@ fn secrets_go_with_the_cluster_only_when_data_goes() {
 
 #[test]
 fn a_cluster_whose_compute_sleeps_names_the_group_that_a_statement_wakes() {
-    let beside = |wakes: bool| {
+    let beside = |wakes: bool, ceiling: Option<i32>| {
         let fixture = cluster("demo").secrets().serving().with(|observed| {
             let group = group("etl").replicas(0).nodes(0..1).with(|observed| {
                 observed.group.spec.wake_on_query = wakes;
             });
             observed.groups = vec![group.settled().0.group];
+            observed.groups[0].status.as_mut().unwrap().ceiling = ceiling;
             if let SqlAnswer::Answered { compute_nodes, .. } = &mut observed.sql {
                 compute_nodes.clear();
             }
@@ -460,15 +461,17 @@ fn a_cluster_whose_compute_sleeps_names_the_group_that_a_statement_wakes() {
         check(&fixture, "Available")
     };
     assert!(
-        beside(true).contains("wakes ComputeGroup etl and waits for it"),
+        beside(true, None).contains("wakes ComputeGroup etl and waits for it"),
         "{}",
-        beside(true)
+        beside(true, None)
     );
     assert!(
-        beside(false).contains("tables fail; scale up a ComputeGroup"),
+        beside(false, None).contains("tables fail; scale up a ComputeGroup"),
         "{}",
-        beside(false)
+        beside(false, None)
     );
+    let shut = beside(true, Some(0));
+    assert!(shut.contains("tables fail; scale up a ComputeGroup"), "{shut}");
 }
 
 #[test]
