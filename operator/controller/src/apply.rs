@@ -37,6 +37,9 @@ pub(crate) enum ApplyError {
     /// A node was to be forgotten that is there: the watch of pods is behind.
     #[error("the node of pod {pod} is not forgotten, as the pod is there")]
     PodThere { pod: String },
+    /// A StatefulSet was to be made for an owner that has gone or is going: the watch of the owner is behind.
+    #[error("{object} is not made, as the {owner} that it is for goes or has gone")]
+    OwnerGone { object: String, owner: String },
     /// A statement needs a password that is not there.
     #[error("Secret {secret} has no key `password` for `{statement}`")]
     NoPassword { secret: String, statement: &'static str },
@@ -88,7 +91,10 @@ where
     K: Resource<DynamicType = ()>,
 {
     match action {
-        Action::Apply(desired) => write(context, desired).await?,
+        Action::Apply(desired) => {
+            stays(context, object, desired).await?;
+            write(context, desired).await?;
+        }
         Action::Scale {
             object,
             uid,
@@ -109,6 +115,32 @@ where
         Action::RemoveFinalizer => set_finalizer(&context.kubernetes, object, false).await?,
     }
     Ok(())
+}
+
+/// Pods are made for nobody who has gone: a StatefulSet that is not known to be there is made only after its owner has been asked for, since
+/// the watch that tells of the owner may be behind.
+async fn stays<K>(context: &Context, owner: &K, desired: &DesiredObject) -> Result<(), ApplyError>
+where
+    K: Resource<DynamicType = ()>,
+{
+    if desired.key.kind != ObjectKind::StatefulSet || !desired.body["metadata"]["uid"].is_null() {
+        return Ok(());
+    }
+    let planned_for = owner.meta();
+    let now = context.kubernetes.metadata(owner).await?;
+    let stays = now.is_some_and(|now| {
+        // What is made for an owner on its way out was planned so.
+        let goes_since = now.deletion_timestamp.is_some() && planned_for.deletion_timestamp.is_none();
+        now.uid == planned_for.uid && !goes_since
+    });
+    if stays {
+        return Ok(());
+    }
+    let name = planned_for.name.as_deref().unwrap_or_default();
+    Err(ApplyError::OwnerGone {
+        object: desired.key.to_string(),
+        owner: format!("{} {name}", K::kind(&())),
+    })
 }
 
 async fn write(context: &Context, desired: &DesiredObject) -> Result<(), ApplyError> {

@@ -120,6 +120,19 @@ impl Kubernetes {
         limited("read", || described(&K::kind(&()), None, name), api.get_opt(name)).await
     }
 
+    /// The metadata of an object of ours as it is now.
+    pub(crate) async fn metadata<K>(&self, object: &K) -> Result<Option<ObjectMeta>, KubernetesError>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let resource = ApiResource::erase::<K>(&());
+        let (namespace, name) = (object.namespace(), object.name_any());
+        let api = self.dynamic(&resource, namespace.as_deref());
+        let what = || described(&resource.kind, namespace.as_deref(), &name);
+        let found = limited("read", what, api.get_metadata_opt(&name)).await?;
+        Ok(found.map(|found| found.metadata))
+    }
+
     /// Names of the objects of a kind in a namespace, as they are now.
     pub(crate) async fn names_in<K>(&self, namespace: &str) -> Result<BTreeSet<String>, KubernetesError>
     where

@@ -46,7 +46,9 @@ impl ReconcileError {
         match self {
             Self::Kubernetes(error) | Self::Apply(ApplyError::Kubernetes(error)) => error.is_conflict(),
             Self::Apply(ApplyError::Engine(EngineError::Unreachable { .. } | EngineError::Timeout { .. })) => true,
-            Self::Apply(ApplyError::NoFrontend { .. } | ApplyError::PodThere { .. }) => true,
+            Self::Apply(ApplyError::NoFrontend { .. } | ApplyError::PodThere { .. } | ApplyError::OwnerGone { .. }) => {
+                true
+            }
             _ => false,
         }
     }

@@ -137,7 +137,8 @@ fn failure(error: &ApplyError) -> Option<Notice> {
         | ApplyError::NoPassword { .. } => true,
         ApplyError::Engine(EngineError::Unreachable { .. } | EngineError::Timeout { .. })
         | ApplyError::NoFrontend { .. }
-        | ApplyError::PodThere { .. } => false,
+        | ApplyError::PodThere { .. }
+        | ApplyError::OwnerGone { .. } => false,
     };
     is_worth_telling.then(|| Notice {
         is_warning: true,

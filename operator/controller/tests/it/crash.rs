@@ -93,7 +93,6 @@ async fn others_who_write_all_the_time_do_not_keep_it_from_converging() {
     operator.stop().await;
 }
 
-/// A window that opens meanwhile would be late for as long.
 /// An operator that has looked once, and whose watch of these objects is far longer behind than anybody waits here.
 async fn behind(world: &World, path: &'static str) -> Running {
     let lag = Faults::lagging_behind(path, Duration::from_secs(600));
@@ -106,6 +105,43 @@ async fn behind(world: &World, path: &'static str) -> Running {
     operator
 }
 
+#[tokio::test]
+async fn no_pods_are_made_anew_for_a_group_whose_deletion_nobody_told_of() {
+    let world = World::new().await;
+    let first = world.operator();
+    world.make_cluster("lake").await;
+    world.make_group("etl", "lake", json!({"replicas": 1})).await;
+    world.group_serves("etl", 1).await;
+    first.stop().await;
+    let operator = behind(&world, "/computegroups").await;
+    let refused = || {
+        let text = world.metrics.render();
+        let of_groups = |line: &&str| line.starts_with("springtide_reconciles_total{kind=\"ComputeGroup\"");
+        let failed = |line: &&str| !line.contains("outcome=\"ok\"") && !line.ends_with(" 0");
+        text.lines().filter(of_groups).filter(failed).count()
+    };
+    assert_eq!(refused(), 0);
+    // Another operator has let it go.
+    world
+        .merge::<ComputeGroup>("etl", json!({"metadata": {"finalizers": []}}))
+        .await;
+    world.delete::<ComputeGroup>("etl").await;
+    world.delete::<StatefulSet>("etl-cn").await;
+    world
+        .eventually("the operator would make it anew, and does not", || async {
+            assert!(
+                world
+                    .get::<StatefulSet>("etl-cn")
+                    .await
+                    .is_none_or(|set| set.metadata.deletion_timestamp.is_some())
+            );
+            (refused() > 0).then_some(())
+        })
+        .await;
+    operator.stop().await;
+}
+
+/// A window that opens meanwhile would be late for as long.
 #[tokio::test]
 async fn a_size_does_not_wait_for_a_watch_that_is_behind() {
     let world = World::new().await;

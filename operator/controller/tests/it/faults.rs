@@ -76,8 +76,9 @@ impl Step {
         match self {
             Self::Create => {
                 set_clock(world, TimeDelta::hours(-2));
-                let window = json!({"name": "morning", "start": "0 8 * * *", "duration": "2h", "timeZone": "Etc/UTC",
-                    "minReplicas": 4, "leadTime": format!("{}m", LEAD.num_minutes())});
+                // On that day alone: one step goes by the clock of the API server, which may stand in any hour.
+                let window = json!({"name": "morning", "at": OPENS.trim_end_matches(":00Z"), "duration": "2h",
+                    "timeZone": "Etc/UTC", "minReplicas": 4, "leadTime": format!("{}m", LEAD.num_minutes())});
                 world.make_cluster("lake").await;
                 world
                     .make_group(
@@ -372,9 +373,10 @@ async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
     ended
 }
 
-/// The sizes that the group's StatefulSet has had, as the API server tells everybody, and not as an operator says.
+/// The sizes that the group's StatefulSet has had, as the API server tells everybody, and not as an operator says. One that is made
+/// anew has a size of its own, be it the same.
 struct Sizes {
-    seen: Arc<Mutex<Vec<i32>>>,
+    seen: Arc<Mutex<Vec<(Option<String>, i32)>>>,
     watch: JoinHandle<()>,
 }
 
@@ -388,10 +390,11 @@ impl Sizes {
             while let Some(set) = sets.next().await {
                 // A watch that breaks begins again.
                 let Ok(set) = set else { continue };
+                let uid = set.uid();
                 let size = set.spec.and_then(|spec| spec.replicas).unwrap_or_default();
                 let mut told = told.lock().unwrap();
-                if told.last() != Some(&size) {
-                    told.push(size);
+                if told.last().is_none_or(|last| *last != (uid.clone(), size)) {
+                    told.push((uid, size));
                 }
             }
         });
@@ -403,14 +406,16 @@ impl Sizes {
         if let Some(now) = world.wanted("etl").await {
             world
                 .eventually("the watch has told of all sizes", || async {
-                    (self.seen.lock().unwrap().last() == Some(&now)).then_some(())
+                    let seen = self.seen.lock().unwrap();
+                    (seen.last().map(|(_, size)| *size) == Some(now)).then_some(())
                 })
                 .await;
         }
         assert!(!self.watch.is_finished());
         let mut seen = self.seen.lock().unwrap();
-        let last = seen.last().copied();
-        std::mem::replace(&mut *seen, last.into_iter().collect())
+        let last = seen.last().cloned();
+        let seen = std::mem::replace(&mut *seen, last.into_iter().collect());
+        seen.into_iter().map(|(_, size)| size).collect()
     }
 }
 
