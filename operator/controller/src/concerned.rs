@@ -11,7 +11,7 @@ use kube::{ResourceExt, api::DynamicObject};
 use springtide_crds::{
     Calendar, ComputeGroup, Department, GROUP, LakeCluster, department::DepartmentSpec, lake_cluster::LakeClusterSpec,
 };
-use springtide_plan::{ObjectKind, names};
+use springtide_plan::{ObjectKind, lake_cluster::is_woken_by_statements, names};
 
 use crate::context::Caches;
 
@@ -48,6 +48,7 @@ struct GroupForCluster<'a> {
     is_leaving: bool,
     serving_replicas: i32,
     wants_compute: bool,
+    is_woken: bool,
     next_transition: Option<&'a str>,
 }
 
@@ -120,6 +121,7 @@ pub(crate) fn by_group(caches: &Caches, before: Option<&ComputeGroup>, group: &C
             is_leaving: group.metadata.deletion_timestamp.is_some(),
             serving_replicas: status.map_or(0, |status| status.serving_replicas),
             wants_compute: status.and_then(|status| status.wanted_replicas) != Some(0),
+            is_woken: is_woken_by_statements(group),
             next_transition: status.and_then(|status| Some(status.next_transition.as_ref()?.at.as_str())),
         }
     }

@@ -23,6 +23,7 @@ mod stateful_set;
 mod volume_claims;
 
 pub(crate) use health::is_rolling;
+pub use health::is_woken_by_statements;
 pub(crate) use services::service_port;
 pub use shape::{ClusterShape, StorageShape};
 pub(crate) use shape::{check_resources, positive};

@@ -94,6 +94,7 @@ fn what_a_cluster_shows_of_its_groups_concerns_it() {
     for status in [
         json!({"replicas": 1, "servingReplicas": 1}),
         json!({"replicas": 0, "servingReplicas": 0, "wantedReplicas": 0}),
+        json!({"acceptedSpec": {"cluster": "lake", "replicas": 0, "wakeOnQuery": true}}),
         json!({"replicas": 0, "servingReplicas": 0, "nextTransition": {"at": "2030-06-03T08:00:00Z", "floor": 2}}),
     ] {
         let mut after = group();

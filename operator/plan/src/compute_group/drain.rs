@@ -87,12 +87,12 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
     let mut leavers = Vec::new();
     for (ordinal, node) in &nodes.by_ordinal {
         let remembered = nodes.since(&node.name, now);
-        let since = node.drains_since(remembered, now);
+        let told = node.told_since(remembered, now);
         let is_leaving = node.pod.is_some_and(trouble::is_leaving);
         let state = node.member.as_ref().map_or(DrainState::None, |member| member.row.drain);
         if *ordinal < wanted {
             if is_leaving || state == DrainState::Leaving {
-                departure.draining.push(node.status(DrainPhase::Leaving, since, &nodes));
+                departure.draining.push(node.status(DrainPhase::Leaving, told, &nodes));
             } else if matches!(state, DrainState::Draining | DrainState::Drained)
                 && let Some(member) = &node.member
             {
@@ -112,13 +112,13 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
         if is_leaving || state == DrainState::Leaving || !drains || *ordinal >= current {
             // Where the order has lapsed, the hook would wait anew. A hook that began for another reason keeps all its time: what runs there may
             // have begun a moment before it, although the node was on its way out, and was even let go, at some time before.
-            let is_same_drain = since == remembered;
+            let is_same_drain = told == remembered;
             let was_forced = is_same_drain && nodes.was_forced(&node.name);
             let is_forced = drains && state == DrainState::Leaving && (node.is_forced() || was_forced);
             if is_forced && group.on_drain_timeout == DrainTimeoutPolicy::Force {
                 departure.statements.extend(node.order(flavour, true));
             }
-            let status = node.status(DrainPhase::Leaving, since, &nodes);
+            let status = node.status(DrainPhase::Leaving, told, &nodes);
             departure.draining.push(DrainingNode {
                 forced: is_forced,
                 ..status
@@ -126,6 +126,8 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
             leavers.push(Leaver::free(*ordinal));
             continue;
         }
+        // A node that takes work begins anew.
+        let since = if node.takes_work() { now } else { told };
         let phase = match (&node.member, state) {
             // A node that the engine does not know or does not reach has nothing that could fail.
             (None, _) if nodes.answered => DrainPhase::Drained,
@@ -299,12 +301,9 @@ impl Node<'_> {
         row.is_some_and(|row| row.alive || row.draining)
     }
 
-    /// Since when it drains. What is remembered counts as long as the engine does not know better: a node that takes work begins anew,
-    /// and of one that drains it tells for how long, whatever a clock showed that was wrong when it began.
-    fn drains_since(&self, remembered: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
-        if self.takes_work() {
-            return now;
-        }
+    /// Since when it drains. What is remembered counts as long as the engine does not know better: it tells for how long, whatever a
+    /// clock showed that was wrong when it began.
+    fn told_since(&self, remembered: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
         let seconds = self.member.as_ref().and_then(|member| member.row.drains_for_seconds);
         let told = seconds.map(|seconds| now - TimeDelta::seconds(seconds.into()));
         told.filter(|told| *told - remembered > TOLD_AFTER)

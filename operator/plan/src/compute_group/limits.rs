@@ -3,13 +3,13 @@
 use chrono::{DateTime, Utc};
 use k8s_openapi::api::core::v1::{ResourceQuota, ScopedResourceSelectorRequirement};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
-use springtide_crds::compute_group::Schedule;
+use springtide_crds::compute_group::{ScaleDecider, Schedule};
 use springtide_crds::pod::PodResources;
-use springtide_crds::{Calendar, ComputeGroup, ComputeGroupSpec, Quantity, Reason};
+use springtide_crds::{Calendar, ComputeGroup, ComputeGroupSpec, ComputeGroupStatus, Quantity, Reason};
 
 use super::GroupShape;
 use super::schedule::{Surroundings, window};
-use super::shape::{flavour_of, resolve_resources};
+use super::shape::{flavour_of, max_replicas, resolve_resources};
 use crate::department;
 use crate::finish::Rejection;
 use crate::flavour::Cordon;
@@ -119,17 +119,31 @@ fn highest_floor(spec: &ComputeGroupSpec, calendars: &[Calendar], now: DateTime<
 }
 
 /// The nodes that a group does not have at present and will want: by its windows, of which only the largest minimum counts, or by what is
-/// written.
+/// written; no more than a department allows, as far as the group's status tells.
 #[must_use]
 pub fn promised(group: &ComputeGroup, calendars: &[Calendar], now: DateTime<Utc>) -> u32 {
-    accepted_spec(group).map_or(0, |spec| missing(group, spec, calendars, now))
+    let is_limited = |status: &&ComputeGroupStatus| {
+        let scaling = status.scaling.as_ref();
+        scaling.is_some_and(|scaling| scaling.decided_by == ScaleDecider::Limit)
+    };
+    let limited = group.status.as_ref().filter(is_limited);
+    let limit = limited.and_then(|status| u32::try_from(status.wanted_replicas?).ok());
+    accepted_spec(group).map_or(0, |spec| {
+        missing(group, spec, limit.unwrap_or(u32::MAX), calendars, now)
+    })
 }
 
-/// The nodes of `spec` that the group does not have.
-fn missing(group: &ComputeGroup, spec: &ComputeGroupSpec, calendars: &[Calendar], now: DateTime<Utc>) -> u32 {
+/// The nodes of `spec` that the group does not have and may have.
+fn missing(
+    group: &ComputeGroup,
+    spec: &ComputeGroupSpec,
+    limit: u32,
+    calendars: &[Calendar],
+    now: DateTime<Utc>,
+) -> u32 {
     let has = group.status.as_ref().map_or(0, |status| status.replicas);
     let written = u32::try_from(spec.replicas).unwrap_or_default();
-    let wanted = highest_floor(spec, calendars, now).max(written);
+    let wanted = highest_floor(spec, calendars, now).max(written).min(limit);
     wanted.saturating_sub(u32::try_from(has).unwrap_or_default())
 }
 
@@ -232,8 +246,10 @@ struct Others {
 
 /// What other groups will want of a resource beyond the pods that they have.
 fn reserved_milli(observed: &ObservedComputeGroup, resource: &str, now: DateTime<Utc>) -> u64 {
+    // Of one department, as it is one namespace. What was accepted under a higher limit runs up to the one of now.
+    let limit = max_replicas(observed);
     let of_spec = |other: &ComputeGroup, spec: &ComputeGroupSpec| {
-        let missing = missing(other, spec, &observed.calendars, now);
+        let missing = missing(other, spec, limit, &observed.calendars, now);
         let resources = resolve_resources(observed, spec.resources.as_ref());
         // Groups of another cluster may be of another engine: rather too much than too little.
         let is_of_this_cluster = other.spec.cluster == observed.group.spec.cluster;

@@ -103,6 +103,14 @@ fn available(sql: &SqlAnswer, observed: &ObservedLakeCluster, trouble: Option<&F
     }
 }
 
+/// A statement has the group wake from 0. One that a window shuts is woken by nobody.
+#[must_use]
+pub fn is_woken_by_statements(group: &ComputeGroup) -> bool {
+    let status = group.status.as_ref().filter(|status| status.ceiling != Some(0));
+    let in_force = status.and_then(|status| status.accepted_spec.as_deref());
+    in_force.is_some_and(|spec| spec.replicas == 0 && spec.wake_on_query)
+}
+
 /// A leader answers; statements on tables need compute besides.
 fn answering(leader: &str, observed: &ObservedLakeCluster, compute_nodes: &[ComputeNodeRow]) -> Finding {
     let leads = format!("frontend {leader} leads and answers");
@@ -114,13 +122,7 @@ fn answering(leader: &str, observed: &ObservedLakeCluster, compute_nodes: &[Comp
         Some(group.spec.cluster.as_str()) == name
             && group.status.as_ref().and_then(|status| status.wanted_replicas) != Some(0)
     };
-    // One that a window shuts is woken by nobody.
-    let sleeps = |group: &ComputeGroup| {
-        let status = group.status.as_ref().filter(|status| status.ceiling != Some(0));
-        let in_force = status.and_then(|status| status.accepted_spec.as_deref());
-        Some(group.spec.cluster.as_str()) == name
-            && in_force.is_some_and(|spec| spec.replicas == 0 && spec.wake_on_query)
-    };
+    let sleeps = |group: &ComputeGroup| Some(group.spec.cluster.as_str()) == name && is_woken_by_statements(group);
     let (reason, what) = if observed.cluster.spec.suspend {
         (
             Reason::Suspended,

@@ -401,6 +401,27 @@ fn a_roll_or_an_eviction_shows_among_the_nodes_that_leave() {
     assert_eq!(draining[0].waiting_for.as_deref(), Some("3 fragments"));
 }
 
+/// Its hook has not begun, or nobody calls it as the kubelet is gone: each look would be another moment since when.
+#[test]
+fn a_pod_that_goes_while_its_node_still_takes_work_is_told_once() {
+    let evicted = group("etl").replicas(2).pods(0..2).nodes(0..2).settled().terminating(1);
+    let scaled_in = two_too_many().with(|observed| {
+        let set = observed
+            .live
+            .get(&super::super::stateful_set_key(observed))
+            .unwrap()
+            .clone();
+        let mut shrunk = set;
+        shrunk["spec"]["replicas"] = json!(1);
+        observed.live.insert(crate::object::ObjectKind::StatefulSet, shrunk);
+    });
+    for going in [evicted, scaled_in.terminating(1).terminating(2)] {
+        let told = going.remembered();
+        let later = told.plan_at(noon() + TimeDelta::seconds(40));
+        assert_eq!(later.status, None);
+    }
+}
+
 #[test]
 fn starrocks_has_no_order_to_wait_for() {
     let fixture = group_of("etl", cluster("demo").starrocks())

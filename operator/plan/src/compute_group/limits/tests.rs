@@ -1,9 +1,9 @@
 use k8s_openapi::api::core::v1::ResourceQuota;
 use serde_json::{Value, json};
 
-use super::counts_compute;
+use super::{counts_compute, promised};
 use crate::action::Action;
-use crate::fixture::{GroupFixture, accepted, applied, cluster, condition, group, group_of, quantity};
+use crate::fixture::{GroupFixture, accepted, applied, cluster, condition, group, group_of, noon, quantity};
 
 /// At night nobody uses anything, and both would be promised what only one of them can have.
 #[test]
@@ -377,6 +377,30 @@ fn nodes_that_another_group_wants_by_its_replicas_and_does_not_have_yet_are_no_r
             has(replicas)
         );
     }
+}
+
+/// A limit that was lowered holds what was accepted before down to it: no room is kept for what can never run.
+#[test]
+fn nodes_that_another_group_may_not_have_keep_no_room() {
+    let etl = group("etl").replicas(10).settled();
+    let bi = group("bi")
+        .window("w", "0 8 * * *", Some(4), None)
+        .quota(json!({"pods": "10"}), json!({"pods": "4"}))
+        .department(json!({
+            "namespaces": [{"name": "retail"}],
+            "limits": {"maxReplicasPerGroup": 4},
+        }))
+        .with(|observed| {
+            observed.siblings = vec![etl.0.group.clone()];
+            observed.siblings[0].status.as_mut().unwrap().replicas = 4;
+        });
+    assert!(accepted(&bi).starts_with("True"), "{}", accepted(&bi));
+    let limited = etl.with(|observed| {
+        let status = observed.group.status.as_mut().unwrap();
+        (status.replicas, status.wanted_replicas) = (3, Some(4));
+        status.scaling.as_mut().unwrap().decided_by = springtide_crds::compute_group::ScaleDecider::Limit;
+    });
+    assert_eq!(promised(&limited.0.group, &[], noon()), 1);
 }
 
 /// The pods that run have the resources of before, and what others use does not change by what is written.
