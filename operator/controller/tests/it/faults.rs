@@ -376,8 +376,14 @@ async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
 /// The sizes that the group's StatefulSet has had, as the API server tells everybody, and not as an operator says. One that is made
 /// anew has a size of its own, be it the same.
 struct Sizes {
-    seen: Arc<Mutex<Vec<(Option<String>, i32)>>>,
+    seen: Arc<Mutex<Vec<Size>>>,
     watch: JoinHandle<()>,
+}
+
+#[derive(Clone, PartialEq)]
+struct Size {
+    uid: Option<String>,
+    replicas: i32,
 }
 
 impl Sizes {
@@ -390,11 +396,13 @@ impl Sizes {
             while let Some(set) = sets.next().await {
                 // A watch that breaks begins again.
                 let Ok(set) = set else { continue };
-                let uid = set.uid();
-                let size = set.spec.and_then(|spec| spec.replicas).unwrap_or_default();
+                let size = Size {
+                    uid: set.uid(),
+                    replicas: set.spec.and_then(|spec| spec.replicas).unwrap_or_default(),
+                };
                 let mut told = told.lock().unwrap();
-                if told.last().is_none_or(|last| *last != (uid.clone(), size)) {
-                    told.push((uid, size));
+                if told.last() != Some(&size) {
+                    told.push(size);
                 }
             }
         });
@@ -407,7 +415,7 @@ impl Sizes {
             world
                 .eventually("the watch has told of all sizes", || async {
                     let seen = self.seen.lock().unwrap();
-                    (seen.last().map(|(_, size)| *size) == Some(now)).then_some(())
+                    (seen.last().map(|size| size.replicas) == Some(now)).then_some(())
                 })
                 .await;
         }
@@ -415,7 +423,7 @@ impl Sizes {
         let mut seen = self.seen.lock().unwrap();
         let last = seen.last().cloned();
         let seen = std::mem::replace(&mut *seen, last.into_iter().collect());
-        seen.into_iter().map(|(_, size)| size).collect()
+        seen.into_iter().map(|size| size.replicas).collect()
     }
 }
 
