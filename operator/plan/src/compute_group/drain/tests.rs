@@ -406,12 +406,8 @@ fn a_roll_or_an_eviction_shows_among_the_nodes_that_leave() {
 fn a_pod_that_goes_while_its_node_still_takes_work_is_told_once() {
     let evicted = group("etl").replicas(2).pods(0..2).nodes(0..2).settled().terminating(1);
     let scaled_in = two_too_many().with(|observed| {
-        let set = observed
-            .live
-            .get(&super::super::stateful_set_key(observed))
-            .unwrap()
-            .clone();
-        let mut shrunk = set;
+        let key = crate::compute_group::stateful_set_key(observed);
+        let mut shrunk = observed.live.get(&key).unwrap().clone();
         shrunk["spec"]["replicas"] = json!(1);
         observed.live.insert(crate::object::ObjectKind::StatefulSet, shrunk);
     });
