@@ -43,6 +43,9 @@ const MAPS: Maps = &[
 /// The first entries of a map are good ones; in so many cases out of ten it is one of them.
 const GOOD: u32 = 8;
 
+/// Numbers that are no smaller than this, although the API takes smaller ones: pods that find no room in a quota never come to rest.
+const LEAST: &[(&str, i64)] = &[("quota.pods", 3)];
+
 /// Of two fields one is enough: without these rules hardly any object would be accepted.
 const ONE_OF: &[[&str; 2]] = &[
     ["start", "at"],
@@ -122,10 +125,12 @@ impl Generator {
             Some("object") => self.object(schema, path, current, rng),
             Some("array") => self.array(schema, path, current, rng),
             Some("integer") => {
-                let least = schema["minimum"].as_f64().unwrap_or(0.0) as i64;
+                let bound = schema["minimum"].as_f64().unwrap_or(0.0) as i64;
+                let entry = LEAST.iter().find(|(field, _)| is_at(path, field));
+                let least = entry.map_or(bound, |(_, least)| *least);
                 // One in ten is out of bounds.
                 json!(if rng.random_ratio(1, 10) {
-                    least - 1
+                    bound - 1
                 } else {
                     rng.random_range(least..=least.max(MOST))
                 })
