@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -53,8 +54,8 @@ pub(crate) struct Events {
     told: Mutex<Told>,
 }
 
-/// By object and reason: what was told last, and when.
-type Told = HashMap<(String, String), (String, Instant)>;
+/// By object, reason and a hash of the text: when it was told last.
+type Told = HashMap<(String, String, u64), Instant>;
 
 impl std::fmt::Debug for Events {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -76,7 +77,7 @@ impl Events {
         let unwritten = Arc::new(AtomicUsize::new(0));
         Self {
             waiting,
-            writer: tokio::spawn(write(Recorder::new(client, reporter), events, Arc::clone(&unwritten))),
+            writer: tokio::spawn(write(client, reporter, events, Arc::clone(&unwritten))),
             unwritten,
             dropped: AtomicU64::new(0),
             told: Mutex::default(),
@@ -112,7 +113,7 @@ impl Events {
             self.unwritten.fetch_sub(1, Ordering::SeqCst);
             let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
             let (event, _) = refused.into_inner();
-            self.forget(about, &event.reason);
+            self.forget(about, &event.reason, event.note.as_deref().unwrap_or_default());
             tracing::warn!(
                 reason = event.reason,
                 dropped,
@@ -135,16 +136,16 @@ impl Events {
     }
 
     /// What was not written is news the next time, too.
-    fn forget(&self, about: &ObjectReference, reason: &str) {
-        let object = about.uid.clone().unwrap_or_default();
+    fn forget(&self, about: &ObjectReference, reason: &str, note: &str) {
+        let object = about.uid.as_deref().unwrap_or_default();
         let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        told.remove(&(object, reason.to_owned()));
+        told.remove(&key(object, reason, note));
     }
 
     fn is_news(&self, about: &ObjectReference, reason: &str, note: &str, now: Instant) -> bool {
-        let object = about.uid.clone().unwrap_or_default();
+        let object = about.uid.as_deref().unwrap_or_default();
         let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        is_news(&mut told, (object, reason.to_owned()), note, now)
+        is_news(&mut told, key(object, reason, note), now)
     }
 }
 
@@ -154,8 +155,15 @@ impl Drop for Events {
     }
 }
 
-async fn write(recorder: Recorder, mut events: mpsc::Receiver<(Event, ObjectReference)>, unwritten: Arc<AtomicUsize>) {
+async fn write(
+    client: Client,
+    reporter: Reporter,
+    mut events: mpsc::Receiver<(Event, ObjectReference)>,
+    unwritten: Arc<AtomicUsize>,
+) {
     while let Some((event, about)) = events.recv().await {
+        // One that is kept takes an Event of the same reason for a repetition, and counts it in the first one's text, whatever its own says.
+        let recorder = Recorder::new(client.clone(), reporter.clone());
         match tokio::time::timeout(TIMEOUT, recorder.publish(&event, &about)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(error = %error, reason = event.reason, "cannot write an event"),
@@ -165,17 +173,20 @@ async fn write(recorder: Recorder, mut events: mpsc::Receiver<(Event, ObjectRefe
     }
 }
 
-fn is_news(told: &mut Told, key: (String, String), note: &str, now: Instant) -> bool {
-    if let Some((last, when)) = told.get(&key)
-        && last == note
-        && now.duration_since(*when) < QUIET
-    {
+fn key(object: &str, reason: &str, note: &str) -> (String, String, u64) {
+    let mut hasher = DefaultHasher::new();
+    note.hash(&mut hasher);
+    (object.to_owned(), reason.to_owned(), hasher.finish())
+}
+
+fn is_news(told: &mut Told, key: (String, String, u64), now: Instant) -> bool {
+    if told.get(&key).is_some_and(|when| now.duration_since(*when) < QUIET) {
         return false;
     }
     if told.len() >= MOST_REMEMBERED {
         told.clear();
     }
-    told.insert(key, (note.to_owned(), now));
+    told.insert(key, now);
     true
 }
 

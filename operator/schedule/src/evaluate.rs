@@ -152,7 +152,7 @@ fn next_transition(timeline: &mut Timeline<'_>, now: DateTime<Utc>) -> Option<Tr
     let replicas = |limit: Option<(u32, &Window)>| limit.map(|(replicas, _)| replicas);
     let before = (replicas(timeline.floor()), replicas(timeline.ceiling()));
     for _ in 0..MAX_TRANSITION_STEPS {
-        let at = timeline.advance()?;
+        let at = timeline.advance_past(before.0, before.1)?;
         let (floor, ceiling) = (replicas(timeline.floor()), replicas(timeline.ceiling()));
         if (floor, ceiling) == before {
             if at - now > TimeDelta::days(TRANSITION_HORIZON_DAYS.into()) {
@@ -197,6 +197,17 @@ impl WindowState {
     }
 }
 
+/// Whether the next edge of a window may change floor or ceiling: it would raise the one or lower the other, or it is one of those that hold
+/// them.
+fn may_change(window: &Window, state: &WindowState, floor: Option<u32>, ceiling: Option<u32>) -> bool {
+    let raises = window.min_replicas > floor;
+    let holds_floor = state.floor.is_some() && state.floor >= floor;
+    let bounds = window
+        .max_replicas
+        .is_some_and(|max| ceiling.is_none_or(|ceiling| max < ceiling || (max == ceiling && state.open.is_some())));
+    raises || holds_floor || bounds
+}
+
 /// The states of all windows, moved from edge to edge.
 pub(crate) struct Timeline<'windows> {
     windows: &'windows [Window],
@@ -221,6 +232,22 @@ impl<'windows> Timeline<'windows> {
         let edge = self.steady_until()?;
         for (window, state) in self.windows.iter().zip(&mut self.states) {
             if state.steady_until == Some(edge) {
+                *state = window.state_at(edge);
+            }
+        }
+        Some(edge)
+    }
+
+    /// Moves to the first instant at which a window may change floor or ceiling while they are these. The edges of a window that is below
+    /// the floor all the while, and above the ceiling, lead nowhere, however many there are.
+    fn advance_past(&mut self, floor: Option<u32>, ceiling: Option<u32>) -> Option<DateTime<Utc>> {
+        let windows = self.windows.iter().zip(&self.states);
+        let edge = windows
+            .filter(|(window, state)| may_change(window, state, floor, ceiling))
+            .filter_map(|(_, state)| state.steady_until)
+            .min()?;
+        for (window, state) in self.windows.iter().zip(&mut self.states) {
+            if state.steady_until.is_some_and(|until| until <= edge) {
                 *state = window.state_at(edge);
             }
         }

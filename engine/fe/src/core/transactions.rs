@@ -225,6 +225,19 @@ impl Running {
 }
 
 impl Core {
+    /// Labels of the loads that a compute node has begun and that have not ended.
+    #[must_use]
+    pub fn labels_at(&self, node: NodeId) -> Vec<String> {
+        let state = self.inner.transactions.lock();
+        let is_there = |running: &&Running| running.process.is_some_and(|process| process.node == node);
+        state
+            .running
+            .values()
+            .filter(is_there)
+            .map(|running| running.label.clone())
+            .collect()
+    }
+
     /// Begins a load of a table.
     ///
     /// # Errors

@@ -25,28 +25,27 @@ fn about() -> ObjectReference {
     }
 }
 
-fn key() -> (String, String) {
-    ("uid".into(), "PodsPending".into())
+fn pending(note: &str) -> (String, String, u64) {
+    key("uid", "PodsPending", note)
 }
 
 #[test]
 fn the_same_text_is_told_once_an_hour() {
     let (mut told, now) = (Told::new(), Instant::now());
-    assert!(is_news(&mut told, key(), "image not found", now));
-    assert!(!is_news(
-        &mut told,
-        key(),
-        "image not found",
-        now + Duration::from_secs(60)
-    ));
-    assert!(is_news(&mut told, key(), "image not found", now + QUIET));
+    assert!(is_news(&mut told, pending("image not found"), now));
+    let soon = now + Duration::from_secs(60);
+    assert!(!is_news(&mut told, pending("image not found"), soon));
+    assert!(is_news(&mut told, pending("image not found"), now + QUIET));
 }
 
 #[test]
 fn another_text_is_news_at_once() {
     let (mut told, now) = (Told::new(), Instant::now());
-    assert!(is_news(&mut told, key(), "image not found", now));
-    assert!(is_news(&mut told, key(), "no node has 8 CPU", now));
+    assert!(is_news(&mut told, pending("image not found"), now));
+    assert!(is_news(&mut told, pending("no node has 8 CPU"), now));
+    // Two that take turns are not told at each look.
+    assert!(!is_news(&mut told, pending("image not found"), now));
+    assert!(!is_news(&mut told, pending("no node has 8 CPU"), now));
 }
 
 #[test]

@@ -110,7 +110,6 @@ fn unseen(right: &Right, used: &BTreeSet<Right>) -> Option<&'static str> {
         ("rbac.authorization.k8s.io/clusterroles", "bind") => {
             Some("a RoleBinding to a role with more rights than one has")
         }
-        ("events.k8s.io/events", "patch") => Some("an Event that is told again"),
         ("springtide.dev/departments" | "springtide.dev/lakeclusters" | "springtide.dev/computegroups", "get") => {
             Some("the object as it is now, where the cache is behind the operator's own write")
         }

@@ -43,6 +43,10 @@ const GIVEN_AGAIN_SECONDS: u64 = ORDER_LASTS.as_secs() / 2;
 pub(super) const RENEWAL: Duration = Duration::from_secs(GIVEN_AGAIN_SECONDS / 2);
 /// Between a drain that is decided and one that the frontend counts lies no more than this, or the first was noted by a wrong clock.
 const TOLD_AFTER: TimeDelta = TimeDelta::seconds(10);
+/// Bytes of a list of work in one Event, whose note has 1,024 with what stands around it.
+const LONGEST_PART: usize = 720;
+/// Characters of such a list in the status, which has 2,048.
+const LONGEST_STATUS: usize = 1_900;
 /// How the nodes leave that are not wanted any more.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Departure {
@@ -152,7 +156,7 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
         });
         // With the order, too: an operator that dies after the shrink would leave nobody who knows.
         if let Some(cut) = cut.as_ref().filter(|_| !is_forced) {
-            departure.events.push(forced(observed, group, *ordinal, cut));
+            departure.events.extend(forced(observed, group, *ordinal, cut));
         }
         leavers.push(Leaver {
             ordinal: *ordinal,
@@ -173,7 +177,7 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
             break;
         }
         if let Some(cut) = leaver.and_then(|leaver| leaver.cut.as_ref()) {
-            departure.events.push(forced(observed, group, top, cut));
+            departure.events.extend(forced(observed, group, top, cut));
         }
         departure.replicas = top;
     }
@@ -199,16 +203,25 @@ impl Leaver {
     }
 }
 
-fn forced(observed: &ObservedComputeGroup, group: &GroupShape, ordinal: u32, cut: &Cut) -> EventNote {
+fn forced(observed: &ObservedComputeGroup, group: &GroupShape, ordinal: u32, cut: &Cut) -> Vec<EventNote> {
     let (_, name) = super::identity(observed);
-    let what = match cut {
-        Cut::Told(work) => format!("what runs there of this is cut off: {work}"),
-        Cut::Untold => {
-            "no frontend says what it does: its pod ends when that is done, after as long again at the latest"
-                .to_owned()
+    let told = match cut {
+        Cut::Told(work) => {
+            let parts = parts(work);
+            let of = |number: usize| match parts.len() {
+                1 => String::new(),
+                all => format!(" ({} of {all})", number + 1),
+            };
+            let told = parts.iter().enumerate();
+            told.map(|(number, part)| format!("what runs there of this is cut off{}: {part}", of(number)))
+                .collect()
         }
+        Cut::Untold => vec![
+            "no frontend says what it does: its pod ends when that is done, after as long again at the latest"
+                .to_owned(),
+        ],
     };
-    EventNote {
+    let note = |what: String| EventNote {
         severity: Severity::Warning,
         reason: Reason::DrainForced,
         action: "Drain".to_owned(),
@@ -217,6 +230,33 @@ fn forced(observed: &ObservedComputeGroup, group: &GroupShape, ordinal: u32, cut
             format_args!("{}-{ordinal}", names::compute(name)),
             group.drain_timeout.as_secs(),
         ),
+    };
+    told.into_iter().map(note).collect()
+}
+
+/// A list of work in pieces that the note of an Event has room for, each item whole.
+fn parts(work: &str) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    for item in work.split(", ") {
+        match parts.last_mut() {
+            Some(part) if part.len() + item.len() < LONGEST_PART => {
+                part.push_str(", ");
+                part.push_str(item);
+            }
+            _ => parts.push(item.to_owned()),
+        }
+    }
+    parts
+}
+
+/// As much of it as the status has room for; an Event says all of what is cut off.
+fn shortened(work: &str) -> String {
+    match work.char_indices().nth(LONGEST_STATUS) {
+        None => work.to_owned(),
+        Some((end, _)) => {
+            let whole = work[..end].rsplit_once(", ").map_or(&work[..end], |(whole, _)| whole);
+            format!("{whole}, and more")
+        }
     }
 }
 
@@ -334,7 +374,7 @@ impl Node<'_> {
     fn status(&self, phase: DrainPhase, since: DateTime<Utc>, nodes: &Nodes<'_>) -> DrainingNode {
         let waiting_for = match (phase, self.works_at()) {
             (DrainPhase::Drained, _) => None,
-            (_, Some(said)) => Some(said.to_owned()),
+            (_, Some(said)) => Some(shortened(said)),
             (DrainPhase::Leaving, _) => Some("the pod's end".to_owned()),
             (_, _) if !nodes.answered => Some("a frontend that answers".to_owned()),
             (_, _) => Some("the frontend to send nothing new there".to_owned()),

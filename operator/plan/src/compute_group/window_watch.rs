@@ -47,7 +47,7 @@ pub(super) fn look(
             && match before {
                 Some(before) => before.phase == WindowPhase::Raised,
                 // A window that was written while it is open has no opening that could be missed.
-                None => was_in_force_before(observed, spec, window),
+                None => was_in_force_before(observed, spec, window, &scale.evaluation.active),
             };
         let lacks_nodes = minimum.is_some() && !has_enough;
         // What a clock that was ahead has written is forgotten: it is not open yet, or that time is still to come.
@@ -120,7 +120,12 @@ fn raised_at(window: &Active, before: Option<&ActiveWindow>) -> DateTime<Utc> {
 
 /// Whether the window was what it is before this look. Values that are refused meanwhile change nothing about it; a Calendar that has
 /// been changed since may have brought it.
-fn was_in_force_before(observed: &ObservedComputeGroup, spec: Option<&ComputeGroupSpec>, window: &Active) -> bool {
+fn was_in_force_before(
+    observed: &ObservedComputeGroup,
+    spec: Option<&ComputeGroupSpec>,
+    window: &Active,
+    others: &[Active],
+) -> bool {
     let status = observed.group.status.as_ref();
     let accepted = status.and_then(|status| status.accepted_spec.as_deref());
     let Some(before) = named(accepted, &window.name) else {
@@ -128,9 +133,16 @@ fn was_in_force_before(observed: &ObservedComputeGroup, spec: Option<&ComputeGro
     };
     let was_foreseen = || {
         let next = status.and_then(|status| status.next_transition.as_ref()?.at.parse::<DateTime<Utc>>().ok());
-        next.is_some_and(|next| next <= window.opens_at)
+        next.is_some_and(|next| next <= window.opens_at) || is_covered(window, others)
     };
     Some(before) == named(spec, &window.name) && (before.calendars.is_empty() || was_foreseen())
+}
+
+/// Its nodes were wanted before it opened, by another window: its opening is no transition, and nobody was told of one. Whatever a Calendar
+/// says of it, they were to be there.
+fn is_covered(window: &Active, others: &[Active]) -> bool {
+    let covers = |other: &&Active| other.opens_at < window.opens_at && other.min_replicas >= window.min_replicas;
+    others.iter().any(|other| covers(&other))
 }
 
 fn named<'a>(spec: Option<&'a ComputeGroupSpec>, window: &str) -> Option<&'a Schedule> {
@@ -240,6 +252,23 @@ mod tests {
         assert_eq!((none, late), (0, 0));
         let (usual, _) = then(by_calendar(&["2026-11-24"]), "07:50:00");
         let (_, late) = then(usual, "08:00:01");
+        assert_eq!(late, 1);
+    }
+
+    #[test]
+    fn a_window_by_a_calendar_is_late_also_where_another_one_wants_its_nodes_already() {
+        let both = group("etl")
+            .window("office", "0 7 * * *", Some(4), None)
+            .window("report", "0 8 * * *", Some(4), None)
+            .with(|observed| observed.group.spec.schedules[1].calendars = vec!["holidays".to_owned()])
+            .with(|observed| {
+                let calendar = serde_json::json!({
+                    "metadata": {"name": "holidays", "namespace": "retail"}, "spec": {"excludedDates": []},
+                });
+                observed.calendars = vec![serde_json::from_value(calendar).unwrap()];
+            });
+        let (serves, _) = then(both.pods(0..4).nodes(0..4), "07:30:00");
+        let (_, late) = then(serves.pods(0..1).nodes(0..1), "08:00:01");
         assert_eq!(late, 1);
     }
 

@@ -245,6 +245,28 @@ fn edges_that_change_nothing_are_no_transitions() {
 }
 
 #[test]
+fn the_end_of_a_long_floor_is_told_however_often_a_smaller_window_opens_meanwhile() {
+    let lasting = |mut draft: Draft, minutes: u32| {
+        (draft.0.until, draft.0.duration) = (None, Some(MINUTE * minutes));
+        draft
+    };
+    let week = lasting(window("week", "0 8 * * MON", "00:00").min(10), 120 * 60).done();
+    let often = lasting(window("often", "*/10 * * * *", "00:00").min(3), 5).done();
+    let caps = lasting(window("caps", "*/10 * * * *", "00:00").max(20), 5).done();
+    let narrow = lasting(window("narrow", "0 8 * * MON", "00:00").max(12), 120 * 60).done();
+    let monday = at("2026-01-05T08:00:00Z");
+    let transition = evaluate(&[week.clone(), often.clone()], monday)
+        .next_transition
+        .unwrap();
+    assert_eq!((transition.at, transition.floor), (at("2026-01-10T08:00:00Z"), Some(3)));
+    let transition = evaluate(&[often, narrow, week, caps], monday).next_transition.unwrap();
+    assert_eq!(
+        (transition.at, transition.floor, transition.ceiling),
+        (at("2026-01-10T08:00:00Z"), Some(3), Some(20))
+    );
+}
+
+#[test]
 fn a_lead_time_longer_than_the_pause_keeps_the_floor_up() {
     let windows = [window("peak", "0 8 * * *", "18:00").min(6).lead_minutes(24 * 60).done()];
     let segments = preview(&windows, at("2026-01-05T00:00:00Z"), at("2026-02-05T00:00:00Z"));

@@ -1,5 +1,7 @@
 //! Nodes, warehouses and connections.
 
+use std::sync::Arc;
+
 use springtide_contract::ports;
 
 use super::{Context, bytes_text, time_text};
@@ -60,8 +62,8 @@ const COMPUTE_NODES: &[&str] = &[
     "DrainOrderLastsSeconds",
     "DrainSeconds",
 ];
-/// Statements that `DrainWaitingFor` names; more are counted.
-const WAITED_FOR: usize = 5;
+/// Loads, and statements, that `DrainWaitingFor` names; more are counted. Whoever cuts them off is to know whom.
+const WAITED_FOR: usize = 200;
 /// A bundled cluster has compute nodes only; the statement is there for tools that list both.
 pub(super) const BACKENDS: &[&str] = &[
     "BackendId",
@@ -178,32 +180,40 @@ fn status(node: &NodeView) -> (bool, &'static str) {
     }
 }
 
-/// What a drain waits for, or would wait for if it began now, for people: `2 fragments, 1 load, query of connection 17`.
-fn waiting_for(node: &NodeView) -> String {
+/// What a drain waits for, or would wait for if it began now, for people: `2 fragments, load orders_7, query of connection 17`. `labels` are
+/// those of loads that the node has begun.
+fn waiting_for(node: &NodeView, labels: &[String]) -> String {
     if node.drain == DrainState::Drained {
         return String::new();
     }
+    let (fragments, loads) = node
+        .reply
+        .as_ref()
+        .map_or((0, 0), |reply| (reply.running_fragments, reply.running_loads));
+    let mut parts = work(fragments, loads, labels, &node.routes);
+    if parts.is_empty() && node.drain != DrainState::None {
+        parts.push("clients that may be on their way".to_owned());
+    }
+    parts.join(", ")
+}
+
+/// Each piece of work in a few words. `loads` counts those with a label, too, or is behind.
+pub(super) fn work(fragments: u64, loads: u64, labels: &[String], routes: &[Arc<str>]) -> Vec<String> {
     let counted = |count: u64, one: &str| match count {
         0 => None,
         1 => Some(format!("1 {one}")),
         more => Some(format!("{more} {one}s")),
     };
-    let reply = node.reply.as_ref();
-    let mut parts: Vec<String> = [
-        counted(reply.map_or(0, |reply| reply.running_fragments), "fragment"),
-        counted(reply.map_or(0, |reply| reply.running_loads), "load"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    parts.extend(node.routes.iter().take(WAITED_FOR).map(ToString::to_string));
-    if let Some(more) = node.routes.len().checked_sub(WAITED_FOR).filter(|more| *more > 0) {
+    let named = &labels[..labels.len().min(WAITED_FOR)];
+    let unnamed = loads.max(labels.len() as u64) - named.len() as u64;
+    let mut parts: Vec<String> = counted(fragments, "fragment").into_iter().collect();
+    parts.extend(named.iter().map(|label| format!("load {label}")));
+    parts.extend(counted(unnamed, if named.is_empty() { "load" } else { "more load" }));
+    parts.extend(routes.iter().take(WAITED_FOR).map(ToString::to_string));
+    if let Some(more) = routes.len().checked_sub(WAITED_FOR).filter(|more| *more > 0) {
         parts.push(format!("{more} more statements"));
     }
-    if parts.is_empty() && node.drain != DrainState::None {
-        parts.push("clients that may be on their way".to_owned());
-    }
-    parts.join(", ")
+    parts
 }
 
 pub(super) fn compute_nodes(context: Context<'_>) -> Rows {
@@ -249,7 +259,7 @@ pub(super) fn compute_nodes(context: Context<'_>) -> Rows {
             Some(node.node.warehouse.clone()),
             Some("0".to_owned()),
             Some(node.drain.as_str().to_owned()),
-            Some(waiting_for(&node)),
+            Some(waiting_for(&node, &context.shared.core.labels_at(node.node.id))),
             Some(
                 node.order
                     .map_or("", |order| if order.forced { "FORCE" } else { "DRAIN" })

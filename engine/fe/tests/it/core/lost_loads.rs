@@ -51,6 +51,11 @@ async fn a_label_whose_compute_node_died_is_free_when_the_node_is_back() {
     let lost = begun_by(&core, node, 1, "lost").await;
     let of_a_statement = begin(&core, "t", "statement").await.unwrap();
     let of_another_node = begun_by(&core, NodeId(node.0 + 1), 1, "another").await;
+    assert_eq!(
+        core.labels_at(node),
+        ["lost"],
+        "neither what has ended nor what others do"
+    );
 
     script.lock().unwrap().as_mut().unwrap().start_time_ms = 2;
     until(&core, "given up", |_| is_cancelled(&core, lost.txn)).await;

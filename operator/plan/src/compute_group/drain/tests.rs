@@ -231,6 +231,37 @@ fn without_a_frontend_that_answers_nodes_stay_until_the_time_is_up() {
 }
 
 #[test]
+fn all_that_is_cut_off_is_told_in_as_many_events_as_it_takes() {
+    let work: Vec<String> = (0..8)
+        .map(|load| format!("load {}_{load}", "l".repeat(100)))
+        .chain((0..150).map(|connection| format!("statement of connection {connection}")))
+        .collect();
+    let busy = two_too_many()
+        .drain(1, DrainState::Drained, "")
+        .drain(2, DrainState::Draining, &work.join(", "))
+        .remembered();
+    let waits = busy.0.group.status.as_ref().unwrap().draining[1]
+        .waiting_for
+        .clone()
+        .unwrap();
+    assert!(waits.len() <= 2048 && waits.ends_with(", and more"), "{waits}");
+    let told = busy.plan_at(noon() + TimeDelta::seconds(600)).events;
+    assert!(told.len() > 5, "{told:?}");
+    assert!(told.iter().all(|event| event.note.len() <= 1024), "{told:?}");
+    for (number, event) in told.iter().enumerate() {
+        let of = format!("cut off ({} of {}): ", number + 1, told.len());
+        assert!(event.note.contains(&of), "{}", event.note);
+    }
+    for work in &work {
+        let names_it = |event: &&crate::EventNote| {
+            let list = event.note.split_once("): ").unwrap().1.split_once("; raise").unwrap().0;
+            list.split(", ").any(|item| item == work)
+        };
+        assert_eq!(told.iter().filter(names_it).count(), 1, "{work}");
+    }
+}
+
+#[test]
 fn a_node_that_does_not_finish_in_time_is_stopped_and_an_event_says_what_was_cut_off() {
     let busy = two_too_many()
         .drain(1, DrainState::Drained, "")
