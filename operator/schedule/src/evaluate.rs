@@ -9,7 +9,8 @@ use crate::window::Window;
 #[cfg(test)]
 mod tests;
 
-/// Edges that [`evaluate`] walks in search of the next change of floor or ceiling; past them it reports none.
+/// Edges of windows that could change floor or ceiling, and do not, that [`evaluate`] walks in search of the next change; past them it
+/// reports none.
 pub const MAX_TRANSITION_STEPS: u32 = 512;
 /// How far it walks through edges that change neither, before it reports none.
 pub const TRANSITION_HORIZON_DAYS: u32 = 400;
@@ -27,7 +28,7 @@ pub struct Evaluation {
     /// Windows that are raised, open or ramping down, in the order in which they were given.
     pub active: Vec<ActiveWindow>,
     /// The next change of floor or ceiling. `None` when there is none within [`crate::NEXT_START_HORIZON_DAYS`], or none within
-    /// [`TRANSITION_HORIZON_DAYS`] and [`MAX_TRANSITION_STEPS`] of edges that change neither.
+    /// [`TRANSITION_HORIZON_DAYS`] and [`MAX_TRANSITION_STEPS`] of edges that could change them and do not.
     pub next_transition: Option<Transition>,
     /// The evaluation holds, `active` included, until this instant: evaluate again then. `None` when no window has another edge.
     pub next_edge: Option<DateTime<Utc>>,
@@ -197,8 +198,8 @@ impl WindowState {
     }
 }
 
-/// Whether the next edge of a window may change floor or ceiling: it would raise the one or lower the other, or it is one of those that hold
-/// them.
+/// Whether the next edge of a window may change floor or ceiling: it would raise the one or lower the other, or it is one of those that
+/// hold them.
 fn may_change(window: &Window, state: &WindowState, floor: Option<u32>, ceiling: Option<u32>) -> bool {
     let raises = window.min_replicas > floor;
     let holds_floor = state.floor.is_some() && state.floor >= floor;
