@@ -16,6 +16,8 @@ pub enum ConditionType {
     OperatorAccountReady,
     /// The engine got hold of its metadata and its place on S3.
     StorageReady,
+    /// Pods are what the values in force and this operator make of them.
+    UpToDate,
 }
 
 impl ConditionType {
@@ -28,6 +30,7 @@ impl ConditionType {
             Self::Ready => "Ready",
             Self::OperatorAccountReady => "OperatorAccountReady",
             Self::StorageReady => "StorageReady",
+            Self::UpToDate => "UpToDate",
         }
     }
 }
@@ -153,6 +156,16 @@ reasons! {
     LoginRefused,
     /// The operator does not know yet.
     Unknown,
+    /// All pods are of the template that is in force.
+    UpToDate,
+    /// This operator would make the pods differently; they are left alone until a maintenance window opens.
+    UpdatePending,
+    /// Pods are replaced by those of a new template, one after the other.
+    Rolling,
+    /// A change of the engine's version waits for the pods that go first.
+    WaitingForTurn,
+    /// A new template was taken back, since a pod of it did not come to serve.
+    Degraded,
     /// A namespace is not there yet.
     NamespaceNotReady,
     /// The department still has clusters, so its namespaces stay guarded.

@@ -60,11 +60,11 @@ pub trait Flavour: Debug + Sync {
     /// Files that the compute nodes of a group read, by name.
     fn compute_files(&self, compute: &ComputeShape) -> BTreeMap<String, String>;
 
-    /// The pod of a frontend, as far as the engine decides it.
-    fn frontend_pod(&self, cluster: &ClusterShape) -> PodShape;
+    /// The pod of a frontend, as far as the engine decides it. `files` names the ConfigMap with its files.
+    fn frontend_pod(&self, cluster: &ClusterShape, files: &str) -> PodShape;
 
-    /// The pod of a compute node, as far as the engine decides it.
-    fn compute_pod(&self, compute: &ComputeShape) -> PodShape;
+    /// The pod of a compute node, as far as the engine decides it. `files` names the ConfigMap with its files.
+    fn compute_pod(&self, compute: &ComputeShape, files: &str) -> PodShape;
 
     /// Makes a node known. `warehouse_exists` says whether a node serves that warehouse already.
     fn add_compute_node(&self, host: &str, warehouse: &str, warehouse_exists: bool) -> Vec<AdminStatement>;

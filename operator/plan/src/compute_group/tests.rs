@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::fixture::{accepted, applied, at, cluster, condition, event, group, group_of, statements};
+use crate::fixture::{accepted, applied, at, cluster, condition, event, file_of, group, group_of, statements};
 use crate::observed::SqlAnswer;
 
 mod wrong_clock;
@@ -85,9 +85,7 @@ fn the_grace_period_follows_from_the_drain() {
     let objects = applied(&fixture.plan());
     let spec = &objects["StatefulSet retail/etl-cn"]["spec"]["template"]["spec"];
     assert_eq!(spec["terminationGracePeriodSeconds"], 3600 + 30 + 15);
-    let config = objects["ConfigMap retail/etl-cn"]["data"]["engine.json"]
-        .as_str()
-        .unwrap();
+    let config = file_of(&objects, "etl-cn", "engine.json");
     assert!(config.contains("\"drainTimeoutS\": 3600"), "{config}");
     // 85 % of the ten gibibytes that the volume may take.
     assert!(config.contains("\"localLimitBytes\": 9126805470"), "{config}");

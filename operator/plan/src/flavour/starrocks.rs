@@ -171,7 +171,7 @@ impl Flavour for StarRocks {
         ])
     }
 
-    fn frontend_pod(&self, cluster: &ClusterShape) -> PodShape {
+    fn frontend_pod(&self, cluster: &ClusterShape, files: &str) -> PodShape {
         let health = "/api/health";
         let service = names::frontends_headless(&cluster.name);
         let mut env_vars = identity("fe", &service);
@@ -212,10 +212,10 @@ impl Flavour for StarRocks {
             volume_mounts: Some(mounts),
             ..Container::default()
         };
-        pod(engine, &names::config_map(&cluster.name), Vec::new())
+        pod(engine, files, Vec::new())
     }
 
-    fn compute_pod(&self, compute: &ComputeShape) -> PodShape {
+    fn compute_pod(&self, compute: &ComputeShape, files: &str) -> PodShape {
         let health = "/api/health";
         let name = names::compute(&compute.name);
         let mut mounts = vec![
@@ -251,7 +251,7 @@ impl Flavour for StarRocks {
             }),
             ..Volume::default()
         };
-        pod(engine, &name, vec![storage])
+        pod(engine, files, vec![storage])
     }
 
     fn add_compute_node(&self, host: &str, _: &str, _: bool) -> Vec<AdminStatement> {

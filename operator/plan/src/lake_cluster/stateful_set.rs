@@ -6,10 +6,11 @@ use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRe
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use sha2::{Digest, Sha256};
 
 use super::ClusterShape;
+use crate::files::Files;
 use crate::flavour::Flavour;
+use crate::inputs;
 use crate::names::{self, Owner};
 use crate::object::ObjectKind;
 use crate::observed::{Live, ObservedLakeCluster, SecretFacts};
@@ -24,20 +25,22 @@ pub(super) fn build(
     owner: &Owner,
     shape: &ClusterShape,
     flavour: &dyn Flavour,
-    files: &BTreeMap<String, String>,
+    files: &Files,
+    credentials: &str,
     observed: &ObservedLakeCluster,
 ) -> StatefulSet {
     let name = names::frontends(&shape.name);
     let live: Option<StatefulSet> = observed.live.typed(ObjectKind::StatefulSet, &shape.namespace, &name);
     let annotations = BTreeMap::from([
-        (names::CONFIG_HASH_ANNOTATION.to_owned(), hash(files)),
+        (names::FILES_ANNOTATION.to_owned(), files.config_map.clone()),
+        (CREDENTIALS_HASH_ANNOTATION.to_owned(), credentials.to_owned()),
         (
-            CREDENTIALS_HASH_ANNOTATION.to_owned(),
-            credentials_hash(shape, &observed.secrets, &observed.live, &name),
+            names::ENGINE_VERSION_ANNOTATION.to_owned(),
+            shape.engine_version.clone(),
         ),
     ]);
     let pod = template(
-        flavour.frontend_pod(shape),
+        flavour.frontend_pod(shape, &files.config_map),
         PodOptions {
             labels: owner.pod_labels(names::FRONTEND),
             selector: selector(&shape.name),
@@ -123,18 +126,6 @@ fn claim(shape: &ClusterShape, live: Option<&StatefulSet>) -> PersistentVolumeCl
     }
 }
 
-/// A hash over the names and contents of files.
-pub(crate) fn hash(files: &BTreeMap<String, String>) -> String {
-    let mut digest = Sha256::new();
-    for (name, content) in files {
-        for part in [name, content] {
-            digest.update((part.len() as u64).to_be_bytes());
-            digest.update(part.as_bytes());
-        }
-    }
-    hex::encode(&digest.finalize()[..16])
-}
-
 /// The hash of the Secrets that people write. While one of them is missing, the value of the running pods stays: restarting
 /// them without it would only break what works.
 pub(crate) fn credentials_hash(
@@ -149,13 +140,7 @@ pub(crate) fn credentials_hash(
     ];
     let facts: Option<Vec<&SecretFacts>> = wanted.into_iter().flatten().map(|name| secrets.get(name)).collect();
     match facts {
-        Some(facts) => hash(
-            &facts
-                .iter()
-                .enumerate()
-                .map(|(index, facts)| (index.to_string(), facts.hash.clone()))
-                .collect(),
-        ),
+        Some(facts) => inputs::hash_of_texts(facts.iter().map(|facts| &facts.hash)),
         None => live
             .typed::<StatefulSet>(ObjectKind::StatefulSet, &shape.namespace, stateful_set)
             .and_then(|set| {
