@@ -92,7 +92,7 @@ reasons! {
     PartlyServing,
     /// Compute is scaled to zero, as asked for.
     ScaledToZero,
-    /// The cluster is suspended: its compute is at zero until `suspend` is false.
+    /// The cluster is suspended: it sleeps, or goes to sleep, until `suspend` is false.
     Suspended,
     /// Frontends are starting.
     FrontendStarting,

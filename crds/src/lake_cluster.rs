@@ -109,7 +109,7 @@ pub struct LakeClusterSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub maintenance_windows: Vec<MaintenanceWindow>,
-    /// Whether all compute is at zero, whatever groups and windows ask for. Frontends stay.
+    /// Whether the cluster sleeps: its compute goes first, whatever groups and windows ask for, then the frontends, once an image of the metadata has everything. Volumes and data stay.
     #[serde(default)]
     pub suspend: bool,
     /// What happens to the volumes of the frontends when the LakeCluster is deleted. Data on S3 is never deleted with the object.

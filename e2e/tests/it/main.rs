@@ -20,6 +20,7 @@ mod drain;
 mod engine_upgrade;
 mod frontend_killed;
 mod harness;
+mod hibernation;
 mod internal_ports;
 mod load;
 mod loads_from_s3;

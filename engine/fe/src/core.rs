@@ -240,6 +240,20 @@ impl Core {
         self.inner.writer.durable_id()
     }
 
+    /// Id of the last journal record that is in the newest image; 0 without one.
+    #[must_use]
+    pub fn image_id(&self) -> u64 {
+        self.inner.writer.image_id()
+    }
+
+    /// Writes an image of the catalog as it is now, unless there is one, and reads it back. Answers its last journal record.
+    ///
+    /// # Errors
+    /// When the file system refuses; or that the journal has failed or is closed.
+    pub async fn write_image(&self) -> Result<u64, CoreError> {
+        self.inner.writer.write_image().await
+    }
+
     /// Counters of this frontend.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {

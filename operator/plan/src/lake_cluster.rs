@@ -19,6 +19,7 @@ use crate::upgrade_order;
 
 mod disruption_budget;
 mod health;
+mod hibernation;
 mod members;
 mod network_policies;
 mod service_account;
@@ -29,6 +30,7 @@ mod volume_claims;
 
 pub(crate) use health::is_rolling;
 pub use health::is_woken_by_statements;
+use hibernation::Hibernation;
 pub(crate) use services::service_port;
 pub use shape::{ClusterShape, StorageShape};
 pub(crate) use shape::{check_resources, positive};
@@ -72,14 +74,18 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
     let trouble = match (&in_force.shape, &in_force.spec) {
         (Some(shape), Some(spec)) => {
             let missing = missing_secrets(observed, shape);
+            let hibernation = Hibernation::of(observed, shape);
             if missing.is_empty() {
-                let frontends = frontends.insert(up_to_date(observed, spec, shape, now));
+                let frontends = frontends.insert(up_to_date(observed, spec, shape, &hibernation, now));
                 actions.extend(finish::writes(
                     desired(observed, shape, frontends),
                     &observed.live,
                     metadata.uid.as_deref(),
                     &files::in_use(&shape.namespace, &frontends.templates, &observed.pods),
                 ));
+                if let Hibernation::FallingAsleep { statement, .. } = &hibernation {
+                    actions.extend(statement.clone().map(Action::Sql));
+                }
                 actions.extend(members::statements(observed, shape));
                 actions.extend(members::orphans(observed, shape));
                 // Last, since a storage class may refuse it for good.
@@ -88,7 +94,7 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
                 // Alone, and the rest next time: pods carry a hash of Secrets that is keyed with one of these.
                 actions.extend(missing);
             }
-            health::assess(observed, shape, now)
+            health::assess(observed, shape, &hibernation, now)
         }
         _ => health::Health::not_accepted(),
     };
@@ -154,6 +160,7 @@ fn up_to_date(
     observed: &ObservedLakeCluster,
     spec: &LakeClusterSpec,
     shape: &ClusterShape,
+    hibernation: &Hibernation,
     now: DateTime<Utc>,
 ) -> Settled {
     let name = names::frontends(&shape.name);
@@ -161,7 +168,11 @@ fn up_to_date(
     let owner = Owner::of_cluster(&observed.cluster);
     let credentials = credentials_hash(shape, &observed.secrets, &observed.live, &name);
     let files = files_of(shape);
-    let stateful_set = stateful_set::build(&owner, shape, flavour, &files, &credentials, observed);
+    let mut stateful_set = stateful_set::build(&owner, shape, flavour, &files, &credentials, observed);
+    let frontends = hibernation.frontends(shape);
+    if let Some(spec) = &mut stateful_set.spec {
+        spec.replicas = i32::try_from(frontends).ok();
+    }
     let live = observed
         .live
         .get(&ObjectKey::namespaced(ObjectKind::StatefulSet, &shape.namespace, &name));
@@ -184,7 +195,7 @@ fn up_to_date(
         desired: DesiredObject::new(ObjectKind::StatefulSet, &stateful_set),
         live,
         inputs: inputs::of_frontends(spec, shape, &credentials),
-        replicas: shape.frontends,
+        replicas: frontends,
         pods: Pods {
             pods: &observed.pods,
             // One that answers nobody counts on nobody, itself included.

@@ -171,6 +171,7 @@ pub(crate) fn from_core(error: &CoreError) -> MysqlError {
         }
         CoreError::Format { .. } => Kind::Internal.error(error.to_string()),
         CoreError::JournalFailed(_)
+        | CoreError::ImageFailed(_)
         | CoreError::Stopping
         | CoreError::Committing(_)
         | CoreError::TooManyTransactions { .. }

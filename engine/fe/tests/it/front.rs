@@ -343,6 +343,36 @@ async fn errors_have_starrocks_numbers() {
     frontend.stop().await;
 }
 
+/// Who puts a cluster to sleep asks for an image first, and sees that it has everything.
+#[tokio::test]
+async fn an_image_that_is_asked_for_has_everything_that_was_acknowledged_before() {
+    let frontend = Frontend::start().await;
+    let mut connection = frontend.connect_as(OPERATOR).await.unwrap();
+    let mut shown = async || {
+        let (columns, frontends) = rows(&mut connection, "SHOW FRONTENDS").await;
+        let number = |name: &str| -> u64 {
+            let column = columns.iter().position(|column| column == name).unwrap();
+            frontends[0][column].parse().unwrap()
+        };
+        (number("ReplayedJournalId"), number("ImageJournalId"))
+    };
+    let (journal, image) = shown().await;
+    assert!(image < journal, "{image} of {journal}");
+    let mut admin = frontend.connect().await;
+    admin.query_drop("ALTER SYSTEM CREATE IMAGE").await.unwrap();
+    let (journal, image) = shown().await;
+    assert_eq!(image, journal);
+    // Once more, and after a change.
+    admin.query_drop("ALTER SYSTEM CREATE IMAGE").await.unwrap();
+    admin.query_drop("CREATE DATABASE after_the_image").await.unwrap();
+    let (journal, image) = shown().await;
+    assert!(image < journal, "{image} of {journal}");
+    admin.query_drop("ALTER SYSTEM CREATE IMAGE").await.unwrap();
+    let (journal, image) = shown().await;
+    assert_eq!(image, journal);
+    frontend.stop().await;
+}
+
 #[tokio::test]
 async fn nodes_are_added_shown_and_dropped_as_in_starrocks() {
     let frontend = Frontend::start().await;

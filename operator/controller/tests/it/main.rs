@@ -15,6 +15,7 @@ mod departments;
 mod drains;
 mod faults;
 mod finalizers;
+mod hibernation;
 mod idle;
 mod leadership;
 mod lifecycle;
