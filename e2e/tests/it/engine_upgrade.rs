@@ -22,7 +22,7 @@ const GROUP: &str = "crew";
 const NODES: i32 = 2;
 /// The version that runs, and the one after it: the same programs under another tag.
 const NOW: &str = env!("CARGO_PKG_VERSION");
-const NEXT: &str = "999.0.0";
+pub(crate) const NEXT: &str = "999.0.0";
 /// Each pod drains, starts, and has to serve for ten seconds before the next one goes; beside other scenarios.
 const ROLL_LIMIT: Duration = Duration::from_secs(420);
 /// Between two tries of a client that connects anew.
@@ -31,17 +31,17 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 const FEWEST_STATEMENTS: u64 = 100;
 
 /// The images of the next version, in the nodes of Kubernetes.
-async fn next_version(cluster: &Cluster) {
+pub(crate) async fn next_version(cluster: &Cluster) {
     static DELIVERED: OnceCell<()> = OnceCell::const_new();
     let progress = Progress::default();
     let deliver = async || {
         let tools = images::tools(&cluster.places, &[images::S3_SERVER], &progress).await?;
         let images = images::pack_next(&cluster.places, NEXT, &progress).await?;
-        let engine: Vec<_> = images
+        let of_pods: Vec<_> = images
             .into_iter()
-            .filter(|image| image.short_name() == "engine")
+            .filter(|image| ["engine", "sidecar"].contains(&image.short_name()))
             .collect();
-        images::deliver(&cluster.places, &cluster.target.delivery, &engine, &tools, &progress).await
+        images::deliver(&cluster.places, &cluster.target.delivery, &of_pods, &tools, &progress).await
     };
     DELIVERED
         .get_or_init(|| async {

@@ -27,6 +27,7 @@ mod loads_from_s3;
 mod long_query;
 mod operator_away;
 mod operator_crash;
+mod operator_upgrade;
 mod real_clients;
 mod registry;
 mod scale;
