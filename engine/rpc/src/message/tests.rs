@@ -81,7 +81,10 @@ fn fields_within_a_target_or_an_object_are_passed_over_too() {
 #[test]
 fn a_version_is_read_within_the_bounds_that_a_node_tells() {
     let plans = PlanVersions { oldest: 2, newest: 3 };
-    assert_eq!([1, 2, 3, 4].map(|version| plans.reads(version)), [false, true, true, false]);
+    assert_eq!(
+        [1, 2, 3, 4].map(|version| plans.reads(version)),
+        [false, true, true, false]
+    );
     assert_eq!(plans.to_string(), "versions 2 to 3");
     assert!(PlanVersions::default().reads(1));
     assert!(understands(PROTOCOL_VERSION) && understands(PROTOCOL_VERSION + 1));
