@@ -11,7 +11,7 @@ use springtide_rpc::message::HeartbeatReply;
 
 use crate::{
     core::nodes,
-    front::{Frontend, cell, rows},
+    front::{Frontend, STOP_GRACE, cell, rows},
 };
 
 #[tokio::test]
@@ -120,4 +120,39 @@ async fn a_statement_whose_only_node_does_not_read_its_plan_waits_and_then_says_
         assert!(error.message.contains(&why), "{statement}: {}", error.message);
     }
     frontend.stop().await;
+}
+
+#[tokio::test]
+async fn a_statement_that_outlasts_the_grace_of_a_frontend_that_stops_is_interrupted() {
+    let frontend = Frontend::start().await;
+    // A node that never answers.
+    let port = nodes::start_node(Arc::new(Mutex::new(None))).await;
+    let mut connection = frontend.connect().await;
+    let add = format!("ALTER SYSTEM ADD COMPUTE NODE \"127.0.0.1:{port}\" INTO WAREHOUSE etl");
+    for sql in [
+        add.as_str(),
+        "CREATE DATABASE d",
+        "CREATE TABLE d.t (a INT)",
+        "SET warehouse = 'etl'",
+    ] {
+        connection.query_drop(sql).await.unwrap();
+    }
+    let id = cell(&mut connection, "SELECT CONNECTION_ID()").await;
+    let waits = tokio::spawn(async move { connection.query_drop("SELECT a FROM d.t").await });
+    let mut other = frontend.connect().await;
+    loop {
+        let (_, connections) = rows(&mut other, "SHOW PROCESSLIST").await;
+        if connections.iter().any(|row| row[1] == id && !row[8].is_empty()) {
+            break;
+        }
+        assert!(!waits.is_finished(), "it does not wait");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let told = std::time::Instant::now();
+    frontend.stop().await;
+    assert!(told.elapsed() >= STOP_GRACE, "it had its time");
+    match waits.await.unwrap() {
+        Err(mysql_async::Error::Server(error)) => assert_eq!(error.code, 1317, "{}", error.message),
+        other => panic!("{other:?}"),
+    }
 }
