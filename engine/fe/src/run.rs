@@ -292,19 +292,16 @@ async fn serve_mysql(
     }
 }
 
-/// Waits, once the frontend is told to stop, for the loads that compute nodes have begun: their transactions end with this process. None begins
-/// any more, but for those of statements, which are waited for themselves.
+/// Waits, once the frontend is told to stop, for the loads that compute nodes have begun: their transactions end with this process, and their
+/// clients wait to hear that the rows are visible. None begins any more, but for those of statements, which are waited for themselves.
 async fn loads_end(core: &Core, stop: &CancellationToken, grace: Duration) {
     stop.cancelled().await;
     let ending = async {
-        while core.has_running_loads() && !core.has_failed() {
+        while core.has_open_loads() && !core.has_failed() {
             tokio::time::sleep(LOOK).await;
         }
     };
     if tokio::time::timeout(grace, ending).await.is_err() {
-        tracing::warn!(
-            grace_s = grace.as_secs(),
-            "loads are aborted that outlasted the shutdown's grace"
-        );
+        tracing::warn!(grace_s = grace.as_secs(), "loads outlasted the shutdown's grace");
     }
 }

@@ -234,10 +234,10 @@ impl Core {
         there.map(|running| running.label.clone()).collect()
     }
 
-    /// Whether loads run that have not been committed.
+    /// Whether loads run, or are committed and not yet visible.
     #[must_use]
-    pub fn has_running_loads(&self) -> bool {
-        !self.inner.transactions.lock().running.is_empty()
+    pub fn has_open_loads(&self) -> bool {
+        !self.inner.transactions.lock().running.is_empty() || self.catalog().unpublished().next().is_some()
     }
 
     /// Begins a load of a table.
