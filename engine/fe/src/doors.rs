@@ -69,8 +69,8 @@ impl From<Core> for CoreSlot {
     }
 }
 
-/// Serves HTTP 8030. Once the slot's frontend is told to stop, no connection is taken any more; requests go on, loads that are carried among
-/// them, until a few seconds after `ended` is cancelled.
+/// Serves HTTP 8030. Once the slot's frontend is told to stop, no connection is taken any more; requests go on, loads that are carried
+/// among them, until a few seconds after `ended` is cancelled.
 ///
 /// # Errors
 /// When the listener fails.

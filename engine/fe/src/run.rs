@@ -292,8 +292,8 @@ async fn serve_mysql(
     }
 }
 
-/// Waits, once the frontend is told to stop, for the loads that compute nodes have begun: their transactions end with this process, and their
-/// clients wait to hear that the rows are visible. None begins any more, but for those of statements, which are waited for themselves.
+/// Waits, once the frontend is told to stop, for the loads that compute nodes have begun: their transactions end with this process, and
+/// their clients wait to hear that the rows are visible. None begins any more, but for those of statements, which are waited for themselves.
 async fn loads_end(core: &Core, stop: &CancellationToken, grace: Duration) {
     stop.cancelled().await;
     let ending = async {
