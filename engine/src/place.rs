@@ -44,7 +44,8 @@ impl Place {
             Some(version) if version <= u64::from(FORMAT_VERSION) => {}
             Some(version) => {
                 return Err(invalid(format!(
-                    "format version {version} is newer than {FORMAT_VERSION}, the newest that this engine reads; use a newer image"
+                    "it was written for a newer engine (version {version}; this one reads up to {FORMAT_VERSION}); run at least that \
+                     engine version"
                 )));
             }
             None => return Err(invalid("formatVersion is missing".to_owned())),

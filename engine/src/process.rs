@@ -10,6 +10,7 @@ use object_store::{ObjectStore, prefix::PrefixStore};
 use springtide_cn::{ComputeNodeError, ComputeNodeOptions};
 use springtide_contract::{
     config::{EngineConfig, Refusal, RefusalReason},
+    drain::FRONTEND_STOP,
     paths, ports,
 };
 use springtide_fe::{FrontendError, FrontendOptions, core::Dirs};
@@ -141,6 +142,7 @@ pub async fn frontend(
         local_files: false,
         audit: true,
         sole_compute_node: None,
+        stop_grace: FRONTEND_STOP,
         shutdown,
         config,
     };

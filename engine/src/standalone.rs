@@ -4,6 +4,7 @@ use std::{
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rand::distr::{Alphanumeric, SampleString as _};
@@ -25,6 +26,8 @@ use crate::{
 
 /// Characters of a generated password or token: about 190 bits.
 const SECRET_LENGTH: usize = 32;
+/// Time that statements have to end by themselves after Ctrl-C; whoever pressed it waits for it.
+const STOP_GRACE: Duration = Duration::from_secs(5);
 /// The administrator of a new folder.
 const ADMINISTRATOR: &str = "admin";
 /// The account by which the process adds its own compute node.
@@ -168,6 +171,7 @@ impl Standalone {
             local_files: true,
             audit: true,
             sole_compute_node: Some(address),
+            stop_grace: STOP_GRACE,
             shutdown: shutdown.clone(),
             config,
         };

@@ -29,8 +29,9 @@ use tonic::{
 use url::Url;
 
 use crate::{
+    codec::{PLAN_VERSION, PLAN_VERSION_HEADER},
     delivery::Delivery,
-    error::{mark_lost, mark_refused},
+    error::{mark_lost, mark_refused, mark_unread},
 };
 
 /// The value of the `authorization` header between processes of a cluster. Never shown.
@@ -210,6 +211,7 @@ impl NamedChannel {
         let url = self.url.to_string();
         move |error| match connection_fault(&error) {
             Some(Fault::Refused) => mark_refused(&url, error),
+            Some(Fault::Unread(why)) => mark_unread(&url, why),
             Some(Fault::Lost) => mark_lost(&url, error),
             None => error,
         }
@@ -219,6 +221,8 @@ impl NamedChannel {
 enum Fault {
     Lost,
     Refused,
+    /// The worker reads no plans of this version; why, in its words.
+    Unread(String),
 }
 
 /// Errors of the worker's own arrive as decoded `DataFusionError`s; a bare status is the connection's, or a refusal.
@@ -229,6 +233,8 @@ fn connection_fault(error: &DataFusionError) -> Option<Fault> {
     };
     match status.code() {
         Code::Unauthenticated | Code::PermissionDenied => Some(Fault::Refused),
+        // Of all that is said here, only the gate before the worker says this.
+        Code::FailedPrecondition => Some(Fault::Unread(status.message().to_owned())),
         Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded | Code::Aborted => {
             Some(Fault::Lost)
         }
@@ -253,12 +259,13 @@ fn status_of<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Sta
 impl WorkerChannel for NamedChannel {
     async fn coordinator_channel(
         &mut self,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         request: SetPlanRequest,
         messages: BoxStream<'static, CoordinatorToWorkerMsg>,
         metrics: ExecutionPlanMetricsSet,
         context: &Arc<TaskContext>,
     ) -> Result<BoxStream<'static, Result<WorkerToCoordinatorMsg>>> {
+        headers.insert(PLAN_VERSION_HEADER, HeaderValue::from(PLAN_VERSION));
         let named = self.named();
         let sending = self
             .inner

@@ -22,7 +22,7 @@ fn a_configuration_that_cannot_be_used_is_refused_with_the_reason() {
     check_config(
         Some(r#"{"formatVersion": 99, "later": 1}"#),
         RefusalReason::ConfigInvalid,
-        "use a newer image",
+        "(version 99; this one reads up to 1); run at least that engine version",
     );
     check_config(
         Some(r#"{"formatVersion": 1, "bucket": 1}"#),

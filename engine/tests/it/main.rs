@@ -23,4 +23,5 @@ mod processes;
 mod selects;
 mod slt;
 mod statements;
+mod stopped_frontend;
 mod tpch;

@@ -83,6 +83,14 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// SIGTERM, as a kubelet that stops a pod.
+    pub(crate) fn terminate(&self) {
+        let kill = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
+        assert!(kill.expect("kill runs").success());
+    }
+
     /// How it ended; `None` while it runs.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child can be waited for")
@@ -375,6 +383,16 @@ impl Cluster {
         if let Some(mut process) = self.frontend.take() {
             process.kill();
         }
+    }
+
+    /// SIGTERM of the frontend, which may take its time.
+    pub(crate) fn terminate_frontend(&self) {
+        self.frontend.as_ref().expect("a frontend").terminate();
+    }
+
+    /// How the frontend's process ended; `None` while it runs.
+    pub(crate) fn frontend_ended(&mut self) -> Option<ExitStatus> {
+        self.frontend.as_mut().expect("a frontend").ended()
     }
 
     /// What the frontend has logged, over all its lives.

@@ -156,6 +156,7 @@ pub(crate) fn from_query(error: &QueryError) -> MysqlError {
         QueryError::Rows(_) | QueryError::Execution(_) => Kind::Invalid.error(message),
         QueryError::NoWorkers(_) => Kind::WarehouseNotAvailable.error(message),
         QueryError::WorkerLost { .. }
+        | QueryError::PlanUnread { .. }
         | QueryError::WorkerRefused { .. }
         | QueryError::ResourcesExhausted(_)
         | QueryError::Store(_) => Kind::Retryable.error(format!("{message}; the statement may be repeated")),

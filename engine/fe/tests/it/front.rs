@@ -22,6 +22,9 @@ pub(crate) struct Frontend {
     task: tokio::task::JoinHandle<Result<(), springtide_fe::FrontendError>>,
 }
 
+/// Time that statements have to end when a test stops the frontend.
+pub(crate) const STOP_GRACE: Duration = Duration::from_secs(2);
+
 const ADMIN: (&str, &str) = ("admin", "admin-password");
 const OPERATOR: (&str, &str) = ("springtide-operator", "operator-password");
 
@@ -75,6 +78,7 @@ impl Frontend {
             local_files: true,
             audit: true,
             sole_compute_node: None,
+            stop_grace: STOP_GRACE,
             shutdown: shutdown.clone(),
         };
         let task = tokio::task::spawn_blocking(move || tokio::runtime::Handle::current().block_on(run(options)));

@@ -6,6 +6,7 @@ use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRe
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use springtide_contract::drain::FRONTEND_STOP;
 
 use super::ClusterShape;
 use crate::files::Files;
@@ -16,8 +17,8 @@ use crate::object::ObjectKind;
 use crate::observed::{Live, ObservedLakeCluster, SecretFacts};
 use crate::pod::{PodOptions, rolling_update, template};
 
-/// Seconds that a frontend gets to write what it has and stop.
-const GRACE_S: i64 = 60;
+/// Seconds that a frontend gets beyond [`FRONTEND_STOP`]: to end what has not ended by itself, and to write what it has.
+const FLUSH_S: u64 = 15;
 /// Annotation of a pod template with a hash of the Secrets that people write: a rotated key rolls the pods.
 pub(crate) const CREDENTIALS_HASH_ANNOTATION: &str = "springtide.dev/credentials-hash";
 
@@ -51,7 +52,7 @@ pub(super) fn build(
             node_selector: BTreeMap::new(),
             tolerations: Vec::new(),
             priority_class: None,
-            grace_s: GRACE_S,
+            grace_s: i64::try_from(FRONTEND_STOP.as_secs() + FLUSH_S).unwrap_or(i64::MAX),
         },
     );
     StatefulSet {

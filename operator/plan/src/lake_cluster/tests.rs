@@ -1,4 +1,5 @@
 use serde_json::json;
+use springtide_contract::drain::FRONTEND_STOP;
 use springtide_crds::ComputeGroup;
 
 use super::*;
@@ -52,6 +53,14 @@ fn everything_that_may_be_written_reaches_the_objects() {
             .insert("demo-tls".to_owned(), facts(&["tls.crt", "tls.key"]));
     });
     insta::assert_yaml_snapshot!("full", applied(&full.secrets().plan()));
+}
+
+#[test]
+fn a_frontend_is_not_killed_before_what_runs_there_has_had_its_time() {
+    let objects = applied(&cluster("demo").secrets().plan());
+    let pod = &objects["StatefulSet retail/demo-fe"]["spec"]["template"]["spec"];
+    let grace_s = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+    assert_eq!(grace_s, FRONTEND_STOP.as_secs() + 15);
 }
 
 #[test]
