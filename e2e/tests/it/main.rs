@@ -34,3 +34,4 @@ mod scale;
 mod shared_prefix;
 mod taken_up_again;
 mod uninstall;
+mod volume;
