@@ -39,7 +39,7 @@ standalone: ## The engine alone on a local folder: no root, no Kubernetes
 test: ## All tests, from pure to whole cluster, and a summary
 	@e2e/test
 
-lint: ## Formatting, clippy, dependencies' licences, spelling, charts, scripts
+lint: ## Formatting, clippy, dependencies' licences, spelling, charts, metrics and alerts, scripts
 	@e2e/lint
 
 verify: ## The longest way: a death after every write, long random walks, all time zones for ten years

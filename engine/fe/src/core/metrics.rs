@@ -1,15 +1,34 @@
 //! Counters of the frontend, under StarRocks' names where StarRocks has the same counter.
 
-use std::sync::atomic::AtomicU64;
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::{
-    metrics::{counter::Counter, gauge::Gauge},
+    metrics::{counter::Counter, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 
 /// A number that only grows, under a name without `_total`, which OpenMetrics would append to a counter's: dashboards for
 /// StarRocks look for its names.
 pub type PlainCounter = Gauge<u64, AtomicU64>;
+
+/// How long statements took. Clones count together.
+#[derive(Clone, Debug)]
+pub struct StatementSeconds(Histogram);
+
+impl Default for StatementSeconds {
+    fn default() -> Self {
+        Self(Histogram::new([
+            0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0,
+        ]))
+    }
+}
+
+impl StatementSeconds {
+    /// Counts one statement.
+    pub fn observe(&self, took: Duration) {
+        self.0.observe(took.as_secs_f64());
+    }
+}
 
 /// Counters of one frontend. Cheap to clone; clones count together.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +43,8 @@ pub struct Metrics {
     pub query_timeout: PlainCounter,
     /// Queries run once more because a compute node was lost before the client got anything.
     pub query_retry: PlainCounter,
+    /// From a statement's arrival to its last row or its error, with what it waited for compute.
+    pub statement_seconds: StatementSeconds,
     /// Open client connections.
     pub connection_total: Gauge,
     /// Transactions begun.
@@ -45,8 +66,13 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Registers everything under `starrocks_fe_`.
+    /// Registers everything: under `starrocks_fe_`, but for what StarRocks does not have.
     pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "springtide_fe_statement_seconds",
+            "Time from a statement's arrival to its last row or its error",
+            self.statement_seconds.0.clone(),
+        );
         let fe = registry.sub_registry_with_prefix("starrocks_fe");
         fe.register("query", "Statements", self.query_total.clone());
         fe.register("query_err", "Statements that failed", self.query_err.clone());
