@@ -294,8 +294,10 @@ fn up_to_date(
     let stateful_set = stateful_set::build(&owner, compute, flavour, &files, &credentials, replicas);
     let live = observed.live.get(&stateful_set_key(observed));
     let counted: Option<BTreeSet<String>> = matches!(observed.sql, SqlAnswer::Answered { .. }).then(|| {
-        let alive = members::members(observed).into_iter();
-        alive.filter(|member| member.row.alive).map(|member| member.pod).collect()
+        // One that drains answers its heartbeats, and is not broken for being told to leave.
+        let counts = |member: &members::Member<'_>| member.row.alive || member.row.draining;
+        let members = members::members(observed).into_iter();
+        members.filter(counts).map(|member| member.pod).collect()
     });
     let status = observed.cluster.as_ref().and_then(|cluster| cluster.status.as_ref());
     let accepted = status.and_then(|status| status.accepted_spec.as_deref());

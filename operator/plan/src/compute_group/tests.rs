@@ -525,3 +525,48 @@ proptest! {
         }
     }
 }
+
+/// It is told to leave by a drain that lasts, while its pod was just replaced.
+#[test]
+fn a_new_pod_that_drains_does_not_have_its_template_taken_back() {
+    let rolling = group("etl")
+        .replicas(2)
+        .pods(0..2)
+        .nodes(0..2)
+        .settled()
+        .with(|observed| {
+            observed.group.spec.labels.insert("team".to_owned(), "a".to_owned());
+            let label = |pod: &mut k8s_openapi::api::core::v1::Pod, revision: &str| {
+                let labels = [("controller-revision-hash".to_owned(), revision.to_owned())];
+                pod.metadata.labels = Some(labels.into());
+                let status = pod.status.as_mut().unwrap();
+                status.conditions.as_mut().unwrap()[0].last_transition_time =
+                    Some(serde_json::from_value(json!("2026-11-23T11:00:00Z")).unwrap());
+            };
+            label(&mut observed.pods[0], "r1");
+            label(&mut observed.pods[1], "r2");
+        })
+        .settled()
+        .with(|observed| {
+            let key = ObjectKey::namespaced(ObjectKind::StatefulSet, "retail", "etl-cn");
+            let mut body = observed.live.get(&key).unwrap().clone();
+            body["status"]["updateRevision"] = json!("r2");
+            body["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = json!(1);
+            body["metadata"]["annotations"]["springtide.dev/previous-template"] = json!("{}");
+            observed.live.insert(ObjectKind::StatefulSet, body);
+        });
+    let told = |fixture: &crate::fixture::GroupFixture| {
+        condition(&fixture.plan().status.unwrap().conditions, "UpToDate")
+    };
+    let with_row = |change: fn(&mut crate::sql::ComputeNodeRow)| {
+        rolling.clone().with(|observed| {
+            if let SqlAnswer::Answered { compute_nodes, .. } = &mut observed.sql {
+                change(&mut compute_nodes[1]);
+            }
+        })
+    };
+    let drains = with_row(|row| (row.alive, row.draining) = (false, true));
+    assert!(told(&drains).contains("waits for pod etl-cn-0 to be replaced"), "{}", told(&drains));
+    let dead = with_row(|row| row.alive = false);
+    assert!(told(&dead).contains("the frontend does not count on it"), "{}", told(&dead));
+}
