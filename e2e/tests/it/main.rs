@@ -31,6 +31,7 @@ mod operator_upgrade;
 mod real_clients;
 mod registry;
 mod scale;
+mod scenario;
 mod shared_prefix;
 mod taken_up_again;
 mod uninstall;

@@ -7,7 +7,10 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::department::{Department, EFFECT_LIMIT, LAKE, eventually, said, with_department};
+use crate::{
+    department::{Department, EFFECT_LIMIT, LAKE, said, with_department},
+    scenario::Scenario,
+};
 
 async fn write_size(department: &Department, size: &str) {
     let patch = Patch::Merge(json!({"spec": {"frontends": {"metadataVolume": {"size": size}}}}));
@@ -22,6 +25,11 @@ async fn capacity(department: &Department) -> String {
     capacity.map_or_else(String::new, |capacity| capacity.0)
 }
 
+async fn condition(department: &Department, type_: &str) -> String {
+    let status = department.lakes().get(LAKE).await.expect("get").status.unwrap_or_default();
+    said(&status.conditions, type_)
+}
+
 async fn frontend(department: &Department) -> (Option<String>, i32) {
     let pod = department.pods().get(&format!("{LAKE}-fe-0")).await.expect("get the frontend");
     let restarts = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
@@ -32,32 +40,43 @@ async fn frontend(department: &Department) -> (Option<String>, i32) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_metadata_volume_grows_under_a_frontend_that_runs_and_a_smaller_one_is_refused() {
     with_department("volume", async |department| {
-        department.apply(json!({})).await;
-        department.lake(LAKE, json!({})).await;
-        department.answers(LAKE).await;
-        let before = frontend(department).await;
-        assert_eq!(capacity(department).await, "1Gi");
-
-        write_size(department, "2Gi").await;
-        eventually("the volume has grown, and the cluster is ready", EFFECT_LIMIT, async || {
-            let status = department.lakes().get(LAKE).await.expect("get").status.unwrap_or_default();
-            let (capacity, ready) = (capacity(department).await, said(&status.conditions, "Ready"));
-            if capacity == "2Gi" && ready.starts_with("Ready=True") {
-                Ok(())
-            } else {
-                Err(format!("{capacity}; {ready}"))
-            }
-        })
-        .await;
-        assert_eq!(frontend(department).await, before, "the frontend runs on");
-
-        write_size(department, "1Gi").await;
-        let told = eventually("a smaller one is refused", EFFECT_LIMIT, async || {
-            let status = department.lakes().get(LAKE).await.expect("get").status.unwrap_or_default();
-            let told = said(&status.conditions, "Accepted");
-            if told.starts_with("Accepted=False") { Ok(told) } else { Err(told) }
-        })
-        .await;
+        let scenario = Scenario::begin("a metadata volume grows");
+        let before = scenario
+            .given("a frontend with a volume of 1Gi", async || {
+                department.apply(json!({})).await;
+                department.lake(LAKE, json!({})).await;
+                department.answers(LAKE).await;
+                assert_eq!(capacity(department).await, "1Gi");
+                frontend(department).await
+            })
+            .await;
+        scenario
+            .when("2Gi are written", async || write_size(department, "2Gi").await)
+            .await;
+        scenario
+            .then("the volume has them, and the cluster is ready", EFFECT_LIMIT, async || {
+                let (capacity, ready) = (capacity(department).await, condition(department, "Ready").await);
+                if capacity == "2Gi" && ready.starts_with("Ready=True") {
+                    Ok(())
+                } else {
+                    Err(format!("{capacity}; {ready}"))
+                }
+            })
+            .await;
+        scenario
+            .and("the frontend has run on", async || {
+                assert_eq!(frontend(department).await, before);
+            })
+            .await;
+        scenario
+            .when("1Gi is written", async || write_size(department, "1Gi").await)
+            .await;
+        let told = scenario
+            .then("it is refused", EFFECT_LIMIT, async || {
+                let told = condition(department, "Accepted").await;
+                if told.starts_with("Accepted=False") { Ok(told) } else { Err(told) }
+            })
+            .await;
         assert!(told.contains("a volume never shrinks"), "{told}");
         assert_eq!(frontend(department).await, before);
     })
