@@ -151,12 +151,7 @@ pub async fn pack_next(places: &Places, version: &str, progress: &Progress) -> R
     pack_as(places, version, &places.images().join(version), progress).await
 }
 
-async fn pack_as(
-    places: &Places,
-    version: &str,
-    folder: &std::path::Path,
-    progress: &Progress,
-) -> Result<Vec<Image>> {
+async fn pack_as(places: &Places, version: &str, folder: &std::path::Path, progress: &Progress) -> Result<Vec<Image>> {
     let printed = run(places.e2e("images/build"), LIMIT)
         .arg(places.programs())
         .arg(folder)

@@ -6,10 +6,22 @@ use super::definitions;
 
 /// The definitions of earlier releases, as they were installed.
 const RELEASED: &[(&str, &str)] = &[
-    ("0.1.0", include_str!("../../released/0.1.0/calendars.springtide.dev.yaml")),
-    ("0.1.0", include_str!("../../released/0.1.0/computegroups.springtide.dev.yaml")),
-    ("0.1.0", include_str!("../../released/0.1.0/departments.springtide.dev.yaml")),
-    ("0.1.0", include_str!("../../released/0.1.0/lakeclusters.springtide.dev.yaml")),
+    (
+        "0.1.0",
+        include_str!("../../released/0.1.0/calendars.springtide.dev.yaml"),
+    ),
+    (
+        "0.1.0",
+        include_str!("../../released/0.1.0/computegroups.springtide.dev.yaml"),
+    ),
+    (
+        "0.1.0",
+        include_str!("../../released/0.1.0/departments.springtide.dev.yaml"),
+    ),
+    (
+        "0.1.0",
+        include_str!("../../released/0.1.0/lakeclusters.springtide.dev.yaml"),
+    ),
 ];
 
 /// Bounds that may only grow, and those that may only fall.
@@ -31,7 +43,11 @@ const FIXED: &[&str] = &[
 fn narrower(before: &Value, after: &Value, path: &str, found: &mut Vec<String>) {
     for field in FIXED {
         if before.get(field) != after.get(field) && !(*field == "default" && before.get(field).is_none()) {
-            found.push(format!("{path}: {field} was {:?} and is {:?}", before.get(field), after.get(field)));
+            found.push(format!(
+                "{path}: {field} was {:?} and is {:?}",
+                before.get(field),
+                after.get(field)
+            ));
         }
     }
     let number = |schema: &Value, field: &str| schema.get(field).and_then(Value::as_f64);
@@ -59,7 +75,10 @@ fn narrower(before: &Value, after: &Value, path: &str, found: &mut Vec<String>) 
     }
     let names = |schema: &Value| -> Vec<String> {
         let required = schema["required"].as_array().cloned().unwrap_or_default();
-        required.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()
+        required
+            .iter()
+            .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect()
     };
     let was_required = names(before);
     for name in names(after).iter().filter(|name| !was_required.contains(name)) {
@@ -93,12 +112,19 @@ fn objects_of_every_release_are_read_and_may_be_written_on() {
         assert_eq!(before["spec"]["scope"], after["spec"]["scope"], "{name}");
         for version in before["spec"]["versions"].as_array().unwrap() {
             let served = after["spec"]["versions"].as_array().unwrap();
-            let now = served.iter().find(|now| now["name"] == version["name"] && now["served"] == true);
+            let now = served
+                .iter()
+                .find(|now| now["name"] == version["name"] && now["served"] == true);
             let now = now.unwrap_or_else(|| panic!("{} of {name} is not served any more", version["name"]));
             assert_eq!(version["subresources"], now["subresources"], "{name}");
             let schema = "/schema/openAPIV3Schema";
             let path = format!("{release} {}", name.as_str().unwrap());
-            narrower(version.pointer(schema).unwrap(), now.pointer(schema).unwrap(), &path, &mut found);
+            narrower(
+                version.pointer(schema).unwrap(),
+                now.pointer(schema).unwrap(),
+                &path,
+                &mut found,
+            );
         }
     }
     assert_eq!(found, [] as [String; 0]);

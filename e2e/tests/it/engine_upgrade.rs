@@ -90,7 +90,11 @@ async fn nodes_run(department: &Department, image: &str) {
         if runs == image && status.serving_replicas == NODES {
             Ok(())
         } else {
-            Err(format!("{} serve, {runs}; {}", status.serving_replicas, said(&status.conditions, "UpToDate")))
+            Err(format!(
+                "{} serve, {runs}; {}",
+                status.serving_replicas,
+                said(&status.conditions, "UpToDate")
+            ))
         }
     })
     .await;
@@ -128,8 +132,14 @@ async fn nodes_go_to_the_next_version_and_back_under_load_and_no_statement_fails
         .unwrap_or_else(|error| panic!("{error}"));
         println!("to the next version and back: {outcome}");
         assert_eq!((outcome.failed, outcome.ledger_difference), (0, 0), "{outcome}");
-        assert!(outcome.wrong_answers.is_empty() && outcome.wrong_nodes.is_empty(), "{outcome}");
-        assert!(outcome.succeeded() > FEWEST_STATEMENTS, "the clients hardly worked: {outcome}");
+        assert!(
+            outcome.wrong_answers.is_empty() && outcome.wrong_nodes.is_empty(),
+            "{outcome}"
+        );
+        assert!(
+            outcome.succeeded() > FEWEST_STATEMENTS,
+            "the clients hardly worked: {outcome}"
+        );
     })
     .await;
 }
@@ -146,12 +156,19 @@ async fn a_whole_cluster_goes_to_the_next_version_in_its_order_and_back_and_its_
         for version in [NEXT, NOW] {
             write(department, json!({"engine": {"version": version}})).await;
             let (order, pause) = tokio::join!(order_of(department, version), longest_pause(department, version));
-            println!("to {version}: {order:?}, nobody could connect for {:.1} s", pause.as_secs_f64());
+            println!(
+                "to {version}: {order:?}, nobody could connect for {:.1} s",
+                pause.as_secs_f64()
+            );
             let first = if version == NEXT { "nodes" } else { "frontends" };
             assert_eq!(order.first().copied(), Some(first), "{order:?}");
         }
         let mut session = department.session(LAKE).await;
-        assert_eq!(ids(&nodes(&mut session, GROUP).await), ids(&known), "no node was dropped");
+        assert_eq!(
+            ids(&nodes(&mut session, GROUP).await),
+            ids(&known),
+            "no node was dropped"
+        );
         assert_eq!(value(&mut session, "SELECT sum(id) FROM d.t").await, "3");
     })
     .await;
@@ -161,7 +178,13 @@ async fn a_whole_cluster_goes_to_the_next_version_in_its_order_and_back_and_its_
 async fn order_of(department: &Department, version: &str) -> Vec<&'static str> {
     let mut order = Vec::new();
     eventually(&format!("all run {version}"), ROLL_LIMIT, async || {
-        let lake = department.lakes().get(LAKE).await.expect("get").status.unwrap_or_default();
+        let lake = department
+            .lakes()
+            .get(LAKE)
+            .await
+            .expect("get")
+            .status
+            .unwrap_or_default();
         let group = department.status(GROUP).await;
         for (who, runs) in [("frontends", &lake.engine), ("nodes", &group.engine)] {
             let is_there = runs.as_ref().is_some_and(|engine| engine.version == version);
@@ -193,7 +216,13 @@ async fn longest_pause(department: &Department, version: &str) -> Duration {
     // Once more after it, so that the pause is over.
     while !runs || answered.elapsed() > BETWEEN_TRIES * 5 {
         assert!(Instant::now() < deadline, "no answer any more");
-        let status = department.lakes().get(LAKE).await.expect("get").status.unwrap_or_default();
+        let status = department
+            .lakes()
+            .get(LAKE)
+            .await
+            .expect("get")
+            .status
+            .unwrap_or_default();
         runs = status.engine.is_some_and(|engine| engine.version == version);
         if let Ok(mut login) = departments::log_in(&cluster.target, &cluster.client, &lake).await
             && login.session.value("SELECT 1", Duration::from_secs(5)).await.is_ok()
@@ -214,13 +243,22 @@ async fn an_image_that_does_not_exist_comes_to_one_node_and_is_taken_back() {
         let uid = async |ordinal: u32| {
             let pods = department.pods().list(&of_group).await.expect("list").items;
             let name = format!("{GROUP}-cn-{ordinal}");
-            pods.iter().find(|pod: &&Pod| pod.name_any() == name).and_then(ResourceExt::uid)
+            pods.iter()
+                .find(|pod: &&Pod| pod.name_any() == name)
+                .and_then(ResourceExt::uid)
         };
         let before = (uid(0).await, uid(1).await);
-        write(department, json!({"computeTemplate": {"image": image("there-is-none")}})).await;
+        write(
+            department,
+            json!({"computeTemplate": {"image": image("there-is-none")}}),
+        )
+        .await;
         let group = group_is(department, "Degraded").await;
         let told = said(&group.status.unwrap_or_default().conditions, "UpToDate");
-        assert!(told.contains("springtide.dev/engine:there-is-none cannot be pulled"), "{told}");
+        assert!(
+            told.contains("springtide.dev/engine:there-is-none cannot be pulled"),
+            "{told}"
+        );
         department.serves(GROUP, NODES).await;
         assert_eq!(uid(0).await, before.0, "the other node was never touched");
         assert_ne!(uid(1).await, before.1);

@@ -43,7 +43,13 @@ async fn a_cluster_that_was_put_to_sleep_wakes_with_its_rows() {
             .then("it sleeps: no pod is left", EFFECT_LIMIT, async || {
                 let of_lake = ListParams::default().labels(&format!("springtide.dev/cluster={LAKE}"));
                 let pods = department.pods().list(&of_lake).await.expect("list").items;
-                let status = department.lakes().get(LAKE).await.expect("get").status.unwrap_or_default();
+                let status = department
+                    .lakes()
+                    .get(LAKE)
+                    .await
+                    .expect("get")
+                    .status
+                    .unwrap_or_default();
                 let told = said(&status.conditions, "Ready");
                 if pods.is_empty() && told.starts_with("Ready=True Suspended") {
                     Ok(())

@@ -84,7 +84,11 @@ async fn scenario(department: &Department) {
         let is_node = name.starts_with(GROUP);
         assert_eq!(after.get(name) != Some(uid), is_node, "{name}");
     }
-    assert_eq!(value(&mut session, "SELECT sum(id) FROM d.t").await, "3", "the same session");
+    assert_eq!(
+        value(&mut session, "SELECT sum(id) FROM d.t").await,
+        "3",
+        "the same session"
+    );
 }
 
 async fn helm(department: &Department, arguments: &[&str]) {
@@ -101,7 +105,12 @@ async fn helm(department: &Department, arguments: &[&str]) {
 
 /// Names and uids of the pods of the department.
 async fn pods(department: &Department) -> BTreeMap<String, String> {
-    let pods = department.pods().list(&ListParams::default()).await.expect("list").items;
+    let pods = department
+        .pods()
+        .list(&ListParams::default())
+        .await
+        .expect("list")
+        .items;
     pods.iter()
         .map(|pod| (pod.name_any(), pod.uid().unwrap_or_default()))
         .collect()

@@ -26,13 +26,26 @@ async fn capacity(department: &Department) -> String {
 }
 
 async fn condition(department: &Department, type_: &str) -> String {
-    let status = department.lakes().get(LAKE).await.expect("get").status.unwrap_or_default();
+    let status = department
+        .lakes()
+        .get(LAKE)
+        .await
+        .expect("get")
+        .status
+        .unwrap_or_default();
     said(&status.conditions, type_)
 }
 
 async fn frontend(department: &Department) -> (Option<String>, i32) {
-    let pod = department.pods().get(&format!("{LAKE}-fe-0")).await.expect("get the frontend");
-    let restarts = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+    let pod = department
+        .pods()
+        .get(&format!("{LAKE}-fe-0"))
+        .await
+        .expect("get the frontend");
+    let restarts = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.container_statuses.as_ref());
     let restarts = restarts.map_or(0, |containers| containers.iter().map(|one| one.restart_count).sum());
     (pod.uid(), restarts)
 }
@@ -54,14 +67,18 @@ async fn a_metadata_volume_grows_under_a_frontend_that_runs_and_a_smaller_one_is
             .when("2Gi are written", async || write_size(department, "2Gi").await)
             .await;
         scenario
-            .then("the volume has them, and the cluster is ready", EFFECT_LIMIT, async || {
-                let (capacity, ready) = (capacity(department).await, condition(department, "Ready").await);
-                if capacity == "2Gi" && ready.starts_with("Ready=True") {
-                    Ok(())
-                } else {
-                    Err(format!("{capacity}; {ready}"))
-                }
-            })
+            .then(
+                "the volume has them, and the cluster is ready",
+                EFFECT_LIMIT,
+                async || {
+                    let (capacity, ready) = (capacity(department).await, condition(department, "Ready").await);
+                    if capacity == "2Gi" && ready.starts_with("Ready=True") {
+                        Ok(())
+                    } else {
+                        Err(format!("{capacity}; {ready}"))
+                    }
+                },
+            )
             .await;
         scenario
             .and("the frontend has run on", async || {
@@ -74,7 +91,11 @@ async fn a_metadata_volume_grows_under_a_frontend_that_runs_and_a_smaller_one_is
         let told = scenario
             .then("it is refused", EFFECT_LIMIT, async || {
                 let told = condition(department, "Accepted").await;
-                if told.starts_with("Accepted=False") { Ok(told) } else { Err(told) }
+                if told.starts_with("Accepted=False") {
+                    Ok(told)
+                } else {
+                    Err(told)
+                }
             })
             .await;
         assert!(told.contains("a volume never shrinks"), "{told}");

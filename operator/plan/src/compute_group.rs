@@ -279,12 +279,7 @@ fn has_leader(sql: &SqlAnswer) -> bool {
 /// The nodes' StatefulSet, as far as it may be brought up to date now.
 ///
 /// `replicas` are those of the StatefulSet: beside what is wanted, nodes that end their work.
-fn up_to_date(
-    observed: &ObservedComputeGroup,
-    compute: &ComputeShape,
-    replicas: u32,
-    now: DateTime<Utc>,
-) -> Settled {
+fn up_to_date(observed: &ObservedComputeGroup, compute: &ComputeShape, replicas: u32, now: DateTime<Utc>) -> Settled {
     let shape = &compute.cluster;
     let flavour = flavour(shape.engine);
     let name = names::compute(&compute.name);
@@ -349,7 +344,10 @@ fn desired(
     if nodes.reads(&files.config_map) {
         objects.push(files.object(&owner));
     }
-    objects.push(DesiredObject::new(ObjectKind::Service, &service::build(&owner, compute)));
+    objects.push(DesiredObject::new(
+        ObjectKind::Service,
+        &service::build(&owner, compute),
+    ));
     objects.push(DesiredObject::new(
         ObjectKind::PodDisruptionBudget,
         &disruption_budget::build(&owner, compute),

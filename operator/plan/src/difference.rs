@@ -55,7 +55,10 @@ fn items(left: &[Value], right: &[Value], parent: &str, field: &str, path: &str,
         return;
     };
     let below = |item: &Value| {
-        let name = keys.first().and_then(|key| item.get(key)).map_or_else(String::new, plain);
+        let name = keys
+            .first()
+            .and_then(|key| item.get(key))
+            .map_or_else(String::new, plain);
         format!("{path}[{name}]")
     };
     for item in left {

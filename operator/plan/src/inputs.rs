@@ -154,7 +154,8 @@ mod tests {
     #[test]
     fn a_field_that_a_later_release_adds_with_its_default_is_nobodys_wish() {
         let before = json!({"a": "1", "list": [{"b": true}]});
-        let after = json!({"list": [{"b": true, "new": null}], "a": "1", "new": false, "map": {"empty": ""}, "none": []});
+        let after =
+            json!({"list": [{"b": true, "new": null}], "a": "1", "new": false, "map": {"empty": ""}, "none": []});
         assert_eq!(versioned(&before), versioned(&after));
         assert_ne!(versioned(&before), versioned(&json!({"a": "2", "list": [{"b": true}]})));
     }

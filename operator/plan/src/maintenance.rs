@@ -68,8 +68,7 @@ fn window(written: &MaintenanceWindow) -> Result<Window, Rejection> {
         time_zone,
     } = written;
     let field = format!("maintenanceWindows[{name}]");
-    let duration =
-        units::duration(duration).map_err(|error| Rejection::field(&format!("{field}.duration"), error))?;
+    let duration = units::duration(duration).map_err(|error| Rejection::field(&format!("{field}.duration"), error))?;
     let spec = WindowSpec {
         name: name.clone(),
         start: start.clone(),
@@ -139,7 +138,11 @@ mod tests {
     fn an_annotation_that_is_no_time_opens_nothing_and_is_told() {
         let look = look(Some("tonight"), &[], "2026-11-23T12:00:00Z");
         assert!(!look.is_open);
-        assert!(look.when.contains("is no time; write one like 2026-11-30T20:00:00Z"), "{}", look.when);
+        assert!(
+            look.when.contains("is no time; write one like 2026-11-30T20:00:00Z"),
+            "{}",
+            look.when
+        );
     }
 
     #[test]
@@ -147,9 +150,17 @@ mod tests {
         let refused = |window: MaintenanceWindow| windows(&[window]).unwrap_err();
         let zone = refused(sunday("0 2 * * SUN", "Europe/Atlantis"));
         assert_eq!(zone.reason, Reason::UnknownTimeZone);
-        assert!(zone.message.starts_with("maintenanceWindows[sunday].timeZone: "), "{}", zone.message);
+        assert!(
+            zone.message.starts_with("maintenanceWindows[sunday].timeZone: "),
+            "{}",
+            zone.message
+        );
         let start = refused(sunday("0 2 * *", "Etc/UTC"));
         assert_eq!(start.reason, Reason::InvalidSchedule);
-        assert!(start.message.starts_with("maintenanceWindows[sunday].start: "), "{}", start.message);
+        assert!(
+            start.message.starts_with("maintenanceWindows[sunday].start: "),
+            "{}",
+            start.message
+        );
     }
 }

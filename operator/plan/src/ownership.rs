@@ -72,7 +72,9 @@ fn names_item(path: &str, item: &Value) -> bool {
         let keys: Option<Map<String, Value>> = serde_json::from_str(keys).ok();
         return keys.is_some_and(|keys| keys.iter().all(|(key, value)| key_of(item, key) == Some(value)));
     }
-    let value: Option<Value> = path.strip_prefix("v:").and_then(|value| serde_json::from_str(value).ok());
+    let value: Option<Value> = path
+        .strip_prefix("v:")
+        .and_then(|value| serde_json::from_str(value).ok());
     value.as_ref() == Some(item)
 }
 

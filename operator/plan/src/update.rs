@@ -143,9 +143,16 @@ pub(crate) fn settle(workload: Workload<'_>) -> Settled {
         }
         Held::Because(finding) => {
             // Who does not know by what wishes the pods were made finds out by the next one.
-            let is_known = marks.inputs.as_deref().is_some_and(|known| is_of_this_version(known, &workload.inputs));
+            let is_known = marks
+                .inputs
+                .as_deref()
+                .is_some_and(|known| is_of_this_version(known, &workload.inputs));
             let marks = Marks {
-                inputs: if is_known { marks.inputs } else { Some(workload.inputs.clone()) },
+                inputs: if is_known {
+                    marks.inputs
+                } else {
+                    Some(workload.inputs.clone())
+                },
                 ..marks
             };
             carry_on(workload, live, marks, Some(finding))
@@ -220,7 +227,8 @@ fn told(live: &Value, desired: &Value) -> String {
 
 /// The first write of a template.
 fn begin(workload: Workload<'_>, live: &Value, marks: Marks, template: String) -> Settled {
-    let is_rolling = rollout::progress(live, marks.previous.is_some(), workload.replicas, workload.pods) != Progress::Done;
+    let is_rolling =
+        rollout::progress(live, marks.previous.is_some(), workload.replicas, workload.pods) != Progress::Done;
     // In the middle of another change the template from before it is the one that is known to serve.
     let known = marks.previous.filter(|_| is_rolling);
     let is_drift = marks.template.as_deref() == Some(template.as_str());
@@ -249,8 +257,12 @@ fn carry_on(workload: Workload<'_>, live: &Value, marks: Marks, held: Option<Fin
     let begun = marks.previous.is_some();
     match rollout::progress(live, begun, workload.replicas, workload.pods) {
         Progress::Done => {
-            let marks = Marks { previous: None, ..marks };
-            let finding = held.unwrap_or_else(|| Finding::holds(Reason::UpToDate, "all pods are made by the present template"));
+            let marks = Marks {
+                previous: None,
+                ..marks
+            };
+            let finding =
+                held.unwrap_or_else(|| Finding::holds(Reason::UpToDate, "all pods are made by the present template"));
             finish(workload, marks, stays, Some(0), finding, true)
         }
         Progress::Rolling { partition, waits_for } => {
@@ -262,7 +274,9 @@ fn carry_on(workload: Workload<'_>, live: &Value, marks: Marks, held: Option<Fin
             };
             let finding = Finding::fails(
                 Reason::Rolling,
-                format!("pods are replaced one after the other, {reached} of {replicas} so far; waits for {waits_for}{note}"),
+                format!(
+                    "pods are replaced one after the other, {reached} of {replicas} so far; waits for {waits_for}{note}"
+                ),
             );
             finish(workload, marks, stays, Some(partition), finding, false)
         }
@@ -273,7 +287,10 @@ fn carry_on(workload: Workload<'_>, live: &Value, marks: Marks, held: Option<Fin
 /// Writes the template from before. Without one there is nothing to go back to, and the roll stands.
 fn take_back(workload: Workload<'_>, marks: Marks, stays: Option<Value>, why: &str) -> Settled {
     let why: String = why.chars().take(WHY_MAX_CHARACTERS).collect();
-    let previous: Option<Value> = marks.previous.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let previous: Option<Value> = marks
+        .previous
+        .as_deref()
+        .and_then(|text| serde_json::from_str(text).ok());
     let name = workload.desired.key.name.clone();
     let Some(previous) = previous else {
         let finding = Finding::fails(
@@ -317,7 +334,10 @@ fn finish(
     } else {
         workload.before.cloned()
     };
-    let previous = marks.previous.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let previous = marks
+        .previous
+        .as_deref()
+        .and_then(|text| serde_json::from_str(text).ok());
     let live_template = workload.live.and_then(|live| live.pointer("/spec/template").cloned());
     let templates = [Some(object.body["spec"]["template"].clone()), previous, live_template];
     Settled {

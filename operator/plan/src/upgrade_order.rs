@@ -110,16 +110,26 @@ mod tests {
             assert_eq!(frontends(&[]), Ok(()));
             let waits = frontends(&[group_with(2, Some("3.5.10")), group_with(0, Some("3.5.9"))]).unwrap_err();
             assert!(waits.contains("ComputeGroup etl"), "{waits}");
-            assert!(frontends(&[group_with(1, None)]).is_err(), "it is not known what its pods run");
+            assert!(
+                frontends(&[group_with(1, None)]).is_err(),
+                "it is not known what its pods run"
+            );
             assert_eq!(frontends(&[group_with(0, None), group_with(2, Some("3.5.10"))]), Ok(()));
-            assert_eq!(of_compute(flavour, Some("3.5.9"), "3.5.10", Some(&runs("3.5.9"))), Ok(()));
+            assert_eq!(
+                of_compute(flavour, Some("3.5.9"), "3.5.10", Some(&runs("3.5.9"))),
+                Ok(())
+            );
         }
     }
 
     #[test]
     fn back_the_nodes_wait_for_the_frontends() {
         let back = |frontends: &str| of_compute(&Bundled, Some("0.2.0"), "0.1.0", Some(&runs(frontends)));
-        assert!(back("0.2.0").unwrap_err().contains("after the frontends, which run 0.2.0"));
+        assert!(
+            back("0.2.0")
+                .unwrap_err()
+                .contains("after the frontends, which run 0.2.0")
+        );
         assert_eq!(back("0.1.0"), Ok(()));
         let groups = group_with(2, Some("0.2.0"));
         assert_eq!(of_frontends(&Bundled, Some("0.2.0"), "0.1.0", &[&groups]), Ok(()));

@@ -64,7 +64,9 @@ pub(super) fn command(reason: Reason, subject: Subject<'_>) -> Option<String> {
         | Reason::NoComputeAlive
         | Reason::PartlyServing => pods(),
         Reason::PodRefused => Some(format!("{kubectl} get events --field-selector reason=FailedCreate")),
-        Reason::VolumeNotBound | Reason::VolumeGrowing => Some(format!("{kubectl} describe pvc -l springtide.dev/cluster={cluster}")),
+        Reason::VolumeNotBound | Reason::VolumeGrowing => {
+            Some(format!("{kubectl} describe pvc -l springtide.dev/cluster={cluster}"))
+        }
         Reason::FrontendNotAnswering
         | Reason::NoLeader
         | Reason::LoginRefused

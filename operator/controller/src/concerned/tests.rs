@@ -120,8 +120,13 @@ fn what_groups_take_from_their_cluster_concerns_them() {
     let mut runs = cluster();
     runs.status = object(json!({"engine": {"version": "0.2.0", "image": "e"}}));
     let mut maintained = cluster();
-    maintained.metadata.annotations =
-        Some([(names::MAINTENANCE_UNTIL_ANNOTATION.to_owned(), "2030-06-03T08:00:00Z".to_owned())].into());
+    maintained.metadata.annotations = Some(
+        [(
+            names::MAINTENANCE_UNTIL_ANNOTATION.to_owned(),
+            "2030-06-03T08:00:00Z".to_owned(),
+        )]
+        .into(),
+    );
     for after in [changed, led, accepted, runs, maintained] {
         assert_eq!(
             by_cluster(&caches, Some(&cluster()), &after),

@@ -46,7 +46,11 @@ async fn a_suspended_cluster_sleeps_with_all_its_metadata_in_an_image_and_wakes_
     suspend(&world, true).await;
     sleeps(&world).await;
     let changes = world.frontend.changes();
-    assert_eq!(changes.last().map(String::as_str), Some("ALTER SYSTEM CREATE IMAGE"), "{changes:?}");
+    assert_eq!(
+        changes.last().map(String::as_str),
+        Some("ALTER SYSTEM CREATE IMAGE"),
+        "{changes:?}"
+    );
     let claims = world.api::<PersistentVolumeClaim>().list(&ListParams::default()).await;
     assert_eq!(claims.unwrap().items.len(), 1, "its volume stays");
     let frontends = world.get::<StatefulSet>("lake-fe").await.unwrap();
@@ -72,18 +76,31 @@ async fn a_cluster_that_is_woken_while_it_falls_asleep_serves_on() {
     world.make_group("etl", "lake", json!({"replicas": 1})).await;
     world.group_serves("etl", 1).await;
     // Its drain does not end.
-    world.frontend.catalog.lock().unwrap().busy.insert("etl-cn-0".to_owned());
+    world
+        .frontend
+        .catalog
+        .lock()
+        .unwrap()
+        .busy
+        .insert("etl-cn-0".to_owned());
     suspend(&world, true).await;
     world
         .eventually("it is said what is waited for", || async {
             let status = world.get::<LakeCluster>("lake").await?.status?;
             let told = status.conditions.into_iter().find(|told| told.type_ == "Ready")?;
-            told.message.contains("waits for the nodes of ComputeGroup etl to leave").then_some(())
+            told.message
+                .contains("waits for the nodes of ComputeGroup etl to leave")
+                .then_some(())
         })
         .await;
     suspend(&world, false).await;
     world.group_serves("etl", 1).await;
     world.cluster_is_available("lake").await;
-    assert!(!world.frontend.changes().contains(&"ALTER SYSTEM CREATE IMAGE".to_owned()));
+    assert!(
+        !world
+            .frontend
+            .changes()
+            .contains(&"ALTER SYSTEM CREATE IMAGE".to_owned())
+    );
     operator.stop().await;
 }

@@ -56,7 +56,13 @@ pub(crate) async fn a_change_is_taken_back(world: &World) -> String {
             let set = world.get::<StatefulSet>("etl-cn").await?;
             let last = set.spec?.replicas? - 1;
             let pod = world.get::<Pod>(&format!("etl-cn-{last}")).await?;
-            pod.status?.container_statuses?.first()?.state.as_ref()?.waiting.as_ref()?;
+            pod.status?
+                .container_statuses?
+                .first()?
+                .state
+                .as_ref()?
+                .waiting
+                .as_ref()?;
             Some(())
         })
         .await;
@@ -80,7 +86,9 @@ async fn a_bad_image_comes_to_one_pod_goes_back_by_itself_and_says_why() {
     assert_ne!(third, before.0.get("etl-cn-2").cloned());
     assert_eq!(after, before.0, "the others were never touched");
     world
-        .eventually("an Event warns", || world.is_told(None, "engine:broken cannot be pulled"))
+        .eventually("an Event warns", || {
+            world.is_told(None, "engine:broken cannot be pulled")
+        })
         .await;
 
     // The same is not tried again; other values are.
@@ -130,7 +138,10 @@ async fn a_frontend_whose_settings_do_not_start_goes_back_by_itself() {
     let change = json!({"spec": {"image": "registry.example.com/engine:2"}});
     world.merge::<LakeCluster>("lake", change).await;
     let message = cluster_is(&world, "lake", "Degraded").await;
-    assert!(message.contains("pod lake-fe-0 does not start: engine.json: no such setting"), "{message}");
+    assert!(
+        message.contains("pod lake-fe-0 does not start: engine.json: no such setting"),
+        "{message}"
+    );
     world.cluster_is_available("lake").await;
     assert_eq!(image(&world, "lake-fe").await, before);
     operator.stop().await;
@@ -150,7 +161,9 @@ async fn the_next_node_is_replaced_when_the_one_before_serves() {
     let message = world
         .eventually("it is said who is waited for", || async {
             let message = group_is(&world, "etl", "Rolling").await;
-            message.contains("waits for pod etl-cn-2 to be ready").then_some(message)
+            message
+                .contains("waits for pod etl-cn-2 to be ready")
+                .then_some(message)
         })
         .await;
     assert!(message.contains("1 of 3 so far"), "{message}");
@@ -193,7 +206,9 @@ async fn a_newer_engine_comes_to_the_nodes_first_and_an_older_one_to_the_fronten
     assert_eq!(image(&world, "lake-fe").await, old);
     world.release("etl-cn-1");
     world
-        .eventually("all run 0.2.0", || async { (runs().await == both("0.2.0")).then_some(()) })
+        .eventually("all run 0.2.0", || async {
+            (runs().await == both("0.2.0")).then_some(())
+        })
         .await;
     world.group_serves("etl", 2).await;
 
@@ -205,7 +220,9 @@ async fn a_newer_engine_comes_to_the_nodes_first_and_an_older_one_to_the_fronten
     assert_eq!(image(&world, "etl-cn").await, new);
     world.release("lake-fe-");
     world
-        .eventually("all run 0.1.0", || async { (runs().await == both("0.1.0")).then_some(()) })
+        .eventually("all run 0.1.0", || async {
+            (runs().await == both("0.1.0")).then_some(())
+        })
         .await;
     world.group_serves("etl", 2).await;
     operator.stop().await;

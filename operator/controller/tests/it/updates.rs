@@ -82,7 +82,10 @@ async fn an_upgrade_of_the_operator_restarts_nothing_until_a_maintenance_window_
         message.contains("spec.initContainers[drain].image: sidecar:1 → sidecar:2"),
         "{message}"
     );
-    assert!(message.contains("kubectl annotate --overwrite lakecluster lake"), "{message}");
+    assert!(
+        message.contains("kubectl annotate --overwrite lakecluster lake"),
+        "{message}"
+    );
     cluster_is(&world, "lake", "UpToDate").await;
     // It does its work meanwhile, and new pods are those that are known to serve.
     world
@@ -206,7 +209,9 @@ async fn a_maintenance_window_that_makes_no_sense_is_refused_by_its_field() {
         .eventually("it is refused", || async {
             let status = world.get::<LakeCluster>("lake").await?.status?;
             let told = status.conditions.into_iter().find(|told| told.type_ == "Accepted")?;
-            let names_it = told.message.starts_with("maintenanceWindows[sunday].timeZone: \"Europe/Berlinn\"");
+            let names_it = told
+                .message
+                .starts_with("maintenanceWindows[sunday].timeZone: \"Europe/Berlinn\"");
             (told.reason == "UnknownTimeZone" && names_it).then_some(())
         })
         .await;

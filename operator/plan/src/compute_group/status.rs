@@ -3,8 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use springtide_contract::ports;
 use springtide_crds::ComputeGroupStatus;
-use springtide_crds::lake_cluster::EngineStatus;
 use springtide_crds::compute_group::{ActiveWindow, DrainingNode, NextTransition, NodeStatus, StartUp, WindowLeadTime};
+use springtide_crds::lake_cluster::EngineStatus;
 
 use super::{GroupShape, InForce, Scale, decision, health, members, stateful_set, wanted};
 use crate::condition::{self, instant_text};

@@ -555,9 +555,8 @@ fn a_new_pod_that_drains_does_not_have_its_template_taken_back() {
             body["metadata"]["annotations"]["springtide.dev/previous-template"] = json!("{}");
             observed.live.insert(ObjectKind::StatefulSet, body);
         });
-    let told = |fixture: &crate::fixture::GroupFixture| {
-        condition(&fixture.plan().status.unwrap().conditions, "UpToDate")
-    };
+    let told =
+        |fixture: &crate::fixture::GroupFixture| condition(&fixture.plan().status.unwrap().conditions, "UpToDate");
     let with_row = |change: fn(&mut crate::sql::ComputeNodeRow)| {
         rolling.clone().with(|observed| {
             if let SqlAnswer::Answered { compute_nodes, .. } = &mut observed.sql {
@@ -566,7 +565,15 @@ fn a_new_pod_that_drains_does_not_have_its_template_taken_back() {
         })
     };
     let drains = with_row(|row| (row.alive, row.draining) = (false, true));
-    assert!(told(&drains).contains("waits for pod etl-cn-0 to be replaced"), "{}", told(&drains));
+    assert!(
+        told(&drains).contains("waits for pod etl-cn-0 to be replaced"),
+        "{}",
+        told(&drains)
+    );
     let dead = with_row(|row| row.alive = false);
-    assert!(told(&dead).contains("the frontend does not count on it"), "{}", told(&dead));
+    assert!(
+        told(&dead).contains("the frontend does not count on it"),
+        "{}",
+        told(&dead)
+    );
 }

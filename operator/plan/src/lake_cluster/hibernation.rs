@@ -126,10 +126,17 @@ mod tests {
         };
         let leaves = json!({"replicas": 1, "servingReplicas": 1});
         let known = json!({"replicas": 0, "servingReplicas": 0, "nodes": [{"name": "etl-cn-0", "nodeId": "1", "alive": false, "draining": true}]});
-        for fixture in [with_group(leaves, "x"), with_group(known, "x"), with_group(json!(null), "etl-cn-3")] {
+        for fixture in [
+            with_group(leaves, "x"),
+            with_group(known, "x"),
+            with_group(json!(null), "etl-cn-3"),
+        ] {
             assert_eq!(frontends_of(&fixture), None, "nothing changes");
             let told = condition(&fixture.plan().status.unwrap().conditions, "Ready");
-            assert_eq!(told, "False Suspended: the cluster goes to sleep, and waits for the nodes of ComputeGroup etl to leave");
+            assert_eq!(
+                told,
+                "False Suspended: the cluster goes to sleep, and waits for the nodes of ComputeGroup etl to leave"
+            );
         }
         let gone = json!({"replicas": 0, "servingReplicas": 0});
         assert_eq!(frontends_of(&with_group(gone, "another-cn-0")), Some(0));
@@ -150,7 +157,10 @@ mod tests {
         let mute = suspended().with(|observed| observed.sql = SqlAnswer::NotAsked);
         assert_eq!(frontends_of(&mute), None);
         let told = condition(&mute.plan().status.unwrap().conditions, "Ready");
-        assert!(told.contains("a frontend to answer, which is to write an image"), "{told}");
+        assert!(
+            told.contains("a frontend to answer, which is to write an image"),
+            "{told}"
+        );
     }
 
     fn asleep() -> ClusterFixture {

@@ -4,8 +4,8 @@ use springtide_crds::ComputeGroup;
 
 use super::*;
 use crate::fixture::{
-    applied, at, bound_claim, cluster, condition, event, facts, failing_pod, file_of, group, noon, ready_pod, statements,
-    unbound_claim,
+    applied, at, bound_claim, cluster, condition, event, facts, failing_pod, file_of, group, noon, ready_pod,
+    statements, unbound_claim,
 };
 use crate::observed::SqlAnswer;
 
@@ -525,9 +525,8 @@ fn a_cluster_goes_on_as_another_one_until_it_has_claimed_its_prefix() {
     let adopts = |fixture: crate::fixture::ClusterFixture| {
         fixture.with(|observed| observed.cluster.spec.bootstrap.adopt = Some(ANOTHER.to_owned()))
     };
-    let config = |fixture: &crate::fixture::ClusterFixture| {
-        file_of(&applied(&fixture.plan()), "demo-engine", "engine.json")
-    };
+    let config =
+        |fixture: &crate::fixture::ClusterFixture| file_of(&applied(&fixture.plan()), "demo-engine", "engine.json");
     let refused = cluster("demo").secrets();
     assert_eq!(cluster_id_of(&refused.plan()), None, "nothing is claimed yet");
     assert!(!config(&refused).contains(ANOTHER));

@@ -73,19 +73,33 @@ const ALL: Option<&[u32]> = Some(&[0, 1, 2]);
 #[test]
 fn the_next_pod_is_replaced_when_the_last_one_has_served_for_a_while_and_not_when_kubernetes_calls_it_ready() {
     let look = |ready_s: i64, counted: Option<&[u32]>| {
-        let pods = [pod(0, "old", 900, Some(900)), pod(1, "old", 900, Some(900)), pod(2, "new", 30, Some(ready_s))];
+        let pods = [
+            pod(0, "old", 900, Some(900)),
+            pod(1, "old", 900, Some(900)),
+            pod(2, "new", 30, Some(ready_s)),
+        ];
         rolling(look(&live(2), &pods, counted))
     };
     assert_eq!(look(9, ALL), (2, "pod etl-cn-2 to have served for 10 s".to_owned()));
     assert_eq!(look(10, ALL), (1, "pod etl-cn-1 to be replaced".to_owned()));
-    assert_eq!(look(10, Some(&[0, 1])), (2, "the frontend to count on pod etl-cn-2".to_owned()));
+    assert_eq!(
+        look(10, Some(&[0, 1])),
+        (2, "the frontend to count on pod etl-cn-2".to_owned())
+    );
     assert_eq!(look(10, None), (2, "the frontend to count on pod etl-cn-2".to_owned()));
 }
 
 #[test]
 fn a_pod_that_has_come_before_has_to_serve_still() {
-    let pods = [pod(0, "old", 900, Some(900)), pod(1, "new", 60, Some(50)), pod(2, "new", 90, None)];
-    assert_eq!(rolling(look(&live(1), &pods, ALL)), (1, "pod etl-cn-2 to be ready".to_owned()));
+    let pods = [
+        pod(0, "old", 900, Some(900)),
+        pod(1, "new", 60, Some(50)),
+        pod(2, "new", 90, None),
+    ];
+    assert_eq!(
+        rolling(look(&live(1), &pods, ALL)),
+        (1, "pod etl-cn-2 to be ready".to_owned())
+    );
 }
 
 #[test]
@@ -101,21 +115,45 @@ fn pods_of_the_old_template_that_leave_or_are_not_made_yet_are_waited_for() {
 #[test]
 fn fewer_pods_have_a_smaller_partition() {
     let pods = [pod(0, "new", 900, Some(900))];
-    let looked = progress(&live(2), true, 1, Pods { pods: &pods, counted: None, now: noon() });
+    let looked = progress(
+        &live(2),
+        true,
+        1,
+        Pods {
+            pods: &pods,
+            counted: None,
+            now: noon(),
+        },
+    );
     assert_eq!(rolling(looked).0, 0);
-    let pods = Pods { pods: &[], counted: None, now: noon() };
-    assert_eq!(rolling(progress(&live(2), true, 0, pods)), (0, "Kubernetes to count all pods".to_owned()));
+    let pods = Pods {
+        pods: &[],
+        counted: None,
+        now: noon(),
+    };
+    assert_eq!(
+        rolling(progress(&live(2), true, 0, pods)),
+        (0, "Kubernetes to count all pods".to_owned())
+    );
 }
 
 #[test]
 fn it_is_done_when_kubernetes_has_seen_it_and_says_so() {
     let mut live = live(0);
     live["status"]["currentRevision"] = json!("new");
-    let nobody = Pods { pods: &[], counted: None, now: noon() };
+    let nobody = Pods {
+        pods: &[],
+        counted: None,
+        now: noon(),
+    };
     assert_eq!(progress(&live, true, 3, nobody), Progress::Done);
     live["metadata"]["generation"] = json!(3);
     assert_eq!(rolling(progress(&live, true, 3, nobody)).1, "Kubernetes to take it up");
-    assert_eq!(progress(&live, false, 3, nobody), Progress::Done, "a size that is not seen yet is no new template");
+    assert_eq!(
+        progress(&live, false, 3, nobody),
+        Progress::Done,
+        "a size that is not seen yet is no new template"
+    );
 }
 
 #[test]
@@ -136,7 +174,8 @@ fn a_container_that_ends_three_times_fails() {
         let pod = with_status(pod(2, "new", 40, None), |engine| {
             engine["restartCount"] = json!(times);
             engine["state"] = json!({"waiting": {"reason": "CrashLoopBackOff"}});
-            engine["lastState"] = json!({"terminated": {"exitCode": 2, "reason": "Error", "message": "no such setting"}});
+            engine["lastState"] =
+                json!({"terminated": {"exitCode": 2, "reason": "Error", "message": "no such setting"}});
         });
         look(&live(2), &[pod], ALL)
     };
@@ -150,7 +189,10 @@ fn a_container_that_ends_three_times_fails() {
 #[test]
 fn a_pod_that_is_ready_and_that_nobody_counts_on_fails_after_two_minutes() {
     let ready = |ready_s: i64, counted: Option<&[u32]>| look(&live(2), &[pod(2, "new", 300, Some(ready_s))], counted);
-    assert_eq!(rolling(ready(119, Some(&[]))).1, "the frontend to count on pod etl-cn-2");
+    assert_eq!(
+        rolling(ready(119, Some(&[]))).1,
+        "the frontend to count on pod etl-cn-2"
+    );
     assert_eq!(
         failed(ready(120, Some(&[]))),
         "pod etl-cn-2 has been ready for 120 s, and the frontend does not count on it"

@@ -87,7 +87,12 @@ fn partition(settled: &Settled) -> &Value {
 }
 
 fn mark(settled: &Settled, name: &str) -> Option<String> {
-    Some(settled.object.body["metadata"]["annotations"].get(name)?.as_str()?.to_owned())
+    Some(
+        settled.object.body["metadata"]["annotations"]
+            .get(name)?
+            .as_str()?
+            .to_owned(),
+    )
 }
 
 fn says(settled: &Settled) -> String {
@@ -137,7 +142,10 @@ fn what_somebody_has_written_is_carried_out_at_once() {
     let live = made();
     let settled = Case::new("e:2", "1:b", Some(&live)).settle();
     assert_eq!((image(&settled), partition(&settled)), ("e:2", &json!(1)));
-    assert_eq!(says(&settled), "Rolling: pods are replaced one after the other, etl-cn-1 first");
+    assert_eq!(
+        says(&settled),
+        "Rolling: pods are replaced one after the other, etl-cn-1 first"
+    );
     assert_eq!(mark(&settled, INPUTS_ANNOTATION).as_deref(), Some("1:b"));
     assert_eq!(settled.engine, None, "what was known before stays");
 }
@@ -150,7 +158,10 @@ fn pods_of_which_it_is_not_known_why_they_are_so_are_left_alone() {
         annotations.clear();
         annotations.extend(inputs.map(|inputs| (INPUTS_ANNOTATION.to_owned(), json!(inputs))));
         let settled = Case::new("e:2", "1:a", Some(&live)).settle();
-        assert_eq!((settled.finding.reason, image(&settled)), (Reason::UpdatePending, "e:1"));
+        assert_eq!(
+            (settled.finding.reason, image(&settled)),
+            (Reason::UpdatePending, "e:1")
+        );
         // From now on it is known what a wish would be.
         assert_eq!(mark(&settled, INPUTS_ANNOTATION).as_deref(), Some("1:a"));
         let live = there(&settled, ["r1", "r1"]);
@@ -167,7 +178,11 @@ fn what_another_hand_has_changed_is_repaired_at_once() {
     live["spec"]["template"]["spec"]["containers"][0]["image"] = json!("evil");
     let settled = Case::new("e:1", "1:a", Some(&live)).settle();
     assert_eq!(image(&settled), "e:1");
-    assert_eq!(mark(&settled, PREVIOUS_TEMPLATE_ANNOTATION), None, "nobody goes back to that");
+    assert_eq!(
+        mark(&settled, PREVIOUS_TEMPLATE_ANNOTATION),
+        None,
+        "nobody goes back to that"
+    );
 }
 
 #[test]
@@ -178,8 +193,15 @@ fn a_change_whose_turn_has_not_come_waits() {
         ..Case::new("e:2", "1:b", Some(&live))
     };
     let settled = case.settle();
-    assert_eq!((image(&settled), says(&settled).as_str()), ("e:1", "WaitingForTurn: the frontends go first"));
-    assert_eq!(mark(&settled, INPUTS_ANNOTATION).as_deref(), Some("1:a"), "it is somebody's wish still");
+    assert_eq!(
+        (image(&settled), says(&settled).as_str()),
+        ("e:1", "WaitingForTurn: the frontends go first")
+    );
+    assert_eq!(
+        mark(&settled, INPUTS_ANNOTATION).as_deref(),
+        Some("1:a"),
+        "it is somebody's wish still"
+    );
 }
 
 /// A pod of the new revision that ends again and again.
@@ -217,7 +239,10 @@ fn a_template_that_does_not_serve_is_taken_back_and_not_tried_again() {
     // Other values are another try, and so is the same without the mark.
     assert_eq!(image(&Case::new("e:3", "1:c", Some(&live)).settle()), "e:3");
     let mut forgotten = live.clone();
-    forgotten["metadata"]["annotations"].as_object_mut().unwrap().remove(FAILED_UPDATE_ANNOTATION);
+    forgotten["metadata"]["annotations"]
+        .as_object_mut()
+        .unwrap()
+        .remove(FAILED_UPDATE_ANNOTATION);
     assert_eq!(mark(&again, INPUTS_ANNOTATION).as_deref(), Some("1:b"));
     // The values from before are no change.
     let as_before = Case::new("e:1", "1:a", Some(&live)).settle();
@@ -251,7 +276,10 @@ fn the_end_of_a_change_leaves_no_mark_of_it() {
     let done = there(&begun, ["r2", "r2"]);
     let settled = Case::new("e:2", "1:b", Some(&done)).settle();
     assert_eq!(settled.finding.reason, Reason::UpToDate);
-    assert_eq!((mark(&settled, PREVIOUS_TEMPLATE_ANNOTATION), partition(&settled)), (None, &json!(0)));
+    assert_eq!(
+        (mark(&settled, PREVIOUS_TEMPLATE_ANNOTATION), partition(&settled)),
+        (None, &json!(0))
+    );
     assert_eq!(settled.engine.unwrap().image, "e:2");
 }
 
