@@ -164,6 +164,8 @@ reasons! {
     Rolling,
     /// A change of the engine's version waits for the pods that go first.
     WaitingForTurn,
+    /// Nodes get no work, because an annotation of the group names them.
+    Fenced,
     /// A new template was taken back, since a pod of it did not come to serve.
     Degraded,
     /// A namespace is not there yet.

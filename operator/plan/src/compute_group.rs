@@ -27,6 +27,7 @@ mod deletion;
 mod demand;
 mod disruption_budget;
 mod drain;
+mod fence;
 mod foresight;
 mod health;
 mod limits;

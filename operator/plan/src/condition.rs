@@ -126,6 +126,7 @@ fn severity(finding: &Finding) -> Severity {
             | Reason::UpdatePending
             | Reason::Rolling
             | Reason::WaitingForTurn
+            | Reason::Fenced
     );
     if finding.holds == Some(true) || finding.holds.is_none() || expected {
         Severity::Normal

@@ -31,6 +31,8 @@ pub const COMPUTE: &str = "compute";
 pub const FILES_ANNOTATION: &str = "springtide.dev/files";
 /// Annotation of a pod with the version of the engine that it was made for.
 pub const ENGINE_VERSION_ANNOTATION: &str = "springtide.dev/engine-version";
+/// Annotation of a ComputeGroup: names of pods whose nodes get no work, separated by commas.
+pub const FENCED_ANNOTATION: &str = "springtide.dev/fenced";
 /// Annotation of a LakeCluster: until this time, in RFC 3339, pods may be replaced that another release of the operator would make
 /// differently.
 pub const MAINTENANCE_UNTIL_ANNOTATION: &str = "springtide.dev/maintenance-until";

@@ -82,6 +82,7 @@ pub(super) fn command(reason: Reason, subject: Subject<'_>) -> Option<String> {
         | Reason::MetadataTooNew => frontend_logs(" --previous"),
         Reason::WindowLate => Some(format!("kubectl springtide preview {name} -n {namespace}")),
         Reason::DrainForced => Some(format!("{kubectl} describe {kind} {name}")),
+        Reason::Fenced => Some(format!("{kubectl} annotate {kind} {name} springtide.dev/fenced-")),
         // The message has the command, with the time that it is good for.
         Reason::UpdatePending => None,
         Reason::ClustersRemain => Some("kubectl get lakeclusters,computegroups -A".to_owned()),
