@@ -134,7 +134,7 @@ pub async fn frontend(
         http: listen_at(address, ports::FE_HTTP).await?,
         rpc: listen_at(address, ports::FE_RPC).await?,
         tls: if config.tls {
-            Some(tls::watch_certificate(place)?.into())
+            Some(tls::watch_certificate(place)?)
         } else {
             None
         },

@@ -8,7 +8,7 @@ use springtide_contract::config::{EngineConfig, Refusal};
 use springtide_mysql::{ConnectionRegistry, ServerOptions, TlsConfigSource};
 use springtide_query::{Coordinator, CoordinatorOptions, QueryError, WorkerToken, limits};
 use springtide_rpc::{ClusterToken, RpcClient};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -19,6 +19,15 @@ use crate::{
 
 /// Time that statements have to end by themselves once the frontend was told to stop.
 const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// The certificate of the MySQL port, which may be renewed while the frontend runs.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// What the next connection is shown. One that is open goes on with what it was shown.
+    pub current: TlsConfigSource,
+    /// Until when that is good, in seconds since 1970; `None` where it is not known.
+    pub not_after: watch::Receiver<Option<i64>>,
+}
 
 /// What a frontend needs. Listeners come bound, so that a port that is taken fails before anything runs.
 pub struct FrontendOptions {
@@ -38,8 +47,8 @@ pub struct FrontendOptions {
     pub http: TcpListener,
     /// Calls of compute nodes.
     pub rpc: TcpListener,
-    /// Certificates for the MySQL port; none offers no TLS.
-    pub tls: Option<TlsConfigSource>,
+    /// Certificate of the MySQL port; none offers no TLS.
+    pub tls: Option<Tls>,
     /// Whether `FILES` may read this machine's disk: only `standalone` may.
     pub local_files: bool,
     /// Whether statements are kept in the audit table.
@@ -142,6 +151,10 @@ pub async fn run(options: FrontendOptions) -> Result<(), FrontendError> {
                     if let Some(node) = sole_compute_node {
                         keep_only(&core, node).await?;
                     }
+                    let tls = tls.map(|tls| {
+                        core.metrics().certificate_expiry.follow(tls.not_after);
+                        tls.current
+                    });
                     slot.fill(core.clone());
                     let options = FrontOptions {
                         advertised_host,
