@@ -291,7 +291,7 @@ fn up_to_date(
     let owner = Owner::of_group(&observed.group);
     let credentials = credentials_hash(shape, &observed.secrets, &observed.live, &name);
     let files = files_of(compute);
-    let stateful_set = stateful_set::build(&owner, compute, flavour, &files, &credentials, replicas);
+    let stateful_set = stateful_set::build(&owner, compute, flavour, &files, credentials.as_deref(), replicas);
     let live = observed.live.get(&stateful_set_key(observed));
     let counted: Option<BTreeSet<String>> = matches!(observed.sql, SqlAnswer::Answered { .. }).then(|| {
         let alive = members::members(observed).into_iter();
@@ -312,7 +312,9 @@ fn up_to_date(
     update::settle(Workload {
         desired: DesiredObject::new(ObjectKind::StatefulSet, &stateful_set),
         live,
-        inputs: accepted.map_or_else(String::new, |spec| inputs::of_compute(spec, compute, &credentials)),
+        inputs: accepted.map_or_else(String::new, |spec| {
+            inputs::of_compute(spec, compute, credentials.as_deref())
+        }),
         replicas,
         pods: Pods {
             pods: &observed.pods,

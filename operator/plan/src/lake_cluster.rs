@@ -32,7 +32,7 @@ pub use health::is_woken_by_statements;
 pub(crate) use services::service_port;
 pub use shape::{ClusterShape, StorageShape};
 pub(crate) use shape::{check_resources, positive};
-pub(crate) use stateful_set::{CREDENTIALS_HASH_ANNOTATION, credentials_hash};
+pub(crate) use stateful_set::{credentials_annotation, credentials_hash};
 
 #[cfg(test)]
 mod tests;
@@ -161,7 +161,7 @@ fn up_to_date(
     let owner = Owner::of_cluster(&observed.cluster);
     let credentials = credentials_hash(shape, &observed.secrets, &observed.live, &name);
     let files = files_of(shape);
-    let stateful_set = stateful_set::build(&owner, shape, flavour, &files, &credentials, observed);
+    let stateful_set = stateful_set::build(&owner, shape, flavour, &files, credentials.as_deref(), observed);
     let live = observed
         .live
         .get(&ObjectKey::namespaced(ObjectKind::StatefulSet, &shape.namespace, &name));
@@ -183,7 +183,7 @@ fn up_to_date(
     update::settle(Workload {
         desired: DesiredObject::new(ObjectKind::StatefulSet, &stateful_set),
         live,
-        inputs: inputs::of_frontends(spec, shape, &credentials),
+        inputs: inputs::of_frontends(spec, shape, credentials.as_deref()),
         replicas: shape.frontends,
         pods: Pods {
             pods: &observed.pods,
