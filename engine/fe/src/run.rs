@@ -226,7 +226,9 @@ async fn serve_mysql(
     options: FrontOptions,
     stop: &CancellationToken,
 ) -> Result<(), FrontendError> {
-    let worker_token = WorkerToken::new(&token.header()).ok_or_else(|| {
+    let (shown, accepted) = (token.clone(), token.clone());
+    let worker_token = WorkerToken::following(move || shown.header(), move |header| accepted.accepts(header));
+    let worker_token = worker_token.ok_or_else(|| {
         FrontendError::Client("the cluster token has characters that no HTTP header may have".to_owned())
     })?;
     let coordinator = Coordinator::new(

@@ -6,6 +6,8 @@ pub const ENGINE_CONFIG: &str = "/etc/springtide/engine/engine.json";
 pub const INTERNAL: &str = "/etc/springtide/internal";
 /// File name of the cluster token in [`INTERNAL`].
 pub const TOKEN_FILE: &str = "token";
+/// File name in [`INTERNAL`]; it may be missing. A token that is accepted as well, while the other one is replaced.
+pub const SECOND_TOKEN_FILE: &str = "second-token";
 /// Directory with `access-key-id` and `secret-access-key`; absent when a service account gives access to the bucket.
 pub const STORAGE_CREDENTIALS: &str = "/etc/springtide/storage";
 /// File name in [`STORAGE_CREDENTIALS`].
