@@ -52,7 +52,10 @@ impl WorkerToken {
                 return false;
             };
             // It takes the same time wherever a wrong one differs.
-            let difference = given.iter().zip(ours.as_bytes()).fold(0_u8, |sum, (a, b)| sum | (a ^ b));
+            let difference = given
+                .iter()
+                .zip(ours.as_bytes())
+                .fold(0_u8, |sum, (a, b)| sum | (a ^ b));
             given.len() == ours.len() && difference == 0
         };
         Self::following(move || shown.clone(), accepts)
