@@ -67,6 +67,7 @@ impl HttpService for SigningService {
         let Some(other) = self.keys.instead_of(signed.as_deref()) else {
             return Ok(answer);
         };
+        drop(answer);
         self.sign(&mut again, &other);
         let answer = self.client.execute(again).await?;
         if is_proof(&answer) {
