@@ -66,7 +66,11 @@ impl Tokens {
         }
         // There is one only while tokens are replaced.
         let second = read_token(&self.path.with_file_name(SECOND_TOKEN_FILE)).await;
-        let others = second.ok().map(Arc::<str>::from).into_iter().chain([Arc::clone(&self.at_start)]);
+        let others = second
+            .ok()
+            .map(Arc::<str>::from)
+            .into_iter()
+            .chain([Arc::clone(&self.at_start)]);
         for token in others {
             if !tokens.contains(&token) {
                 tokens.push(token);
