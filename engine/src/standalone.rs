@@ -22,6 +22,7 @@ use crate::{
     place::Place,
     process::{self, ProcessError, VERSION, cluster_id, data_store},
     store,
+    token::follow_token,
 };
 
 /// Characters of a generated password or token: about 190 bits.
@@ -138,6 +139,7 @@ impl Standalone {
         } = self;
         let cluster_id = cluster_id(&config)?;
         let store = store::open(&config.storage, &place, Handle::current())?;
+        let token = follow_token(&place, shutdown.clone())?;
         let address = heartbeat.local_addr().map_err(|source| ProcessError::Listen {
             address: "heartbeat".to_owned(),
             source,
@@ -146,7 +148,7 @@ impl Standalone {
             cluster_id,
             config: config.compute.clone(),
             store: data_store(store.clone(), cluster_id),
-            token: place.token()?,
+            token: token.clone(),
             local_directory: folder.join("local"),
             http: compute_http,
             heartbeat,
@@ -162,7 +164,7 @@ impl Standalone {
                 operator_account: place.path(paths::OPERATOR_ACCOUNT),
             },
             store,
-            token: place.token()?,
+            token,
             advertised_host: "127.0.0.1".to_owned(),
             mysql,
             http,

@@ -221,12 +221,15 @@ pub enum Edit {
         /// The user.
         user: User,
     },
-    /// `ALTER USER … IDENTIFIED BY`, `SET PASSWORD`.
+    /// `ALTER USER … IDENTIFIED BY`, `SET PASSWORD`, and another password in the administrator's mounted Secret.
     SetPassword {
         /// Whose.
         user: String,
         /// New hash.
         password: PasswordHash,
+        /// New [`User::mounted`]; `None` leaves it. An engine that does not know it changes the password all the same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mounted: Option<PasswordHash>,
     },
     /// `DROP USER`.
     DropUser {

@@ -51,7 +51,7 @@ pub use transactions::{BeginTransaction, Begun, LabelStatus, LoadState, LoadView
 pub struct Dirs {
     /// Journal and images.
     pub meta: PathBuf,
-    /// `username` and `password` of the administrator; read when the catalog is made.
+    /// `username` and `password` of the administrator; a new password is taken over into the catalog.
     pub admin_account: PathBuf,
     /// `username` and `password` of the operator; read at each login.
     pub operator_account: PathBuf,
@@ -182,6 +182,7 @@ impl Core {
         core.resume_publishing();
         core.spawn(nodes::watch_nodes(core.clone()));
         core.spawn(transactions::keep_house(core.clone()));
+        core.spawn(accounts::follow_administrator(core.clone()));
         Ok(core)
     }
 

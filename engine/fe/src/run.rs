@@ -8,7 +8,7 @@ use springtide_contract::config::{EngineConfig, Refusal};
 use springtide_mysql::{ConnectionRegistry, ServerOptions, TlsConfigSource};
 use springtide_query::{Coordinator, CoordinatorOptions, QueryError, WorkerToken, limits};
 use springtide_rpc::{ClusterToken, RpcClient};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -21,6 +21,15 @@ use crate::{
 const FAILURE_GRACE: Duration = Duration::from_secs(5);
 /// Time between two looks at the loads that run while the frontend stops.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// The certificate of the MySQL port, which may be renewed while the frontend runs.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// What the next connection is shown. One that is open goes on with what it was shown.
+    pub current: TlsConfigSource,
+    /// Until when that is good, in seconds since 1970; `None` where it is not known.
+    pub not_after: watch::Receiver<Option<i64>>,
+}
 
 /// What a frontend needs. Listeners come bound, so that a port that is taken fails before anything runs.
 pub struct FrontendOptions {
@@ -40,8 +49,8 @@ pub struct FrontendOptions {
     pub http: TcpListener,
     /// Calls of compute nodes.
     pub rpc: TcpListener,
-    /// Certificates for the MySQL port; none offers no TLS.
-    pub tls: Option<TlsConfigSource>,
+    /// Certificate of the MySQL port; none offers no TLS.
+    pub tls: Option<Tls>,
     /// Whether `FILES` may read this machine's disk: only `standalone` may.
     pub local_files: bool,
     /// Whether statements are kept in the audit table.
@@ -155,6 +164,10 @@ pub async fn run(options: FrontendOptions) -> Result<(), FrontendError> {
                     if let Some(node) = sole_compute_node {
                         keep_only(&core, node).await?;
                     }
+                    let tls = tls.map(|tls| {
+                        core.metrics().certificate_expiry.follow(tls.not_after);
+                        tls.current
+                    });
                     slot.fill(core.clone());
                     let options = FrontOptions {
                         advertised_host,
@@ -239,7 +252,9 @@ async fn serve_mysql(
     stop: &CancellationToken,
     stop_grace: Duration,
 ) -> Result<(), FrontendError> {
-    let worker_token = WorkerToken::new(&token.header()).ok_or_else(|| {
+    let (shown, accepted) = (token.clone(), token.clone());
+    let worker_token = WorkerToken::following(move || shown.header(), move |header| accepted.accepts(header));
+    let worker_token = worker_token.ok_or_else(|| {
         FrontendError::Client("the cluster token has characters that no HTTP header may have".to_owned())
     })?;
     let coordinator = Coordinator::new(

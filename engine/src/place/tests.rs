@@ -30,14 +30,3 @@ fn a_configuration_that_cannot_be_used_is_refused_with_the_reason() {
         "unknown field `bucket`",
     );
 }
-
-#[test]
-fn an_empty_token_lets_nobody_start() {
-    let root = tempfile::tempdir().unwrap();
-    let directory = root.path().join("etc/springtide/internal");
-    std::fs::create_dir_all(&directory).unwrap();
-    std::fs::write(directory.join("token"), " \n").unwrap();
-    let refusal = Place::below(root.path()).token().unwrap_err();
-    assert_eq!(refusal.reason, RefusalReason::SecretMissing);
-    assert!(refusal.message.contains("it is empty"), "{}", refusal.message);
-}

@@ -287,7 +287,7 @@ fn up_to_date(observed: &ObservedComputeGroup, compute: &ComputeShape, replicas:
     let owner = Owner::of_group(&observed.group);
     let credentials = credentials_hash(shape, &observed.secrets, &observed.live, &name);
     let files = files_of(compute);
-    let stateful_set = stateful_set::build(&owner, compute, flavour, &files, &credentials, replicas);
+    let stateful_set = stateful_set::build(&owner, compute, flavour, &files, credentials.as_deref(), replicas);
     let live = observed.live.get(&stateful_set_key(observed));
     let counted: Option<BTreeSet<String>> = matches!(observed.sql, SqlAnswer::Answered { .. }).then(|| {
         // One that drains answers its heartbeats, and is not broken for being told to leave.
@@ -310,7 +310,9 @@ fn up_to_date(observed: &ObservedComputeGroup, compute: &ComputeShape, replicas:
     update::settle(Workload {
         desired: DesiredObject::new(ObjectKind::StatefulSet, &stateful_set),
         live,
-        inputs: accepted.map_or_else(String::new, |spec| inputs::of_compute(spec, compute, &credentials)),
+        inputs: accepted.map_or_else(String::new, |spec| {
+            inputs::of_compute(spec, compute, credentials.as_deref())
+        }),
         replicas,
         pods: Pods {
             pods: &observed.pods,

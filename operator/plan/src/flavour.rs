@@ -122,6 +122,8 @@ pub struct Capabilities {
     pub queue: bool,
     /// The operator's account is read from a mounted Secret at each login, and stands in no catalog.
     pub mounted_operator_account: bool,
+    /// Keys and certificates are read anew from mounted Secrets when these change: no pod is replaced for them.
+    pub reloads_credentials: bool,
 }
 
 /// How a node is kept from getting new work.

@@ -12,11 +12,12 @@ use springtide_crds::LakeClusterSpec;
 use crate::compute_group::ComputeShape;
 use crate::lake_cluster::ClusterShape;
 
-/// Of the fields and of how they are hashed.
+/// Of the fields and of how they are hashed. Since 2, Secrets that an engine reads anew by itself do not count.
 const VERSION: u32 = 1;
 
-/// Those of a cluster's frontends. `spec` is in force, and `credentials` is the hash of the Secrets that people write.
-pub(crate) fn of_frontends(spec: &LakeClusterSpec, shape: &ClusterShape, credentials: &str) -> String {
+/// Those of a cluster's frontends. `spec` is in force, and `credentials` is the hash of the Secrets that people write, where pods are
+/// replaced for them.
+pub(crate) fn of_frontends(spec: &LakeClusterSpec, shape: &ClusterShape, credentials: Option<&str>) -> String {
     versioned(&json!({
         "cluster": of_cluster(spec, shape, credentials),
         "image": spec.image,
@@ -26,7 +27,7 @@ pub(crate) fn of_frontends(spec: &LakeClusterSpec, shape: &ClusterShape, credent
 }
 
 /// Those of a group's nodes. `spec` is that of its cluster.
-pub(crate) fn of_compute(spec: &LakeClusterSpec, compute: &ComputeShape, credentials: &str) -> String {
+pub(crate) fn of_compute(spec: &LakeClusterSpec, compute: &ComputeShape, credentials: Option<&str>) -> String {
     versioned(&json!({
         "cluster": of_cluster(spec, &compute.cluster, credentials),
         "image": spec.compute_template.image.as_ref().or(spec.image.as_ref()),
@@ -41,7 +42,7 @@ pub(crate) fn of_compute(spec: &LakeClusterSpec, compute: &ComputeShape, credent
     }))
 }
 
-fn of_cluster(spec: &LakeClusterSpec, shape: &ClusterShape, credentials: &str) -> Value {
+fn of_cluster(spec: &LakeClusterSpec, shape: &ClusterShape, credentials: Option<&str>) -> Value {
     json!({
         "id": shape.cluster_id,
         "engine": spec.engine,
@@ -138,7 +139,7 @@ mod tests {
         let mut cluster = cluster("demo").0.cluster;
         change(&mut cluster.spec);
         let shape = ClusterShape::new(&cluster, &cluster.spec, &settings()).unwrap();
-        of_frontends(&cluster.spec, &shape, "s3cret")
+        of_frontends(&cluster.spec, &shape, Some("s3cret"))
     }
 
     #[test]

@@ -34,7 +34,7 @@ use hibernation::Hibernation;
 pub(crate) use services::service_port;
 pub use shape::{ClusterShape, StorageShape};
 pub(crate) use shape::{check_resources, positive};
-pub(crate) use stateful_set::{CREDENTIALS_HASH_ANNOTATION, credentials_hash};
+pub(crate) use stateful_set::{credentials_annotation, credentials_hash};
 
 #[cfg(test)]
 mod tests;
@@ -168,7 +168,7 @@ fn up_to_date(
     let owner = Owner::of_cluster(&observed.cluster);
     let credentials = credentials_hash(shape, &observed.secrets, &observed.live, &name);
     let files = files_of(shape);
-    let mut stateful_set = stateful_set::build(&owner, shape, flavour, &files, &credentials, observed);
+    let mut stateful_set = stateful_set::build(&owner, shape, flavour, &files, credentials.as_deref(), observed);
     let frontends = hibernation.frontends(shape);
     if let Some(spec) = &mut stateful_set.spec {
         spec.replicas = i32::try_from(frontends).ok();
@@ -194,7 +194,7 @@ fn up_to_date(
     update::settle(Workload {
         desired: DesiredObject::new(ObjectKind::StatefulSet, &stateful_set),
         live,
-        inputs: inputs::of_frontends(spec, shape, &credentials),
+        inputs: inputs::of_frontends(spec, shape, credentials.as_deref()),
         replicas: frontends,
         pods: Pods {
             pods: &observed.pods,

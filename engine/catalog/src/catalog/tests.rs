@@ -139,6 +139,16 @@ fn golden_edits() {
             .create_user("u", PasswordHash::of_password(b"pw"), Role::ReadWrite, false, 6)
             .unwrap(),
     );
+    edits.extend(
+        cluster()
+            .set_password("admin", PasswordHash::of_password(b"pw"))
+            .unwrap(),
+    );
+    edits.extend(
+        cluster()
+            .take_over_password("admin", &PasswordHash::of_password(b"new"))
+            .unwrap(),
+    );
     edits.extend(cluster().add_compute_nodes(&[("cn-0".to_owned(), 9050)], None).unwrap());
     edits.push(Edit::DropComputeNode { id: NodeId(5) });
     edits.extend(cluster().set_global("Query_Timeout", Some("5".to_owned())).unwrap());

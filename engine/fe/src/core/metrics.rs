@@ -1,11 +1,15 @@
 //! Counters of the frontend, under StarRocks' names where StarRocks has the same counter.
 
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::{
+    sync::{Arc, OnceLock, atomic::AtomicU64},
+    time::Duration,
+};
 
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
+use tokio::sync::watch;
 
 /// A number that only grows, under a name without `_total`, which OpenMetrics would append to a counter's: dashboards for
 /// StarRocks look for its names.
@@ -63,6 +67,25 @@ pub struct Metrics {
     pub image_write: PlainCounter,
     /// Heartbeats that failed.
     pub heartbeat_failed: Counter,
+    /// The certificate of the MySQL port.
+    pub certificate_expiry: CertificateExpiry,
+}
+
+/// Until when the certificate of the MySQL port is good. Nothing where there is no TLS.
+#[derive(Clone, Debug, Default)]
+pub struct CertificateExpiry(Arc<OnceLock<watch::Receiver<Option<i64>>>>);
+
+impl CertificateExpiry {
+    /// Tells from now on what `not_after` says, in seconds since 1970. Only the first one counts.
+    pub fn follow(&self, not_after: watch::Receiver<Option<i64>>) {
+        // A frontend has one MySQL port.
+        let _ = self.0.set(not_after);
+    }
+
+    /// Seconds since 1970.
+    fn now(&self) -> Option<i64> {
+        *self.0.get()?.borrow()
+    }
 }
 
 impl Metrics {
@@ -112,5 +135,14 @@ impl Metrics {
             "Heartbeats that failed",
             self.heartbeat_failed.clone(),
         );
+        if let Some(not_after) = self.certificate_expiry.now() {
+            let gauge: Gauge = Gauge::default();
+            gauge.set(not_after);
+            fe.register(
+                "certificate_expiry_seconds",
+                "When the certificate of the MySQL port ends, in seconds since 1970",
+                gauge,
+            );
+        }
     }
 }

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use super::ComputeShape;
 use crate::files::Files;
 use crate::flavour::Flavour;
-use crate::lake_cluster::CREDENTIALS_HASH_ANNOTATION;
+use crate::lake_cluster::credentials_annotation;
 use crate::names::{self, Owner};
 use crate::pod::{PodOptions, rolling_update, template, toleration};
 
@@ -22,7 +22,7 @@ pub(super) fn build(
     compute: &ComputeShape,
     flavour: &dyn Flavour,
     files: &Files,
-    credentials: &str,
+    credentials: Option<&str>,
     replicas: u32,
 ) -> StatefulSet {
     let name = names::compute(&compute.name);
@@ -55,7 +55,7 @@ fn options<'a>(
     compute: &'a ComputeShape,
     selector: BTreeMap<String, String>,
     files: &Files,
-    credentials: &str,
+    credentials: Option<&str>,
 ) -> PodOptions<'a> {
     let cluster = &compute.cluster;
     let pod_template = &cluster.compute_pod_template;
@@ -67,7 +67,7 @@ fn options<'a>(
     node_selector.extend(pod_template.node_selector.clone());
     let mut annotations = pod_template.annotations.clone();
     annotations.insert(names::FILES_ANNOTATION.to_owned(), files.config_map.clone());
-    annotations.insert(CREDENTIALS_HASH_ANNOTATION.to_owned(), credentials.to_owned());
+    annotations.extend(credentials_annotation(credentials));
     annotations.insert(
         names::ENGINE_VERSION_ANNOTATION.to_owned(),
         cluster.engine_version.clone(),

@@ -100,6 +100,13 @@ fn an_idle_group_has_an_empty_plan() {
 }
 
 #[test]
+fn a_rotated_key_rolls_no_node_that_reads_it_anew() {
+    let settled = group("etl").replicas(2).pods(0..2).nodes(0..2).settled();
+    let rotated = settled.with(|observed| observed.secrets.get_mut("s3").unwrap().hash = "other".to_owned());
+    assert_eq!(rotated.plan().actions, []);
+}
+
+#[test]
 fn a_group_that_serves_says_how_much_and_until_when() {
     let fixture = group("etl")
         .window("morning", "0 8 * * *", Some(2), None)

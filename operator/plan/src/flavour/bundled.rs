@@ -50,6 +50,7 @@ impl Flavour for Bundled {
             cordon: Cordon::EngineState,
             queue: true,
             mounted_operator_account: true,
+            reloads_credentials: true,
         }
     }
 

@@ -102,6 +102,8 @@ impl Flavour for StarRocks {
             cordon: Cordon::ShutdownSignal,
             queue: false,
             mounted_operator_account: false,
+            // The keys stand in the environment.
+            reloads_credentials: false,
         }
     }
 

@@ -10,7 +10,7 @@ use springtide_contract::drain::FRONTEND_STOP;
 
 use super::ClusterShape;
 use crate::files::Files;
-use crate::flavour::Flavour;
+use crate::flavour::{Flavour, flavour};
 use crate::inputs;
 use crate::names::{self, Owner};
 use crate::object::ObjectKind;
@@ -19,27 +19,27 @@ use crate::pod::{PodOptions, rolling_update, template};
 
 /// Seconds that a frontend gets beyond [`FRONTEND_STOP`]: to end what has not ended by itself, and to write what it has.
 const FLUSH_S: u64 = 15;
-/// Annotation of a pod template with a hash of the Secrets that people write: a rotated key rolls the pods.
-pub(crate) const CREDENTIALS_HASH_ANNOTATION: &str = "springtide.dev/credentials-hash";
+/// Annotation of a pod template with a hash of the Secrets that people write: a rotated key rolls pods that do not read it anew.
+const CREDENTIALS_HASH_ANNOTATION: &str = "springtide.dev/credentials-hash";
 
 pub(super) fn build(
     owner: &Owner,
     shape: &ClusterShape,
     flavour: &dyn Flavour,
     files: &Files,
-    credentials: &str,
+    credentials: Option<&str>,
     observed: &ObservedLakeCluster,
 ) -> StatefulSet {
     let name = names::frontends(&shape.name);
     let live: Option<StatefulSet> = observed.live.typed(ObjectKind::StatefulSet, &shape.namespace, &name);
-    let annotations = BTreeMap::from([
+    let mut annotations = BTreeMap::from([
         (names::FILES_ANNOTATION.to_owned(), files.config_map.clone()),
-        (CREDENTIALS_HASH_ANNOTATION.to_owned(), credentials.to_owned()),
         (
             names::ENGINE_VERSION_ANNOTATION.to_owned(),
             shape.engine_version.clone(),
         ),
     ]);
+    annotations.extend(credentials_annotation(credentials));
     let pod = template(
         flavour.frontend_pod(shape, &files.config_map),
         PodOptions {
@@ -127,20 +127,23 @@ fn claim(shape: &ClusterShape, live: Option<&StatefulSet>) -> PersistentVolumeCl
     }
 }
 
-/// The hash of the Secrets that people write. While one of them is missing, the value of the running pods stays: restarting
-/// them without it would only break what works.
+/// The hash of the Secrets that people write; `None` where the engine reads them anew by itself, and a rotated key is nothing that pods are
+/// replaced for. While one of them is missing, the value of the running pods stays: restarting them without it would only break what works.
 pub(crate) fn credentials_hash(
     shape: &ClusterShape,
     secrets: &BTreeMap<String, SecretFacts>,
     live: &Live,
     stateful_set: &str,
-) -> String {
+) -> Option<String> {
+    if flavour(shape.engine).capabilities().reloads_credentials {
+        return None;
+    }
     let wanted = [
         shape.storage_secret.as_ref().map(|secret| &secret.name),
         shape.tls_secret.as_ref(),
     ];
     let facts: Option<Vec<&SecretFacts>> = wanted.into_iter().flatten().map(|name| secrets.get(name)).collect();
-    match facts {
+    Some(match facts {
         Some(facts) => inputs::hash_of_texts(facts.iter().map(|facts| &facts.hash)),
         None => live
             .typed::<StatefulSet>(ObjectKind::StatefulSet, &shape.namespace, stateful_set)
@@ -152,5 +155,10 @@ pub(crate) fn credentials_hash(
                     .remove(CREDENTIALS_HASH_ANNOTATION)
             })
             .unwrap_or_default(),
-    }
+    })
+}
+
+/// The hash as an annotation of a pod template.
+pub(crate) fn credentials_annotation(credentials: Option<&str>) -> Option<(String, String)> {
+    credentials.map(|hash| (CREDENTIALS_HASH_ANNOTATION.to_owned(), hash.to_owned()))
 }

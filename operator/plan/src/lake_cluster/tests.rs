@@ -199,19 +199,48 @@ fn the_last_accepted_values_stay_in_force() {
 
 #[test]
 fn running_pods_are_not_rolled_when_their_secret_vanishes() {
-    let settled = cluster("demo").secrets().serving().settled();
-    let plan = settled.with(|observed| drop(observed.secrets.remove("s3"))).plan();
-    assert_eq!(plan.actions, []);
+    for fixture in [cluster("demo"), cluster("demo").starrocks()] {
+        let settled = fixture.secrets().serving().settled();
+        let plan = settled.with(|observed| drop(observed.secrets.remove("s3"))).plan();
+        assert_eq!(applied(&plan).keys().collect::<Vec<_>>(), [""; 0]);
+    }
 }
 
 #[test]
-fn a_rotated_key_rolls_the_frontends() {
+fn a_rotated_key_rolls_the_frontends_only_where_they_do_not_read_it_anew() {
+    for (fixture, rolled) in [
+        (cluster("demo").starrocks(), &["StatefulSet retail/demo-fe"][..]),
+        (cluster("demo"), &[]),
+    ] {
+        let settled = fixture.secrets().serving().settled();
+        let rotated = settled.with(|observed| observed.secrets.get_mut("s3").unwrap().hash = "other".to_owned());
+        assert_eq!(applied(&rotated.plan()).keys().collect::<Vec<_>>(), rolled);
+    }
+}
+
+/// Another Secret, and another key of it, are mounted otherwise: no file of a running pod changes by that.
+#[test]
+fn another_secret_rolls_the_frontends() {
     let settled = cluster("demo").secrets().serving().settled();
-    let rotated = settled.with(|observed| observed.secrets.get_mut("s3").unwrap().hash = "other".to_owned());
-    assert_eq!(
-        applied(&rotated.plan()).keys().collect::<Vec<_>>(),
-        ["StatefulSet retail/demo-fe"]
-    );
+    let other_name = settled.clone().with(|observed| {
+        let secret = &mut observed.cluster.spec.storage.credentials.secret_ref;
+        secret.as_mut().unwrap().name = "other".to_owned();
+        let facts = observed.secrets["s3"].clone();
+        observed.secrets.insert("other".to_owned(), facts);
+    });
+    let other_key = settled.with(|observed| {
+        let secret = &mut observed.cluster.spec.storage.credentials.secret_ref;
+        secret.as_mut().unwrap().secret_access_key_key = "password".to_owned();
+        observed
+            .secrets
+            .insert("s3".to_owned(), facts(&["access-key-id", "password"]));
+    });
+    for changed in [other_name, other_key] {
+        assert_eq!(
+            applied(&changed.plan()).keys().collect::<Vec<_>>(),
+            ["StatefulSet retail/demo-fe"]
+        );
+    }
 }
 
 #[test]
