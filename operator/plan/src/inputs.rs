@@ -12,7 +12,7 @@ use springtide_crds::LakeClusterSpec;
 use crate::compute_group::ComputeShape;
 use crate::lake_cluster::ClusterShape;
 
-/// Of the fields and of how they are hashed. Since 2, Secrets that an engine reads anew by itself do not count.
+/// Of the fields and of how they are hashed. Secrets that an engine reads anew by itself do not count.
 const VERSION: u32 = 1;
 
 /// Those of a cluster's frontends. `spec` is in force, and `credentials` is the hash of the Secrets that people write, where pods are
