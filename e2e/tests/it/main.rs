@@ -28,6 +28,7 @@ mod operator_away;
 mod operator_crash;
 mod real_clients;
 mod registry;
+mod report;
 mod scale;
 mod shared_prefix;
 mod taken_up_again;

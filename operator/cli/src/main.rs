@@ -1,4 +1,4 @@
-//! `kubectl springtide`: what runs, why, and what happens next. It reads, and writes nothing.
+//! `kubectl springtide`: what runs, why, and what happens next. It reads, and writes nothing but the file of a report.
 
 mod drain;
 mod fetch;

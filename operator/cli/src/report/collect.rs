@@ -1,6 +1,6 @@
 //! Reads what a report is made of. What cannot be read is noted, and the next thing is read.
 //!
-//! What never happens here: a Secret is asked for; anything is written; a request without a limit of time, or an answer without one of size.
+//! What never happens here: a Secret is asked for; anything is written; a request without a limit of time; an answer without one of size.
 
 use std::{collections::BTreeSet, time::Duration};
 
