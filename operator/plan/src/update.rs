@@ -28,6 +28,8 @@ pub(crate) const INPUTS_ANNOTATION: &str = "springtide.dev/inputs";
 pub(crate) const TEMPLATE_ANNOTATION: &str = "springtide.dev/template";
 /// The template before the one that is rolled out, in JSON.
 pub(crate) const PREVIOUS_TEMPLATE_ANNOTATION: &str = "springtide.dev/previous-template";
+/// The hash of the wishes that the template before was made of.
+pub(crate) const PREVIOUS_INPUTS_ANNOTATION: &str = "springtide.dev/previous-inputs";
 /// The hash of a template that was taken back, and why it was.
 pub(crate) const FAILED_UPDATE_ANNOTATION: &str = "springtide.dev/failed-update";
 
@@ -80,6 +82,7 @@ struct Marks {
     inputs: Option<String>,
     template: Option<String>,
     previous: Option<String>,
+    previous_inputs: Option<String>,
     failed: Option<String>,
 }
 
@@ -93,6 +96,7 @@ impl Marks {
             inputs: mark(INPUTS_ANNOTATION),
             template: mark(TEMPLATE_ANNOTATION),
             previous: mark(PREVIOUS_TEMPLATE_ANNOTATION),
+            previous_inputs: mark(PREVIOUS_INPUTS_ANNOTATION),
             failed: mark(FAILED_UPDATE_ANNOTATION),
         }
     }
@@ -102,6 +106,7 @@ impl Marks {
             (INPUTS_ANNOTATION, &self.inputs),
             (TEMPLATE_ANNOTATION, &self.template),
             (PREVIOUS_TEMPLATE_ANNOTATION, &self.previous),
+            (PREVIOUS_INPUTS_ANNOTATION, &self.previous_inputs),
             (FAILED_UPDATE_ANNOTATION, &self.failed),
         ];
         for (name, mark) in marks {
@@ -229,17 +234,22 @@ fn told(live: &Value, desired: &Value) -> String {
 fn begin(workload: Workload<'_>, live: &Value, marks: Marks, template: String) -> Settled {
     let is_rolling =
         rollout::progress(live, marks.previous.is_some(), workload.replicas, workload.pods) != Progress::Done;
+    let is_drift = marks.template.as_deref() == Some(template.as_str());
     // In the middle of another change the template from before it is the one that is known to serve.
     let known = marks.previous.filter(|_| is_rolling);
-    let is_drift = marks.template.as_deref() == Some(template.as_str());
-    let previous = known.or_else(|| {
-        let owned = owned_template(live).filter(|_| !is_drift && workload.replicas > 0)?;
-        serde_json::to_string(&owned).ok()
-    });
+    let (previous, previous_inputs) = match known {
+        Some(known) => (Some(known), marks.previous_inputs),
+        None if is_drift || workload.replicas == 0 => (None, None),
+        None => {
+            let owned = owned_template(live).and_then(|owned| serde_json::to_string(&owned).ok());
+            (owned, marks.inputs)
+        }
+    };
     let marks = Marks {
         inputs: Some(workload.inputs.clone()),
         template: Some(template),
         previous,
+        previous_inputs,
         failed: None,
     };
     let partition = rollout::first_partition(workload.replicas);
@@ -259,6 +269,7 @@ fn carry_on(workload: Workload<'_>, live: &Value, marks: Marks, held: Option<Fin
         Progress::Done => {
             let marks = Marks {
                 previous: None,
+                previous_inputs: None,
                 ..marks
             };
             let finding =
@@ -302,10 +313,12 @@ fn take_back(workload: Workload<'_>, marks: Marks, stays: Option<Value>, why: &s
     let failed = marks.template.as_deref().unwrap_or_default();
     let finding = taken_back(&name, &why);
     let marks = Marks {
-        inputs: marks.inputs,
+        // The wish is not fulfilled: whoever takes the mark of the failure away has it tried again.
+        inputs: marks.previous_inputs.or(marks.inputs),
         failed: Some(format!("{failed} {why}")),
         template: Some(inputs::hash_of(&previous)),
         previous: None,
+        previous_inputs: None,
     };
     finish(workload, marks, Some(previous), Some(0), finding, false)
 }

@@ -243,7 +243,8 @@ fn a_template_that_does_not_serve_is_taken_back_and_not_tried_again() {
         .as_object_mut()
         .unwrap()
         .remove(FAILED_UPDATE_ANNOTATION);
-    assert_eq!(mark(&again, INPUTS_ANNOTATION).as_deref(), Some("1:b"));
+    assert_eq!(image(&Case::new("e:2", "1:b", Some(&forgotten)).settle()), "e:2");
+    assert_eq!(mark(&again, INPUTS_ANNOTATION).as_deref(), Some("1:a"), "it is not fulfilled");
     // The values from before are no change.
     let as_before = Case::new("e:1", "1:a", Some(&live)).settle();
     assert_eq!(as_before.finding.reason, Reason::UpToDate);
