@@ -34,6 +34,16 @@ pub(crate) struct Pods<'a> {
     pub(crate) now: DateTime<Utc>,
 }
 
+/// A roll that the operator has begun.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Begun {
+    /// A template was written of which the end was not seen.
+    pub(crate) is_open: bool,
+    /// When it came to the pod that it is at, by the clock of who wrote it. Pods tell their times by other clocks, of which one may be wrong: only
+    /// what both say is believed.
+    pub(crate) at_pod_since: Option<DateTime<Utc>>,
+}
+
 /// How far a StatefulSet has come with the template that it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
@@ -50,13 +60,13 @@ pub(crate) fn first_partition(replicas: u32) -> u32 {
     replicas.saturating_sub(1)
 }
 
-/// How far it is. `begun` says that a template was written of which the end was not seen.
-pub(crate) fn progress(live: &Value, begun: bool, replicas: u32, pods: Pods<'_>) -> Progress {
+/// How far it is.
+pub(crate) fn progress(live: &Value, begun: Begun, replicas: u32, pods: Pods<'_>) -> Progress {
     let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str);
     let number = |pointer: &str| live.pointer(pointer).and_then(Value::as_i64);
     let update = text("/status/updateRevision");
     let is_settled = update == text("/status/currentRevision");
-    if is_settled && !begun {
+    if is_settled && !begun.is_open {
         return Progress::Done;
     }
     let partition = number("/spec/updateStrategy/rollingUpdate/partition").unwrap_or_default();
@@ -77,7 +87,7 @@ pub(crate) fn progress(live: &Value, begun: bool, replicas: u32, pods: Pods<'_>)
     for ordinal in (partition..replicas).rev() {
         let name = format!("{stateful_set}-{ordinal}");
         let pod = pods.pods.iter().find(|pod| trouble::name(pod) == name);
-        match state(&name, pod, update, pods) {
+        match state(&name, pod, update, begun, pods) {
             PodState::Serves => {}
             PodState::Awaited(what) => waits_for = waits_for.or(Some(what)),
             PodState::Broken(why) => return Progress::Failed { why },
@@ -105,7 +115,7 @@ enum PodState {
     Broken(String),
 }
 
-fn state(name: &str, pod: Option<&Pod>, update: Option<&str>, pods: Pods<'_>) -> PodState {
+fn state(name: &str, pod: Option<&Pod>, update: Option<&str>, begun: Begun, pods: Pods<'_>) -> PodState {
     let Some(pod) = pod else {
         return PodState::Awaited(format!("pod {name} to be made"));
     };
@@ -116,7 +126,7 @@ fn state(name: &str, pod: Option<&Pod>, update: Option<&str>, pods: Pods<'_>) ->
     if labels.and_then(|labels| labels.get(REVISION_LABEL)).map(String::as_str) != update {
         return PodState::Awaited(format!("pod {name} to be replaced"));
     }
-    if let Some(why) = broken(pod, pods) {
+    if let Some(why) = broken(pod, begun, pods) {
         return PodState::Broken(why);
     }
     if !trouble::is_ready(pod) {
@@ -134,7 +144,7 @@ fn state(name: &str, pod: Option<&Pod>, update: Option<&str>, pods: Pods<'_>) ->
 }
 
 /// Why a pod of the new template will not serve, if that can be told already.
-fn broken(pod: &Pod, pods: Pods<'_>) -> Option<String> {
+fn broken(pod: &Pod, begun: Begun, pods: Pods<'_>) -> Option<String> {
     let name = trouble::name(pod);
     let age = pod
         .metadata
@@ -155,28 +165,28 @@ fn broken(pod: &Pod, pods: Pods<'_>) -> Option<String> {
             |found| found.message,
         ));
     }
-    if trouble::lacks_image(pod) && age >= IMAGE_PATIENCE {
+    let waited = begun.at_pod_since.map_or(TimeDelta::zero(), |since| pods.now - since);
+    if trouble::lacks_image(pod) && age.min(waited) >= IMAGE_PATIENCE {
         return found.map(|found| found.message);
     }
-    match trouble::ready_since(pod) {
-        Some(since) => {
-            let is_counted = pods.counted.is_none_or(|counted| counted.contains(name));
-            (!is_counted && pods.now - since >= UNCOUNTED_PATIENCE).then(|| {
-                format!(
-                    "pod {name} has been ready for {} s, and the frontend does not count on it",
-                    UNCOUNTED_PATIENCE.num_seconds()
-                )
-            })
-        }
-        None if !trouble::is_ready(pod) && age >= START_PATIENCE => {
-            let why = found.map_or_else(String::new, |found| format!(": {}", found.message));
-            Some(format!(
-                "pod {name} was not ready within {} s{why}",
-                START_PATIENCE.num_seconds()
-            ))
-        }
-        None => None,
+    let is_uncounted = pods.counted.is_some_and(|counted| !counted.contains(name));
+    if trouble::is_ready(pod) {
+        let ready = trouble::ready_since(pod).map_or(age, |since| pods.now - since);
+        let long = ready.min(age).min(waited) >= UNCOUNTED_PATIENCE;
+        return (is_uncounted && long).then(|| {
+            format!(
+                "pod {name} has been ready for {} s, and the frontend does not count on it",
+                UNCOUNTED_PATIENCE.num_seconds()
+            )
+        });
     }
+    (age.min(waited) >= START_PATIENCE).then(|| {
+        let why = found.map_or_else(String::new, |found| format!(": {}", found.message));
+        format!(
+            "pod {name} was not ready within {} s{why}",
+            START_PATIENCE.num_seconds()
+        )
+    })
 }
 
 /// The version of the engine that the pods of a template run, and their image, as far as the template says.

@@ -12,14 +12,14 @@ use springtide_crds::Reason;
 use springtide_crds::lake_cluster::EngineStatus;
 
 use crate::compare::template_differs;
-use crate::condition::Finding;
+use crate::condition::{Finding, instant_text};
 use crate::difference::differences;
 use crate::inputs;
 use crate::maintenance::Maintenance;
 use crate::names::FILES_ANNOTATION;
 use crate::object::DesiredObject;
 use crate::ownership::owned_template;
-use crate::rollout::{self, Pods, Progress};
+use crate::rollout::{self, Begun, Pods, Progress};
 use crate::upgrade_order::Turn;
 
 /// The hash of what people have written that is in the template.
@@ -30,6 +30,8 @@ pub(crate) const TEMPLATE_ANNOTATION: &str = "springtide.dev/template";
 pub(crate) const PREVIOUS_TEMPLATE_ANNOTATION: &str = "springtide.dev/previous-template";
 /// The hash of the wishes that the template before was made of.
 pub(crate) const PREVIOUS_INPUTS_ANNOTATION: &str = "springtide.dev/previous-inputs";
+/// When a roll came to the pod that it is at.
+pub(crate) const AT_POD_SINCE_ANNOTATION: &str = "springtide.dev/at-pod-since";
 /// The hash of a template that was taken back, and why it was.
 pub(crate) const FAILED_UPDATE_ANNOTATION: &str = "springtide.dev/failed-update";
 
@@ -83,6 +85,7 @@ struct Marks {
     template: Option<String>,
     previous: Option<String>,
     previous_inputs: Option<String>,
+    at_pod_since: Option<String>,
     failed: Option<String>,
 }
 
@@ -97,6 +100,7 @@ impl Marks {
             template: mark(TEMPLATE_ANNOTATION),
             previous: mark(PREVIOUS_TEMPLATE_ANNOTATION),
             previous_inputs: mark(PREVIOUS_INPUTS_ANNOTATION),
+            at_pod_since: mark(AT_POD_SINCE_ANNOTATION),
             failed: mark(FAILED_UPDATE_ANNOTATION),
         }
     }
@@ -107,12 +111,20 @@ impl Marks {
             (TEMPLATE_ANNOTATION, &self.template),
             (PREVIOUS_TEMPLATE_ANNOTATION, &self.previous),
             (PREVIOUS_INPUTS_ANNOTATION, &self.previous_inputs),
+            (AT_POD_SINCE_ANNOTATION, &self.at_pod_since),
             (FAILED_UPDATE_ANNOTATION, &self.failed),
         ];
         for (name, mark) in marks {
             if let Some(mark) = mark {
                 body["metadata"]["annotations"][name] = json!(mark);
             }
+        }
+    }
+
+    fn begun(&self) -> Begun {
+        Begun {
+            is_open: self.at_pod_since.is_some(),
+            at_pod_since: self.at_pod_since.as_deref().and_then(|since| since.parse().ok()),
         }
     }
 
@@ -232,8 +244,7 @@ fn told(live: &Value, desired: &Value) -> String {
 
 /// The first write of a template.
 fn begin(workload: Workload<'_>, live: &Value, marks: Marks, template: String) -> Settled {
-    let is_rolling =
-        rollout::progress(live, marks.previous.is_some(), workload.replicas, workload.pods) != Progress::Done;
+    let is_rolling = rollout::progress(live, marks.begun(), workload.replicas, workload.pods) != Progress::Done;
     let is_drift = marks.template.as_deref() == Some(template.as_str());
     // In the middle of another change the template from before it is the one that is known to serve.
     let known = marks.previous.filter(|_| is_rolling);
@@ -250,6 +261,7 @@ fn begin(workload: Workload<'_>, live: &Value, marks: Marks, template: String) -
         template: Some(template),
         previous,
         previous_inputs,
+        at_pod_since: Some(instant_text(workload.pods.now)),
         failed: None,
     };
     let partition = rollout::first_partition(workload.replicas);
@@ -264,12 +276,12 @@ fn begin(workload: Workload<'_>, live: &Value, marks: Marks, template: String) -
 /// Goes on with the template that is there. `held` says why it is not the one that is wanted.
 fn carry_on(workload: Workload<'_>, live: &Value, marks: Marks, held: Option<Finding>) -> Settled {
     let stays = held.as_ref().and_then(|_| owned_template(live));
-    let begun = marks.previous.is_some();
-    match rollout::progress(live, begun, workload.replicas, workload.pods) {
+    match rollout::progress(live, marks.begun(), workload.replicas, workload.pods) {
         Progress::Done => {
             let marks = Marks {
                 previous: None,
                 previous_inputs: None,
+                at_pod_since: None,
                 ..marks
             };
             let finding =
@@ -278,6 +290,7 @@ fn carry_on(workload: Workload<'_>, live: &Value, marks: Marks, held: Option<Fin
         }
         Progress::Rolling { partition, waits_for } => {
             let replicas = workload.replicas;
+            let marks = at_pod(marks, live, partition, &workload);
             let reached = replicas.saturating_sub(partition);
             let note = match &held {
                 Some(held) => format!(". Beside that: {}", held.message),
@@ -293,6 +306,19 @@ fn carry_on(workload: Workload<'_>, live: &Value, marks: Marks, held: Option<Fin
         }
         Progress::Failed { why } => take_back(workload, marks, stays, &why),
     }
+}
+
+/// Notes when a roll comes to another pod. One that somebody else has begun, as `kubectl rollout restart` does, is not the operator's to note.
+fn at_pod(marks: Marks, live: &Value, partition: u32, workload: &Workload<'_>) -> Marks {
+    let before = live.pointer("/spec/updateStrategy/rollingUpdate/partition");
+    let is_another = before.and_then(Value::as_u64) != Some(partition.into());
+    if marks.at_pod_since.is_some() && is_another {
+        return Marks {
+            at_pod_since: Some(instant_text(workload.pods.now)),
+            ..marks
+        };
+    }
+    marks
 }
 
 /// Writes the template from before. Without one there is nothing to go back to, and the roll stands.
@@ -319,6 +345,7 @@ fn take_back(workload: Workload<'_>, marks: Marks, stays: Option<Value>, why: &s
         template: Some(inputs::hash_of(&previous)),
         previous: None,
         previous_inputs: None,
+        at_pod_since: None,
     };
     finish(workload, marks, Some(previous), Some(0), finding, false)
 }

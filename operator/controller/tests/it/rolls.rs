@@ -240,6 +240,7 @@ async fn another_leader_carries_a_roll_on() {
     let next = world.operator_with(|settings| settings.sidecar_image = "sidecar:next".to_owned());
     group_is(&world, "etl", "UpdatePending").await;
     let set = world.get::<StatefulSet>("etl-cn").await.unwrap();
+    assert!(!set.annotations().contains_key("springtide.dev/at-pod-since"));
     assert!(!set.annotations().contains_key("springtide.dev/previous-template"));
     assert_eq!(
         image(&world, "etl-cn").await.as_deref(),

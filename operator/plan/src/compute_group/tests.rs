@@ -559,7 +559,7 @@ fn a_new_pod_that_drains_does_not_have_its_template_taken_back() {
             let mut body = observed.live.get(&key).unwrap().clone();
             body["status"]["updateRevision"] = json!("r2");
             body["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = json!(1);
-            body["metadata"]["annotations"]["springtide.dev/previous-template"] = json!("{}");
+            body["metadata"]["annotations"]["springtide.dev/at-pod-since"] = json!("2026-11-23T11:00:00Z");
             observed.live.insert(ObjectKind::StatefulSet, body);
         });
     let told =

@@ -42,6 +42,14 @@ fn with_status(mut pod: Pod, change: impl FnOnce(&mut Value)) -> Pod {
     pod
 }
 
+/// A roll that came to its pod so many seconds ago.
+fn since(seconds: i64) -> Begun {
+    Begun {
+        is_open: true,
+        at_pod_since: Some(noon() - TimeDelta::seconds(seconds)),
+    }
+}
+
 fn look(live: &Value, pods: &[Pod], counted: Option<&[u32]>) -> Progress {
     let counted: Option<BTreeSet<String>> =
         counted.map(|ordinals| ordinals.iter().map(|ordinal| format!("etl-cn-{ordinal}")).collect());
@@ -50,7 +58,7 @@ fn look(live: &Value, pods: &[Pod], counted: Option<&[u32]>) -> Progress {
         counted: counted.as_ref(),
         now: noon(),
     };
-    progress(live, true, 3, pods)
+    progress(live, since(900), 3, pods)
 }
 
 /// The partition, and what is waited for.
@@ -117,7 +125,7 @@ fn fewer_pods_have_a_smaller_partition() {
     let pods = [pod(0, "new", 900, Some(900))];
     let looked = progress(
         &live(2),
-        true,
+        since(900),
         1,
         Pods {
             pods: &pods,
@@ -132,7 +140,7 @@ fn fewer_pods_have_a_smaller_partition() {
         now: noon(),
     };
     assert_eq!(
-        rolling(progress(&live(2), true, 0, pods)),
+        rolling(progress(&live(2), since(900), 0, pods)),
         (0, "Kubernetes to count all pods".to_owned())
     );
 }
@@ -146,11 +154,14 @@ fn it_is_done_when_kubernetes_has_seen_it_and_says_so() {
         counted: None,
         now: noon(),
     };
-    assert_eq!(progress(&live, true, 3, nobody), Progress::Done);
+    assert_eq!(progress(&live, since(900), 3, nobody), Progress::Done);
     live["metadata"]["generation"] = json!(3);
-    assert_eq!(rolling(progress(&live, true, 3, nobody)).1, "Kubernetes to take it up");
     assert_eq!(
-        progress(&live, false, 3, nobody),
+        rolling(progress(&live, since(900), 3, nobody)).1,
+        "Kubernetes to take it up"
+    );
+    assert_eq!(
+        progress(&live, Begun::default(), 3, nobody),
         Progress::Done,
         "a size that is not seen yet is no new template"
     );
@@ -213,4 +224,24 @@ fn what_is_wrong_with_a_pod_of_the_old_template_takes_nothing_back() {
     let broken = with_status(pod(1, "old", 900, None), |engine| engine["restartCount"] = json!(9));
     let pods = [broken, pod(2, "new", 90, Some(60))];
     assert_eq!(rolling(look(&live(2), &pods, ALL)).0, 1);
+}
+
+/// The clock of a kubelet, or the operator's own, may be years off.
+#[test]
+fn a_pod_fails_for_its_time_only_when_two_clocks_say_so() {
+    let ages = 4 * 365 * 86_400;
+    let just_made = [pod(2, "new", ages, None)];
+    let pods = |pods| Pods {
+        pods,
+        counted: None,
+        now: noon(),
+    };
+    let waits = "pod etl-cn-2 to be ready";
+    let looked = progress(&live(2), since(5), 3, pods(&just_made));
+    assert_eq!(rolling(looked).1, waits, "its age is that of a wrong clock");
+    let made_now = [pod(2, "new", 5, None)];
+    let looked = progress(&live(2), since(ages), 3, pods(&made_now));
+    assert_eq!(rolling(looked).1, waits, "the pod was made a moment ago");
+    let by_hand = progress(&live(2), Begun::default(), 3, pods(&just_made));
+    assert_eq!(rolling(by_hand).1, waits, "nobody has begun it who could take it back");
 }

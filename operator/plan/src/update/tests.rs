@@ -244,7 +244,11 @@ fn a_template_that_does_not_serve_is_taken_back_and_not_tried_again() {
         .unwrap()
         .remove(FAILED_UPDATE_ANNOTATION);
     assert_eq!(image(&Case::new("e:2", "1:b", Some(&forgotten)).settle()), "e:2");
-    assert_eq!(mark(&again, INPUTS_ANNOTATION).as_deref(), Some("1:a"), "it is not fulfilled");
+    assert_eq!(
+        mark(&again, INPUTS_ANNOTATION).as_deref(),
+        Some("1:a"),
+        "it is not fulfilled"
+    );
     // The values from before are no change.
     let as_before = Case::new("e:1", "1:a", Some(&live)).settle();
     assert_eq!(as_before.finding.reason, Reason::UpToDate);
@@ -277,6 +281,7 @@ fn the_end_of_a_change_leaves_no_mark_of_it() {
     let done = there(&begun, ["r2", "r2"]);
     let settled = Case::new("e:2", "1:b", Some(&done)).settle();
     assert_eq!(settled.finding.reason, Reason::UpToDate);
+    assert_eq!(mark(&settled, AT_POD_SINCE_ANNOTATION), None);
     assert_eq!(
         (mark(&settled, PREVIOUS_TEMPLATE_ANNOTATION), partition(&settled)),
         (None, &json!(0))
