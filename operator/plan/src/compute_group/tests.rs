@@ -578,6 +578,10 @@ fn a_new_pod_that_drains_does_not_have_its_template_taken_back() {
         told(&drains)
     );
     let dead = with_row(|row| row.alive = false);
+    let dead = dead.with(|observed| {
+        observed.pods[1].metadata.creation_timestamp =
+            Some(serde_json::from_value(json!("2026-11-23T11:00:00Z")).unwrap());
+    });
     assert!(
         told(&dead).contains("the frontend does not count on it"),
         "{}",
