@@ -9,7 +9,7 @@ use axum::{Router, body::Bytes, http::HeaderMap, routing::put};
 use reqwest::{Client, RequestBuilder, StatusCode, redirect::Policy};
 use serde_json::Value;
 use springtide_fe::{
-    core::{Core, LoadState},
+    core::LoadState,
     doors::{CoreSlot, serve_http, serve_rpc},
 };
 use springtide_rpc::{
