@@ -16,7 +16,7 @@ E2E = $(CARGO_TARGET_DIR)/debug/springtide-e2e
 # One selection of packages for every build: another one would build the dependencies again with other features.
 PROGRAMS = cargo build --locked --workspace --bins
 
-.PHONY: help demo demo-down standalone test lint fmt generate images storage cluster-up cluster-down bench-query bench-start bench-operator soak-scalein soak-windows verify programs packages
+.PHONY: help demo demo-down standalone test scenario lint fmt generate images storage cluster-up cluster-down bench-query bench-start bench-operator soak-scalein soak-windows verify programs packages
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -39,7 +39,10 @@ standalone: ## The engine alone on a local folder: no root, no Kubernetes
 test: ## All tests, from pure to whole cluster, and a summary
 	@e2e/test
 
-lint: ## Formatting, clippy, dependencies' licences, spelling, charts, scripts
+scenario: ## One scenario on a cluster that is up, with its timeline (NAME=; without it, a list)
+	@e2e/scenario $(NAME)
+
+lint: ## Formatting, clippy, dependencies' licences, spelling, charts, metrics and alerts, scripts
 	@e2e/lint
 
 verify: ## The longest way: a death after every write, long random walks, all time zones for ten years

@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::autoscaling::Autoscaling;
+use crate::lake_cluster::EngineStatus;
 use crate::pod::{PodResources, Toleration};
 use crate::quantity::{Duration, LeadTime, Quantity};
 
@@ -333,6 +334,9 @@ pub struct ComputeGroupStatus {
     /// The next change of floor or ceiling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_transition: Option<NextTransition>,
+    /// What all nodes run. Unset: they are not there yet, or were made by a release of the operator that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineStatus>,
     /// The nodes that the engine knows, by pod name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]

@@ -16,6 +16,8 @@ pub enum ConditionType {
     OperatorAccountReady,
     /// The engine got hold of its metadata and its place on S3.
     StorageReady,
+    /// Pods are what the values in force and this operator make of them.
+    UpToDate,
 }
 
 impl ConditionType {
@@ -28,6 +30,7 @@ impl ConditionType {
             Self::Ready => "Ready",
             Self::OperatorAccountReady => "OperatorAccountReady",
             Self::StorageReady => "StorageReady",
+            Self::UpToDate => "UpToDate",
         }
     }
 }
@@ -89,7 +92,7 @@ reasons! {
     PartlyServing,
     /// Compute is scaled to zero, as asked for.
     ScaledToZero,
-    /// The cluster is suspended: its compute is at zero until `suspend` is false.
+    /// The cluster is suspended: it sleeps, or goes to sleep, until `suspend` is false.
     Suspended,
     /// Frontends are starting.
     FrontendStarting,
@@ -153,6 +156,18 @@ reasons! {
     LoginRefused,
     /// The operator does not know yet.
     Unknown,
+    /// All pods are of the template that is in force.
+    UpToDate,
+    /// This operator would make the pods differently; they are left alone until a maintenance window opens.
+    UpdatePending,
+    /// Pods are replaced by those of a new template, one after the other.
+    Rolling,
+    /// A change of the engine's version waits for the pods that go first.
+    WaitingForTurn,
+    /// Nodes get no work, because an annotation of the group names them.
+    Fenced,
+    /// A new template was taken back, since a pod of it did not come to serve.
+    Degraded,
     /// A namespace is not there yet.
     NamespaceNotReady,
     /// The department still has clusters, so its namespaces stay guarded.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::department::DeletionPolicy;
 use crate::pod::{PodResources, PodTemplate};
-use crate::quantity::Quantity;
+use crate::quantity::{Duration, Quantity};
 
 /// What a cluster is made of. Written by the central team, because who controls an image or a template can read Secrets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
@@ -105,7 +105,11 @@ pub struct LakeClusterSpec {
     #[schemars(length(max = 8), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
     #[x_kube(validation = crate::rule::pull_secrets())]
     pub image_pull_secrets: Vec<String>,
-    /// Whether all compute is at zero, whatever groups and windows ask for. Frontends stay.
+    /// When pods may be replaced because another release of the operator would make them differently. What somebody writes is carried out at once, whatever the time. Unset: never by the clock; the annotation `springtide.dev/maintenance-until` opens a window by hand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub maintenance_windows: Vec<MaintenanceWindow>,
+    /// Whether the cluster sleeps: its compute goes first, whatever groups and windows ask for, then the frontends, once an image of the metadata has everything. Volumes and data stay.
     #[serde(default)]
     pub suspend: bool,
     /// What happens to the volumes of the frontends when the LakeCluster is deleted. Data on S3 is never deleted with the object.
@@ -114,6 +118,37 @@ pub struct LakeClusterSpec {
 }
 
 crate::null::null_is_absent!(LakeClusterSpec);
+
+/// A time that recurs, in which pods may be replaced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MaintenanceWindow {
+    /// Name of the window. Required: it is the key of the list.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = crate::rule::window_name())]
+    pub name: String,
+    /// When the window opens, as five fields of cron (minute, hour, day of month, month, day of week), `0 2 * * SUN`, or as `@daily` and its kin. Required: there is no good time for everybody.
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = crate::rule::cron())]
+    pub start: String,
+    /// How long the window stays open, in elapsed time, at most a week. A replacement of pods that has begun is carried on after it.
+    #[serde(default = "default_maintenance_duration")]
+    #[x_kube(validation = crate::rule::span("168h", "duration is how long the window stays open: write between 1s and 168h (a week), for example 2h"))]
+    pub duration: Duration,
+    /// Time zone of `start`, by its IANA name: `Europe/Berlin`.
+    #[serde(default = "default_time_zone")]
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = crate::rule::time_zone())]
+    pub time_zone: String,
+}
+
+fn default_maintenance_duration() -> Duration {
+    Duration::new("2h")
+}
+
+fn default_time_zone() -> String {
+    "Etc/UTC".to_owned()
+}
 
 /// An engine flavour and its version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -126,6 +161,18 @@ pub struct Engine {
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(validation = crate::rule::engine_version())]
     pub version: String,
+}
+
+/// What runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EngineStatus {
+    /// The version that `spec.engine.version` had when the pods were made.
+    #[schemars(length(max = 64))]
+    pub version: String,
+    /// The image.
+    #[schemars(length(max = 512))]
+    pub image: String,
 }
 
 /// The engine flavours.
@@ -396,6 +443,9 @@ pub struct LakeClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub compute_nodes_alive: Option<i32>,
+    /// What all frontends run. Unset: they are not there yet, or were made by a release of the operator that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineStatus>,
     /// When a window of one of the groups changes the compute next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), extend("format" = "date-time"))]

@@ -63,4 +63,6 @@ fn remove_nullable(value: &mut Value) {
 }
 
 #[cfg(test)]
+mod released;
+#[cfg(test)]
 mod tests;

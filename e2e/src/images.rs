@@ -143,10 +143,19 @@ pub async fn tools(places: &Places, names: &[&str], progress: &Progress) -> Resu
 
 /// Packs the images of the programs that cargo built, those that changed.
 pub async fn pack(places: &Places, progress: &Progress) -> Result<Vec<Image>> {
+    pack_as(places, env!("CARGO_PKG_VERSION"), &places.images(), progress).await
+}
+
+/// The same with the tags of another version, beside them: the next release, as far as Kubernetes is concerned.
+pub async fn pack_next(places: &Places, version: &str, progress: &Progress) -> Result<Vec<Image>> {
+    pack_as(places, version, &places.images().join(version), progress).await
+}
+
+async fn pack_as(places: &Places, version: &str, folder: &std::path::Path, progress: &Progress) -> Result<Vec<Image>> {
     let printed = run(places.e2e("images/build"), LIMIT)
         .arg(places.programs())
-        .arg(places.images())
-        .arg(env!("CARGO_PKG_VERSION"))
+        .arg(folder)
+        .arg(version)
         .output()
         .await?;
     let images: Vec<Image> = printed.lines().filter_map(parse).collect();

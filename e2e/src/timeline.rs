@@ -64,6 +64,11 @@ impl Timeline {
         Self::new(Box::new(stdout), live, before)
     }
 
+    /// A timeline that begins now, in lines for a log.
+    pub fn on(out: Box<dyn Write + Send>) -> Self {
+        Self::new(out, false, Duration::ZERO)
+    }
+
     fn new(out: Box<dyn Write + Send>, live: bool, before: Duration) -> Self {
         let now = Instant::now();
         let interval = if live { LIVE_INTERVAL } else { QUIET_INTERVAL };

@@ -7,3 +7,4 @@ pub mod refusal;
 pub mod standalone;
 pub mod store;
 pub mod tls;
+pub mod token;

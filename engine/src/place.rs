@@ -6,7 +6,6 @@ use springtide_contract::{
     config::{EngineConfig, FORMAT_VERSION, Refusal, RefusalReason},
     paths,
 };
-use springtide_rpc::ClusterToken;
 
 /// The root below which the paths of [`springtide_contract::paths`] lie; `/` in a pod.
 #[derive(Clone, Debug)]
@@ -44,22 +43,13 @@ impl Place {
             Some(version) if version <= u64::from(FORMAT_VERSION) => {}
             Some(version) => {
                 return Err(invalid(format!(
-                    "format version {version} is newer than {FORMAT_VERSION}, the newest that this engine reads; use a newer image"
+                    "it was written for a newer engine (version {version}; this one reads up to {FORMAT_VERSION}); run at least that \
+                     engine version"
                 )));
             }
             None => return Err(invalid("formatVersion is missing".to_owned())),
         }
         serde_json::from_value(document).map_err(|error| invalid(error.to_string()))
-    }
-
-    /// The cluster token.
-    ///
-    /// # Errors
-    /// [`RefusalReason::SecretMissing`] when its file is missing or empty.
-    pub fn token(&self) -> Result<ClusterToken, Refusal> {
-        let text = self.secret(paths::INTERNAL, paths::TOKEN_FILE)?;
-        ClusterToken::new(&text)
-            .ok_or_else(|| missing(&self.path(paths::INTERNAL).join(paths::TOKEN_FILE), "it is empty"))
     }
 
     /// A file of a mounted Secret, without surrounding white space.

@@ -10,6 +10,7 @@ use object_store::{ObjectStore, prefix::PrefixStore};
 use springtide_cn::{ComputeNodeError, ComputeNodeOptions};
 use springtide_contract::{
     config::{EngineConfig, Refusal, RefusalReason},
+    drain::FRONTEND_STOP,
     paths, ports,
 };
 use springtide_fe::{FrontendError, FrontendOptions, core::Dirs};
@@ -17,7 +18,7 @@ use springtide_model::ClusterId;
 use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::sync::CancellationToken;
 
-use crate::{place::Place, store, tls};
+use crate::{place::Place, store, tls, token::follow_token};
 
 /// Version of this engine, as `SHOW FRONTENDS` and `SHOW COMPUTE NODES` give it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -128,19 +129,20 @@ pub async fn frontend(
             operator_account: place.path(paths::OPERATOR_ACCOUNT),
         },
         store: store::open(&config.storage, place, Handle::current())?,
-        token: place.token()?,
+        token: follow_token(place, shutdown.clone())?,
         advertised_host: host,
         mysql: listen_at(address, ports::FE_MYSQL).await?,
         http: listen_at(address, ports::FE_HTTP).await?,
         rpc: listen_at(address, ports::FE_RPC).await?,
         tls: if config.tls {
-            Some(tls::watch_certificate(place)?.into())
+            Some(tls::watch_certificate(place)?)
         } else {
             None
         },
         local_files: false,
         audit: true,
         sole_compute_node: None,
+        stop_grace: FRONTEND_STOP,
         shutdown,
         config,
     };
@@ -161,7 +163,7 @@ pub async fn compute_node(
     let options = ComputeNodeOptions {
         cluster_id,
         store: data_store(store::open(&config.storage, place, Handle::current())?, cluster_id),
-        token: place.token()?,
+        token: follow_token(place, shutdown.clone())?,
         local_directory: place.path(paths::CN_LOCAL),
         http: listen_at(address, ports::CN_HTTP).await?,
         heartbeat: listen_at(address, ports::CN_HEARTBEAT).await?,

@@ -4,6 +4,7 @@ use std::{
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rand::distr::{Alphanumeric, SampleString as _};
@@ -21,10 +22,13 @@ use crate::{
     place::Place,
     process::{self, ProcessError, VERSION, cluster_id, data_store},
     store,
+    token::follow_token,
 };
 
 /// Characters of a generated password or token: about 190 bits.
 const SECRET_LENGTH: usize = 32;
+/// Time that statements have to end by themselves after Ctrl-C; whoever pressed it waits for it.
+const STOP_GRACE: Duration = Duration::from_secs(5);
 /// The administrator of a new folder.
 const ADMINISTRATOR: &str = "admin";
 /// The account by which the process adds its own compute node.
@@ -135,6 +139,7 @@ impl Standalone {
         } = self;
         let cluster_id = cluster_id(&config)?;
         let store = store::open(&config.storage, &place, Handle::current())?;
+        let token = follow_token(&place, shutdown.clone())?;
         let address = heartbeat.local_addr().map_err(|source| ProcessError::Listen {
             address: "heartbeat".to_owned(),
             source,
@@ -143,7 +148,7 @@ impl Standalone {
             cluster_id,
             config: config.compute.clone(),
             store: data_store(store.clone(), cluster_id),
-            token: place.token()?,
+            token: token.clone(),
             local_directory: folder.join("local"),
             http: compute_http,
             heartbeat,
@@ -159,7 +164,7 @@ impl Standalone {
                 operator_account: place.path(paths::OPERATOR_ACCOUNT),
             },
             store,
-            token: place.token()?,
+            token,
             advertised_host: "127.0.0.1".to_owned(),
             mysql,
             http,
@@ -168,6 +173,7 @@ impl Standalone {
             local_files: true,
             audit: true,
             sole_compute_node: Some(address),
+            stop_grace: STOP_GRACE,
             shutdown: shutdown.clone(),
             config,
         };

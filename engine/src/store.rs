@@ -11,9 +11,18 @@ use springtide_contract::{
 };
 use tokio::runtime::Handle;
 
-use crate::{place::Place, store::durable_folder::DurableFolder};
+use crate::{
+    place::Place,
+    store::{
+        durable_folder::DurableFolder,
+        keys::{LOOK_INTERVAL, MountedKeys},
+        signed_again::SigningConnector,
+    },
+};
 
 mod durable_folder;
+mod keys;
+mod signed_again;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +38,8 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(120);
 /// Opens the store at the configured prefix: the `CLUSTER` object is at its root, data is below the cluster's id. Its requests are made on
 /// `runtime`, whoever waits for them: on compute threads, which may be busy for longer than a request may take, answers would not be read
 /// in time.
+///
+/// Keys of a mounted Secret are read anew when it changes; those of a service account are the store's client's business.
 ///
 /// # Errors
 /// [`RefusalReason::ConfigInvalid`] or [`RefusalReason::SecretMissing`]; nothing is asked of the store yet.
@@ -52,7 +63,6 @@ pub fn open(config: &StorageConfig, place: &Place, runtime: Handle) -> Result<Ar
                         .with_connect_timeout(CONNECT_TIMEOUT)
                         .with_allow_http(endpoint.as_deref().is_some_and(|url| url.starts_with("http://"))),
                 )
-                .with_http_connector(SpawnedReqwestConnector::new(runtime))
                 .with_retry(RetryConfig {
                     max_retries: RETRIES,
                     retry_timeout: RETRY_TIMEOUT,
@@ -61,13 +71,21 @@ pub fn open(config: &StorageConfig, place: &Place, runtime: Handle) -> Result<Ar
             if let Some(endpoint) = endpoint {
                 builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
             }
+            let connector = SpawnedReqwestConnector::new(runtime);
+            let directory = place.path(paths::STORAGE_CREDENTIALS);
             // Without the directory, the identity of the pod's service account is used.
-            if place.path(paths::STORAGE_CREDENTIALS).is_dir() {
+            if directory.is_dir() {
+                let keys = MountedKeys::open(&directory, LOOK_INTERVAL).map_err(|problem| missing(&problem))?;
+                let keys = Arc::new(keys);
                 builder = builder
-                    .with_access_key_id(place.secret(paths::STORAGE_CREDENTIALS, paths::ACCESS_KEY_ID_FILE)?)
-                    .with_secret_access_key(place.secret(paths::STORAGE_CREDENTIALS, paths::SECRET_ACCESS_KEY_FILE)?);
+                    .with_credentials(keys.clone())
+                    .with_http_connector(SigningConnector {
+                        inner: connector,
+                        keys,
+                        region: region.clone(),
+                    });
             } else {
-                builder = from_environment(builder);
+                builder = from_environment(builder.with_http_connector(connector));
             }
             let store = builder.build().map_err(|error| invalid(&error.to_string()))?;
             Ok(if prefix.is_empty() {
@@ -96,6 +114,13 @@ fn open_directory(path: &Path) -> Result<Arc<dyn ObjectStore>, Refusal> {
     std::fs::create_dir_all(path).map_err(|error| invalid(&format!("{}: {error}", path.display())))?;
     let store = DurableFolder::open(path).map_err(|error| invalid(&error.to_string()))?;
     Ok(Arc::new(store))
+}
+
+fn missing(problem: &str) -> Refusal {
+    Refusal {
+        reason: RefusalReason::SecretMissing,
+        message: format!("the storage credentials cannot be used: {problem}"),
+    }
 }
 
 fn invalid(problem: &str) -> Refusal {

@@ -1,4 +1,4 @@
-//! Certificates of the client ports, read again when their files change.
+//! Certificates of the client ports, read anew when their files change.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -10,53 +10,83 @@ use springtide_contract::{
     config::{Refusal, RefusalReason},
     paths,
 };
+use springtide_fe::Tls;
+use springtide_mounted::{Names, Watched};
 use tokio::sync::watch;
 
 use crate::place::Place;
 
-/// Time between two looks at the certificate's files; the kubelet takes longer to bring a new Secret.
-const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
+mod not_after;
+#[cfg(test)]
+mod tests;
 
-/// Reads the certificate now, and again whenever its files changed, for as long as somebody looks.
+/// Time between two looks at the certificate's files; the kubelet takes longer to bring a new Secret.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// A chain and its key, under the names that Secrets of type `kubernetes.io/tls` have.
+const FILES: Names = Names::all(&[CHAIN, KEY]);
+const CHAIN: &str = "tls.crt";
+const KEY: &str = "tls.key";
+
+/// Reads the certificate now, and again whenever its files change, for as long as somebody looks.
 ///
 /// # Errors
-/// [`RefusalReason::SecretMissing`] when it cannot be read now. A later one that cannot be read is logged, and the old stays.
-pub fn watch_certificate(place: &Place) -> Result<watch::Receiver<Arc<ServerConfig>>, Refusal> {
+/// [`RefusalReason::SecretMissing`] when it cannot be used now. A later one that cannot be used is logged, and the old stays.
+pub fn watch_certificate(place: &Place) -> Result<Tls, Refusal> {
     let directory = place.path(paths::TLS);
-    let (mut bytes, config) = read(&directory).map_err(|problem| Refusal {
+    follow(&directory, LOOK_INTERVAL).map_err(|problem| Refusal {
         reason: RefusalReason::SecretMissing,
         message: format!("the certificate in {} cannot be used: {problem}", directory.display()),
-    })?;
-    let (sender, receiver) = watch::channel(config);
+    })
+}
+
+fn follow(directory: &Path, look_interval: Duration) -> Result<Tls, String> {
+    let (mut files, Certificate { config, not_after }) = Watched::open(directory, FILES, parse)?;
+    let (configs, current) = watch::channel(config);
+    let (expiries, expiry) = watch::channel(not_after);
     tokio::spawn(async move {
-        while !sender.is_closed() {
-            tokio::time::sleep(RELOAD_INTERVAL).await;
-            match read(&directory) {
-                Ok((now, config)) if now != bytes => {
-                    tracing::info!("the certificate was renewed");
-                    bytes = now;
-                    sender.send_replace(config);
+        while !configs.is_closed() {
+            tokio::time::sleep(look_interval).await;
+            match files.look() {
+                None => {}
+                Some(Ok(Certificate { config, not_after })) => {
+                    tracing::info!(not_after, "the certificate was renewed");
+                    configs.send_replace(config);
+                    expiries.send_replace(not_after);
                 }
-                Ok(_) => {}
-                Err(problem) => tracing::warn!(problem, "the renewed certificate cannot be used; the old one stays"),
+                Some(Err(problem)) => {
+                    tracing::warn!(problem, "the renewed certificate cannot be used; the old one stays");
+                }
             }
         }
     });
-    Ok(receiver)
+    Ok(Tls {
+        current: current.into(),
+        not_after: expiry,
+    })
 }
 
-type Certificate = ([Vec<u8>; 2], Arc<ServerConfig>);
+/// A certificate that a server can show.
+struct Certificate {
+    config: Arc<ServerConfig>,
+    /// Until when it is good, in seconds since 1970; `None` where that cannot be read.
+    not_after: Option<i64>,
+}
 
-fn read(directory: &Path) -> Result<Certificate, String> {
-    let file = |name: &str| std::fs::read(directory.join(name)).map_err(|error| format!("{name}: {error}"));
-    let (chain, key) = (file("tls.crt")?, file("tls.key")?);
-    let certificates = CertificateDer::pem_slice_iter(&chain)
+fn parse(contents: &[Vec<u8>]) -> Result<Certificate, String> {
+    let [chain, key] = contents else {
+        return Err("there are other files than were asked for".to_owned());
+    };
+    let certificates = CertificateDer::pem_slice_iter(chain)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("tls.crt: {error}"))?;
-    let private = PrivateKeyDer::from_pem_slice(&key).map_err(|error| format!("tls.key: {error}"))?;
+        .map_err(|error| format!("{CHAIN}: {error}"))?;
+    let private = PrivateKeyDer::from_pem_slice(key).map_err(|error| format!("{KEY}: {error}"))?;
+    let not_after = certificates.first().and_then(|own| not_after::read(own));
     let config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(certificates, private)
-        .map_err(|error| format!("tls.crt and tls.key: {error}"))?;
-    Ok(([chain, key], Arc::new(config)))
+        .map_err(|error| format!("{CHAIN} and {KEY}: {error}"))?;
+    Ok(Certificate {
+        config: Arc::new(config),
+        not_after,
+    })
 }

@@ -13,6 +13,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end }}
 
+{{/* Labels of what Prometheus and Grafana read; `monitoring.labels` go before ours. */}}
+{{- define "springtide.monitoringLabels" -}}
+{{- merge (dict) .Values.monitoring.labels (include "springtide.labels" . | fromYaml) | toYaml }}
+{{- end }}
+
 {{/* Call with (list root image): the full name of an image, behind the private registry when there is one. */}}
 {{- define "springtide.image" -}}
 {{- $root := index . 0 }}{{ $image := index . 1 }}

@@ -35,6 +35,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("springtide-sidecar", &["springtide-contract"]),
     ("springtide-model", &[]),
     ("springtide-journal", &[]),
+    ("springtide-mounted", &[]),
     ("springtide-mysql", &[]),
     ("springtide-cache", &[]),
     ("springtide-format", &["springtide-model"]),
@@ -55,6 +56,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "springtide-catalog",
             "springtide-sql",
             "springtide-mysql",
+            "springtide-mounted",
             "springtide-rpc",
             "springtide-tablet",
             "springtide-query",
@@ -78,6 +80,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "springtide-fe",
             "springtide-cn",
+            "springtide-mounted",
             "springtide-contract",
             "springtide-model",
             "springtide-rpc",

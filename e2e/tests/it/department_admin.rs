@@ -313,7 +313,8 @@ async fn everything(department: &Department, admin: &Client, theirs: &[Pod]) -> 
     seen
 }
 
-async fn shows_no_secret(department: &Department, seen: &[(String, String)]) {
+/// No text has the value of a Secret of the department, plain or encoded.
+pub(crate) async fn shows_no_secret(department: &Department, seen: &[(String, String)]) {
     let secrets: Api<Secret> = Api::namespaced(department.cluster.client.clone(), &department.name);
     let mut tried = 0;
     for secret in secrets.list(&ListParams::default()).await.expect("list Secrets").items {

@@ -1,7 +1,12 @@
 //! What the journal keeps. The JSON of these types is an on-disk format: it grows by addition only, and the golden texts
 //! in the tests hold it still.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use serde::{
+    Deserialize, Serialize,
+    de::{IgnoredAny, value::StrDeserializer},
+};
 use springtide_model::{ComputeNode, DatabaseId, Epoch, NodeId, PartitionId, TableId, TxnId, Version};
 
 use crate::entity::{Database, Identity, Partition, PasswordHash, Table, User};
@@ -34,10 +39,11 @@ impl Record {
         serde_json::to_vec(self).expect("edits have string keys and no floats, so JSON can say them")
     }
 
-    /// Reads a record.
+    /// Reads a record. What this engine does not know is never passed over: without it the catalog would be another one.
     ///
     /// # Errors
-    /// [`RecordError::TooNew`] when a newer engine wrote it, [`RecordError::Malformed`] otherwise.
+    /// [`RecordError::TooNew`], [`RecordError::UnknownEdit`] or [`RecordError::UnknownWord`] when a newer engine wrote it,
+    /// [`RecordError::Malformed`] otherwise.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         #[derive(Deserialize)]
         struct Head {
@@ -47,7 +53,10 @@ impl Record {
         if head.format > Self::FORMAT_VERSION {
             return Err(RecordError::TooNew { found: head.format });
         }
-        Ok(serde_json::from_slice(bytes)?)
+        serde_json::from_slice(bytes).map_err(|error| match unknown_kind(bytes) {
+            Some(kind) => RecordError::UnknownEdit { kind },
+            None => error.into(),
+        })
     }
 }
 
@@ -56,16 +65,93 @@ impl Record {
 pub enum RecordError {
     /// A newer engine wrote it.
     #[error(
-        "the record has format {found}, this engine reads up to {}: start an engine that is at least as new",
+        "it was written by a newer engine (version {found}; this one reads up to {}); run at least that engine version",
         Record::FORMAT_VERSION
     )]
     TooNew {
         /// Its format.
         found: u32,
     },
+    /// It has an edit of a kind that only a newer engine knows.
+    #[error(
+        "its edit `{kind}` is none that this engine knows: it was written by a newer engine; run at least that engine version"
+    )]
+    UnknownEdit {
+        /// Which kind.
+        kind: String,
+    },
+    /// Within an edit it says something that only a newer engine knows: a type of columns, as it may be.
+    #[error(
+        "it says `{word}`, which this engine does not know: it was written by a newer engine; run at least that engine version"
+    )]
+    UnknownWord {
+        /// What.
+        word: String,
+    },
     /// It is not the JSON of a record.
     #[error("the record is not valid: {0}")]
-    Malformed(#[from] serde_json::Error),
+    Malformed(#[source] serde_json::Error),
+}
+
+impl From<serde_json::Error> for RecordError {
+    fn from(error: serde_json::Error) -> Self {
+        match unknown_word(&error) {
+            Some(word) => Self::UnknownWord { word },
+            None => Self::Malformed(error),
+        }
+    }
+}
+
+/// The first edit of a record whose kind this engine does not know.
+fn unknown_kind(record: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Kinds {
+        edits: Vec<Kind>,
+    }
+    /// An edit is `"claim"` or `{"drop_table": {…}}`.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Kind {
+        Alone(String),
+        WithFields(BTreeMap<String, IgnoredAny>),
+    }
+    let kinds: Kinds = serde_json::from_slice(record).ok()?;
+    let mut names = kinds.edits.into_iter().filter_map(|kind| match kind {
+        Kind::Alone(name) => Some(name),
+        Kind::WithFields(mut fields) => fields.pop_first().map(|(name, _)| name),
+    });
+    names.find(|name| !is_known(name))
+}
+
+/// Whether there are edits of this kind; asked of the code that reads them.
+fn is_known(kind: &str) -> bool {
+    /// What came of reading an edit that is only its kind.
+    #[derive(Debug, thiserror::Error)]
+    enum Verdict {
+        #[error("no such edit")]
+        UnknownKind,
+        #[error("an edit without its fields")]
+        NoFields,
+    }
+    impl serde::de::Error for Verdict {
+        fn custom<T: std::fmt::Display>(_: T) -> Self {
+            Self::NoFields
+        }
+
+        fn unknown_variant(_: &str, _: &'static [&'static str]) -> Self {
+            Self::UnknownKind
+        }
+    }
+    let only_its_kind: StrDeserializer<'_, Verdict> = StrDeserializer::new(kind);
+    !matches!(Edit::deserialize(only_its_kind), Err(Verdict::UnknownKind))
+}
+
+/// The word that is none of those which this engine knows in its place, if that is why a text could not be read. A newer engine wrote it:
+/// the checksum of what is read here is right. serde says it in words alone.
+pub(crate) fn unknown_word(error: &serde_json::Error) -> Option<String> {
+    let said = error.to_string();
+    let (word, _) = said.strip_prefix("unknown variant `")?.split_once('`')?;
+    Some(word.to_owned())
 }
 
 /// One change. Tagged from outside, `{"drop_table": {…}}`: serde reads 128-bit integers (bounds of partitions) only there.
@@ -135,12 +221,15 @@ pub enum Edit {
         /// The user.
         user: User,
     },
-    /// `ALTER USER … IDENTIFIED BY`, `SET PASSWORD`.
+    /// `ALTER USER … IDENTIFIED BY`, `SET PASSWORD`, and another password in the administrator's mounted Secret.
     SetPassword {
         /// Whose.
         user: String,
         /// New hash.
         password: PasswordHash,
+        /// New [`User::mounted`]; `None` leaves it. An engine that does not know it changes the password all the same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mounted: Option<PasswordHash>,
     },
     /// `DROP USER`.
     DropUser {

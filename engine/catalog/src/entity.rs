@@ -150,6 +150,10 @@ pub struct User {
     pub role: Role,
     /// When it was made, milliseconds since 1970.
     pub created_ms: u64,
+    /// The password of the mounted Secret as it was last taken over; of the administrator alone. It need not be [`Self::password`],
+    /// which SQL changes too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mounted: Option<PasswordHash>,
 }
 
 /// A transaction that was committed. One that only was begun is not in the catalog.

@@ -7,6 +7,7 @@ use springtide_model::{ComputeNode, TxnId};
 
 use crate::{
     catalog::Catalog,
+    edit::unknown_word,
     entity::{Database, Identity, Table, Transaction, User},
 };
 
@@ -36,15 +37,32 @@ struct Image {
 pub enum ImageError {
     /// A newer engine wrote it.
     #[error(
-        "the image has format {found}, this engine reads up to {FORMAT_VERSION}: start an engine that is at least as new"
+        "it was written by a newer engine (version {found}; this one reads up to {FORMAT_VERSION}); run at least that engine version"
     )]
     TooNew {
         /// Its format.
         found: u32,
     },
+    /// It says something that only a newer engine knows.
+    #[error(
+        "it says `{word}`, which this engine does not know: it was written by a newer engine; run at least that engine version"
+    )]
+    UnknownWord {
+        /// What.
+        word: String,
+    },
     /// It is not the JSON of an image.
     #[error("the image is not valid: {0}")]
-    Malformed(#[from] serde_json::Error),
+    Malformed(#[source] serde_json::Error),
+}
+
+impl From<serde_json::Error> for ImageError {
+    fn from(error: serde_json::Error) -> Self {
+        match unknown_word(&error) {
+            Some(word) => Self::UnknownWord { word },
+            None => Self::Malformed(error),
+        }
+    }
 }
 
 impl Catalog {

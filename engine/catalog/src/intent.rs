@@ -60,7 +60,12 @@ impl Catalog {
     ) -> Result<Vec<Edit>, CatalogError> {
         let created_ms = identity.created_ms;
         let mut edits = vec![Edit::Bootstrap { identity }];
-        edits.extend(self.create_user(admin, admin_password, Role::Admin, false, created_ms)?);
+        edits.extend(self.create_user(admin, admin_password.clone(), Role::Admin, false, created_ms)?);
+        edits.push(Edit::SetPassword {
+            user: admin.to_owned(),
+            mounted: Some(admin_password.clone()),
+            password: admin_password,
+        });
         Ok(edits)
     }
 
@@ -140,6 +145,7 @@ impl Catalog {
             password,
             role,
             created_ms: now_ms,
+            mounted: None,
         };
         Ok(vec![Edit::CreateUser { user }])
     }
@@ -156,6 +162,33 @@ impl Catalog {
         Ok(vec![Edit::SetPassword {
             user: name.to_owned(),
             password,
+            mounted: None,
+        }])
+    }
+
+    /// The administrator's mounted Secret holds `password`. It is taken over once for each content of the Secret: what was changed by SQL
+    /// since stays until the Secret changes again. A catalog of an engine that took nothing over only remembers what the Secret holds: it
+    /// is not known which of the two passwords is the newer.
+    ///
+    /// # Errors
+    /// When there is no administrator of this name, or the password is empty.
+    pub fn take_over_password(&self, name: &str, password: &PasswordHash) -> Result<Vec<Edit>, CatalogError> {
+        check_password(password)?;
+        let user = self.user(name).ok_or_else(|| unknown_user("ALTER USER", name))?;
+        if user.role != Role::Admin {
+            return Err(CatalogError::invalid(format!(
+                "user '{name}' is no administrator; the Secret names the one that was made with the cluster"
+            )));
+        }
+        let new = match &user.mounted {
+            Some(mounted) if mounted == password => return Ok(Vec::new()),
+            Some(_) => password,
+            None => &user.password,
+        };
+        Ok(vec![Edit::SetPassword {
+            user: name.to_owned(),
+            password: new.clone(),
+            mounted: Some(password.clone()),
         }])
     }
 

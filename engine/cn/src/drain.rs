@@ -7,7 +7,7 @@ use std::sync::{
 
 use springtide_contract::drain::{NodeState, NodeStatus};
 use springtide_model::{ClusterId, Epoch, NodeId};
-use springtide_rpc::message::HeartbeatRequest;
+use springtide_rpc::message::{HeartbeatRequest, OLDEST_PROTOCOL_VERSION, understands};
 
 /// The state of this compute node, shared by all its doors. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -53,6 +53,15 @@ pub enum Fenced {
         /// The caller's.
         theirs: ClusterId,
     },
+    /// The caller speaks a version of the messages that this node no longer understands.
+    #[error(
+        "this frontend speaks version {theirs} of the internal messages, this compute node understands them from {OLDEST_PROTOCOL_VERSION} \
+         on; upgrade the frontend"
+    )]
+    FrontendTooOld {
+        /// The caller's version.
+        theirs: u32,
+    },
     /// The metadata was restored meanwhile: the caller works on an abandoned timeline.
     #[error("epoch {theirs} is over: this compute node has seen epoch {ours}")]
     StaleEpoch {
@@ -90,6 +99,11 @@ impl Node {
             return Err(Fenced::ForeignCluster {
                 ours,
                 theirs: request.cluster_id,
+            });
+        }
+        if !understands(request.protocol) {
+            return Err(Fenced::FrontendTooOld {
+                theirs: request.protocol,
             });
         }
         let mut standing = self.standing();

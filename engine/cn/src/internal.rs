@@ -15,7 +15,7 @@ use springtide_contract::drain::{DRAIN_PATH, DrainRequest, NodeStatus, STATUS_PA
 use springtide_query::WorkerService;
 use springtide_rpc::{
     ClusterToken,
-    message::{HEARTBEAT, HeartbeatReply, HeartbeatRequest, INGEST},
+    message::{HEARTBEAT, HeartbeatReply, HeartbeatRequest, INGEST, PROTOCOL_VERSION, PlanVersions},
     token::require_token,
 };
 
@@ -128,6 +128,7 @@ impl Internal {
             memory_limit_bytes,
             drain_timeout_s,
         } = &*self.identity;
+        let plans = self.worker.plan_versions();
         HeartbeatReply {
             version: version.clone(),
             start_time_ms: *start_time_ms,
@@ -140,6 +141,11 @@ impl Internal {
             running_fragments: self.worker.running_fragments(),
             running_loads: self.node.running_loads(),
             drain_timeout_s: *drain_timeout_s,
+            protocol: PROTOCOL_VERSION,
+            plans: PlanVersions {
+                oldest: *plans.start(),
+                newest: *plans.end(),
+            },
         }
     }
 }

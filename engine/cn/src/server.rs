@@ -137,7 +137,8 @@ pub async fn run(options: ComputeNodeOptions) -> Result<(), ComputeNodeError> {
         ..CacheOptions::default()
     };
     let cached: Arc<dyn ObjectStore> = Arc::new(CachingStore::new(Arc::clone(&store), &cache));
-    let worker_token = WorkerToken::new(&token.header())
+    let (shown, accepted) = (token.clone(), token.clone());
+    let worker_token = WorkerToken::following(move || shown.header(), move |header| accepted.accepts(header))
         .ok_or_else(|| ComputeNodeError::Worker("the cluster token cannot stand in a header".to_owned()))?;
     let worker_options = WorkerOptions {
         memory_limit_bytes: parts(QUERY_PARTS),

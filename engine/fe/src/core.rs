@@ -51,7 +51,7 @@ pub use transactions::{BeginTransaction, Begun, LabelStatus, LoadState, LoadView
 pub struct Dirs {
     /// Journal and images.
     pub meta: PathBuf,
-    /// `username` and `password` of the administrator; read when the catalog is made.
+    /// `username` and `password` of the administrator; a new password is taken over into the catalog.
     pub admin_account: PathBuf,
     /// `username` and `password` of the operator; read at each login.
     pub operator_account: PathBuf,
@@ -182,6 +182,7 @@ impl Core {
         core.resume_publishing();
         core.spawn(nodes::watch_nodes(core.clone()));
         core.spawn(transactions::keep_house(core.clone()));
+        core.spawn(accounts::follow_administrator(core.clone()));
         Ok(core)
     }
 
@@ -238,6 +239,20 @@ impl Core {
     #[must_use]
     pub fn journal_id(&self) -> u64 {
         self.inner.writer.durable_id()
+    }
+
+    /// Id of the last journal record that is in the newest image; 0 without one.
+    #[must_use]
+    pub fn image_id(&self) -> u64 {
+        self.inner.writer.image_id()
+    }
+
+    /// Writes an image of the catalog as it is now, unless there is one, and reads it back. Answers its last journal record.
+    ///
+    /// # Errors
+    /// When the file system refuses; or that the journal has failed or is closed.
+    pub async fn write_image(&self) -> Result<u64, CoreError> {
+        self.inner.writer.write_image().await
     }
 
     /// Counters of this frontend.

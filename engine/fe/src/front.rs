@@ -78,7 +78,7 @@ pub struct Front {
 }
 
 impl Front {
-    /// Starts the audit's writer, which ends with `shutdown`.
+    /// Starts the audit's writer, which ends with `shutdown`: when the last statement has ended.
     #[must_use]
     pub fn new(
         core: Core,

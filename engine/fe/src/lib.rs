@@ -5,4 +5,4 @@ pub mod doors;
 pub mod front;
 mod run;
 
-pub use run::{FrontendError, FrontendOptions, run};
+pub use run::{FrontendError, FrontendOptions, Tls, run};

@@ -8,7 +8,7 @@ use springtide_contract::config::{EngineConfig, Refusal};
 use springtide_mysql::{ConnectionRegistry, ServerOptions, TlsConfigSource};
 use springtide_query::{Coordinator, CoordinatorOptions, QueryError, WorkerToken, limits};
 use springtide_rpc::{ClusterToken, RpcClient};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -17,8 +17,19 @@ use crate::{
     front::{Front, FrontOptions, Ports, SERVER_VERSION},
 };
 
-/// Time that statements have to end by themselves once the frontend was told to stop.
-const STOP_GRACE: Duration = Duration::from_secs(5);
+/// Time that statements have to end by themselves once nothing more may be acknowledged: the next process is to serve soon.
+const FAILURE_GRACE: Duration = Duration::from_secs(5);
+/// Time between two looks at the loads that run while the frontend stops.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The certificate of the MySQL port, which may be renewed while the frontend runs.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// What the next connection is shown. One that is open goes on with what it was shown.
+    pub current: TlsConfigSource,
+    /// Until when that is good, in seconds since 1970; `None` where it is not known.
+    pub not_after: watch::Receiver<Option<i64>>,
+}
 
 /// What a frontend needs. Listeners come bound, so that a port that is taken fails before anything runs.
 pub struct FrontendOptions {
@@ -38,8 +49,8 @@ pub struct FrontendOptions {
     pub http: TcpListener,
     /// Calls of compute nodes.
     pub rpc: TcpListener,
-    /// Certificates for the MySQL port; none offers no TLS.
-    pub tls: Option<TlsConfigSource>,
+    /// Certificate of the MySQL port; none offers no TLS.
+    pub tls: Option<Tls>,
     /// Whether `FILES` may read this machine's disk: only `standalone` may.
     pub local_files: bool,
     /// Whether statements are kept in the audit table.
@@ -47,7 +58,9 @@ pub struct FrontendOptions {
     /// The one compute node there is, by its heartbeat address: `standalone` takes a new port at each start, so that every
     /// other node of the catalog is dropped. `None` leaves nodes to `ALTER SYSTEM`.
     pub sole_compute_node: Option<SocketAddr>,
-    /// Ends [`run`].
+    /// Time that statements and loads have to end by themselves after `shutdown`; they are ended then.
+    pub stop_grace: Duration,
+    /// Ends [`run`]: nothing new is taken, and what runs has [`Self::stop_grace`].
     pub shutdown: CancellationToken,
 }
 
@@ -88,6 +101,12 @@ pub enum FrontendError {
 /// Runs a frontend until `shutdown` or a failure of the journal. HTTP and RPC answer from the beginning, that they are not
 /// ready yet; MySQL is opened when the catalog is there.
 ///
+/// ```text
+/// shutdown ──► MySQL and HTTP take no connection, RPC begins no load
+///              statements and loads end, or are ended after the grace     heartbeats, commits and publishes go on
+///         ──► audit written ──► journal closed ──► RPC closed
+/// ```
+///
 /// # Errors
 /// See [`FrontendError`].
 pub async fn run(options: FrontendOptions) -> Result<(), FrontendError> {
@@ -104,6 +123,7 @@ pub async fn run(options: FrontendOptions) -> Result<(), FrontendError> {
         local_files,
         audit,
         sole_compute_node,
+        stop_grace,
         shutdown,
     } = options;
     let ports = Ports {
@@ -112,13 +132,15 @@ pub async fn run(options: FrontendOptions) -> Result<(), FrontendError> {
         rpc: port(&rpc, "RPC")?,
     };
     let client = RpcClient::new(token.clone()).map_err(|error| FrontendError::Client(error.to_string()))?;
-    // Ends everything when one part fails.
+    // From here on nothing new is taken. Ends everything when one part fails, too.
     let stop = shutdown.child_token();
-    let slot = CoreSlot::default();
+    // What was taken before has come to its end.
+    let ended = CancellationToken::new();
+    let slot = CoreSlot::until(stop.clone());
     let doors = async {
         let served = tokio::try_join!(
-            serve_http(slot.clone(), http, stop.clone()),
-            serve_rpc(slot.clone(), token.clone(), rpc, stop.clone()),
+            serve_http(slot.clone(), http, ended.clone()),
+            serve_rpc(slot.clone(), token.clone(), rpc, ended.clone()),
         );
         stop.cancel();
         served.map(|_| ()).map_err(|source| FrontendError::Serve {
@@ -142,13 +164,28 @@ pub async fn run(options: FrontendOptions) -> Result<(), FrontendError> {
                     if let Some(node) = sole_compute_node {
                         keep_only(&core, node).await?;
                     }
+                    let tls = tls.map(|tls| {
+                        core.metrics().certificate_expiry.follow(tls.not_after);
+                        tls.current
+                    });
                     slot.fill(core.clone());
                     let options = FrontOptions {
                         advertised_host,
                         ports,
                         audit,
                     };
-                    serve_mysql(&core, client, &token, mysql, tls, local_files, options, &stop).await
+                    serve_mysql(
+                        &core,
+                        client,
+                        &token,
+                        mysql,
+                        tls,
+                        local_files,
+                        options,
+                        &stop,
+                        stop_grace,
+                    )
+                    .await
                 };
                 let served = served.await;
                 core.shutdown().await;
@@ -157,6 +194,7 @@ pub async fn run(options: FrontendOptions) -> Result<(), FrontendError> {
             Err(refusal) => Err(FrontendError::Refused(refusal)),
         };
         stop.cancel();
+        ended.cancel();
         served
     };
     let (doors, statements) = tokio::join!(doors, statements);
@@ -212,8 +250,11 @@ async fn serve_mysql(
     local_files: bool,
     options: FrontOptions,
     stop: &CancellationToken,
+    stop_grace: Duration,
 ) -> Result<(), FrontendError> {
-    let worker_token = WorkerToken::new(&token.header()).ok_or_else(|| {
+    let (shown, accepted) = (token.clone(), token.clone());
+    let worker_token = WorkerToken::following(move || shown.header(), move |header| accepted.accepts(header));
+    let worker_token = worker_token.ok_or_else(|| {
         FrontendError::Client("the cluster token has characters that no HTTP header may have".to_owned())
     })?;
     let coordinator = Coordinator::new(
@@ -224,28 +265,58 @@ async fn serve_mysql(
             ..CoordinatorOptions::new(worker_token)
         },
     )?;
-    let front = Front::new(core.clone(), coordinator, client, options, stop.clone());
+    let statements_ended = CancellationToken::new();
+    let front = Front::new(core.clone(), coordinator, client, options, statements_ended.clone());
+    let registry = ConnectionRegistry::starting_at(1);
     let server = ServerOptions {
         server_version: SERVER_VERSION.to_owned(),
         max_connections: usize::try_from(core.config().frontend.max_connections).unwrap_or(usize::MAX),
-        shutdown_grace: STOP_GRACE,
+        shutdown_grace: stop_grace,
         tls,
-        registry: ConnectionRegistry::starting_at(1),
+        registry: registry.clone(),
         ..ServerOptions::default()
     };
-    let serving = springtide_mysql::serve(listener, server, front.clone(), stop.clone());
-    let failed = async {
-        let reason = tokio::select! {
+    let serving = async {
+        tokio::join!(
+            springtide_mysql::serve(listener, server, front.clone(), stop.clone()),
+            loads_end(core, stop, stop_grace),
+        );
+    };
+    let mut failure = None;
+    let failing = async {
+        failure = tokio::select! {
             reason = core.failed() => Some(reason),
             () = stop.cancelled() => None,
         };
         stop.cancel();
-        reason
+        if failure.is_some() {
+            tokio::time::sleep(FAILURE_GRACE).await;
+            registry.kill_all();
+        }
+        std::future::pending::<()>().await;
     };
-    let ((), reason) = tokio::join!(serving, failed);
+    tokio::select! {
+        () = serving => {}
+        () = failing => {}
+    }
+    statements_ended.cancel();
     front.finish().await;
-    match reason {
+    match failure {
         Some(reason) => Err(FrontendError::Failed(reason)),
         None => Ok(()),
+    }
+}
+
+/// Waits, once the frontend is told to stop, for the loads that compute nodes have begun: their transactions end with this process, and
+/// their clients wait to hear that the rows are visible. None begins any more, but for those of statements, which are waited for themselves.
+async fn loads_end(core: &Core, stop: &CancellationToken, grace: Duration) {
+    stop.cancelled().await;
+    let ending = async {
+        while core.has_open_loads() && !core.has_failed() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if tokio::time::timeout(grace, ending).await.is_err() {
+        tracing::warn!(grace_s = grace.as_secs(), "loads outlasted the shutdown's grace");
     }
 }

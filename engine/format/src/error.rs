@@ -7,7 +7,7 @@ use crate::FORMAT_VERSION;
 pub enum FormatError {
     /// A newer engine wrote it.
     #[error(
-        "{what} has format version {found}, this engine reads up to {FORMAT_VERSION}: use an engine that is at least as new"
+        "{what} was written by a newer engine (version {found}; this one reads up to {FORMAT_VERSION}); run at least that engine version"
     )]
     TooNew {
         /// What was read.

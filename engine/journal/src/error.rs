@@ -50,7 +50,10 @@ pub enum JournalError {
         found: u64,
     },
     /// A newer engine wrote it.
-    #[error("{} has format version {found}, this engine reads up to {FORMAT_VERSION}: use an engine that is at least as new", path.display())]
+    #[error(
+        "{} was written by a newer engine (version {found}; this one reads up to {FORMAT_VERSION}); run at least that engine version",
+        path.display()
+    )]
     TooNew {
         /// Which file.
         path: PathBuf,

@@ -68,8 +68,20 @@ impl ImageWriter for LocalImageWriter {
                 file.sync_all()
             })
             .map_err(JournalError::io("write", &temporary))?;
+        // What cannot be read back is no image: the one before stays the newest.
+        if read(&temporary, id, &self.cluster)? != payload {
+            return Err(damaged(&temporary, 0, "it reads otherwise than it was written"));
+        }
         fs::rename(&temporary, &path).map_err(JournalError::io("rename to", &path))?;
         sync_directory(&self.directory)
+    }
+}
+
+fn damaged(path: &Path, offset: usize, why: &str) -> JournalError {
+    JournalError::Damaged {
+        path: path.to_owned(),
+        offset: offset as u64,
+        why: why.to_owned(),
     }
 }
 
@@ -79,11 +91,7 @@ impl ImageWriter for LocalImageWriter {
 /// `Damaged`, `TooNew`, `ForeignCluster` as their names say.
 pub(crate) fn read(path: &Path, id: u64, cluster: &str) -> Result<Vec<u8>, JournalError> {
     let mut bytes = fs::read(path).map_err(JournalError::io("read", path))?;
-    let damaged = |offset: usize, why: &str| JournalError::Damaged {
-        path: path.to_owned(),
-        offset: offset as u64,
-        why: why.to_owned(),
-    };
+    let damaged = |offset: usize, why: &str| damaged(path, offset, why);
     let Some(header) = bytes.get(..HEADER_BYTES) else {
         return Err(damaged(bytes.len(), "the header is cut off"));
     };

@@ -53,9 +53,9 @@ pub trait Journal: Send + std::fmt::Debug {
 
 /// Writes images.
 pub trait ImageWriter: Send + std::fmt::Debug {
-    /// Writes the state after record `id`, durable when this returns.
+    /// Writes the state after record `id`, durable and read back when this returns.
     ///
     /// # Errors
-    /// When the file system refuses; no image is there then, and the journal stays usable.
+    /// When the file system refuses, or gives back something else; no image is there then, and the journal stays usable.
     fn write(&self, id: u64, payload: &[u8]) -> Result<(), JournalError>;
 }

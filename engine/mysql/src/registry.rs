@@ -120,7 +120,8 @@ impl ConnectionRegistry {
         })
     }
 
-    pub(crate) fn kill_all(&self) {
+    /// Ends all connections and what runs on them.
+    pub fn kill_all(&self) {
         let all: Vec<_> = self.open().values().map(|entry| entry.killed.clone()).collect();
         all.iter().for_each(CancellationToken::cancel);
     }

@@ -29,31 +29,62 @@ use tonic::{
 use url::Url;
 
 use crate::{
+    codec::{PLAN_VERSION, PLAN_VERSION_HEADER},
     delivery::Delivery,
-    error::{mark_lost, mark_refused},
+    error::{mark_lost, mark_refused, mark_unread},
 };
 
-/// The value of the `authorization` header between processes of a cluster. Never shown.
+/// The value of the `authorization` header between processes of a cluster, and which values are accepted. Never logged.
 #[derive(Clone)]
-pub struct WorkerToken(HeaderValue);
+pub struct WorkerToken {
+    shown: Arc<dyn Fn() -> String + Send + Sync>,
+    accepts: Arc<Accepts>,
+}
+
+type Accepts = dyn Fn(Option<&[u8]>) -> bool + Send + Sync;
 
 impl WorkerToken {
-    /// Takes the whole header value, such as `Bearer …`. `None` when it is empty or no header can carry it.
+    /// Always this one: the whole header value, such as `Bearer …`. `None` when it is empty or no header can carry it.
     #[must_use]
     pub fn new(header: &str) -> Option<Self> {
-        let mut value = HeaderValue::from_str(header).ok()?;
-        value.set_sensitive(true);
-        (!value.is_empty()).then_some(Self(value))
+        let (shown, ours) = (header.to_owned(), header.to_owned());
+        let accepts = move |given: Option<&[u8]>| {
+            let Some(given) = given else {
+                return false;
+            };
+            // It takes the same time wherever a wrong one differs.
+            let difference = given
+                .iter()
+                .zip(ours.as_bytes())
+                .fold(0_u8, |sum, (a, b)| sum | (a ^ b));
+            given.len() == ours.len() && difference == 0
+        };
+        Self::following(move || shown.clone(), accepts)
     }
 
-    /// Whether a request carries this token; takes the same time wherever a wrong one differs.
-    pub(crate) fn accepts(&self, given: Option<&[u8]>) -> bool {
-        let ours = self.0.as_bytes();
-        let Some(given) = given else {
-            return false;
+    /// One that may change: `shown` and `accepts` are asked at each call. `None` when what is shown now is empty or no header can carry it.
+    #[must_use]
+    pub fn following(
+        shown: impl Fn() -> String + Send + Sync + 'static,
+        accepts: impl Fn(Option<&[u8]>) -> bool + Send + Sync + 'static,
+    ) -> Option<Self> {
+        let token = Self {
+            shown: Arc::new(shown),
+            accepts: Arc::new(accepts),
         };
-        let difference = given.iter().zip(ours).fold(0_u8, |sum, (a, b)| sum | (a ^ b));
-        given.len() == ours.len() && difference == 0
+        token.header().is_some().then_some(token)
+    }
+
+    /// What a call shows; `None` where no header can carry it.
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
+        let mut value = HeaderValue::from_str(&(self.shown)()).ok()?;
+        value.set_sensitive(true);
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// Whether a request carries a token of the cluster.
+    pub(crate) fn accepts(&self, given: Option<&[u8]>) -> bool {
+        (self.accepts)(given)
     }
 }
 
@@ -160,10 +191,13 @@ impl Channels {
         if let Some(runtime) = &self.runtime {
             endpoint = endpoint.executor(OnRuntime(runtime.clone()));
         }
-        let token = self.token.0.clone();
+        let token = self.token.clone();
         let service = tower::ServiceBuilder::new()
             .map_request(move |mut request: http::Request<tonic::body::Body>| {
-                request.headers_mut().insert(AUTHORIZATION, token.clone());
+                // Without a header, the worker says what is wrong.
+                if let Some(header) = token.header() {
+                    request.headers_mut().insert(AUTHORIZATION, header);
+                }
                 request
             })
             .service(endpoint.connect_lazy());
@@ -210,6 +244,7 @@ impl NamedChannel {
         let url = self.url.to_string();
         move |error| match connection_fault(&error) {
             Some(Fault::Refused) => mark_refused(&url, error),
+            Some(Fault::Unread(why)) => mark_unread(&url, why),
             Some(Fault::Lost) => mark_lost(&url, error),
             None => error,
         }
@@ -219,6 +254,8 @@ impl NamedChannel {
 enum Fault {
     Lost,
     Refused,
+    /// The worker reads no plans of this version; why, in its words.
+    Unread(String),
 }
 
 /// Errors of the worker's own arrive as decoded `DataFusionError`s; a bare status is the connection's, or a refusal.
@@ -229,6 +266,8 @@ fn connection_fault(error: &DataFusionError) -> Option<Fault> {
     };
     match status.code() {
         Code::Unauthenticated | Code::PermissionDenied => Some(Fault::Refused),
+        // Of all that is said here, only the gate before the worker says this.
+        Code::FailedPrecondition => Some(Fault::Unread(status.message().to_owned())),
         Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded | Code::Aborted => {
             Some(Fault::Lost)
         }
@@ -253,12 +292,13 @@ fn status_of<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Sta
 impl WorkerChannel for NamedChannel {
     async fn coordinator_channel(
         &mut self,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         request: SetPlanRequest,
         messages: BoxStream<'static, CoordinatorToWorkerMsg>,
         metrics: ExecutionPlanMetricsSet,
         context: &Arc<TaskContext>,
     ) -> Result<BoxStream<'static, Result<WorkerToCoordinatorMsg>>> {
+        headers.insert(PLAN_VERSION_HEADER, HeaderValue::from(PLAN_VERSION));
         let named = self.named();
         let sending = self
             .inner

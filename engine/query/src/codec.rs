@@ -1,4 +1,4 @@
-//! How our own plan nodes travel to workers. Both ends run the same version: there is no compatibility to keep.
+//! Plans on their way to workers: which versions of them there are, and how our own plan nodes travel.
 
 use std::sync::Arc;
 
@@ -28,6 +28,20 @@ use crate::{
     sink::TabletSink,
     turns::TurnExec,
 };
+
+#[cfg(test)]
+mod tests;
+
+/// Version of the plans that a frontend of this release sends: of our nodes below, of DataFusion's plan nodes and expressions, and of the
+/// messages of DataFusion Distributed. To be raised with every change that a reader of the version before would not understand, or would
+/// understand otherwise. `docs/formats.md` says what a new version takes.
+pub const PLAN_VERSION: u32 = 1;
+/// The oldest version that a compute node of this release reads.
+pub const OLDEST_PLAN_VERSION: u32 = 1;
+/// Header of the call that brings a plan, with its version.
+pub(crate) const PLAN_VERSION_HEADER: &str = "springtide-plan-version";
+/// Version of plans that come without the header: the releases that did not send it wrote no other.
+pub(crate) const UNSAID_PLAN_VERSION: u32 = 1;
 
 #[derive(Clone, PartialEq, Message)]
 struct Node {

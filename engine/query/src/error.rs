@@ -12,7 +12,7 @@ mod tests;
 pub enum QueryErrorKind {
     /// The statement or its data is wrong: repeating does not help.
     Invalid,
-    /// A node was lost: a statement that changes nothing may be repeated without that node.
+    /// A node was lost, or does not read the plan: a statement that changes nothing may be repeated without that node.
     WorkerLost,
     /// The same statement may succeed later, or with more resources.
     Retry,
@@ -68,6 +68,14 @@ pub enum QueryError {
         /// What the connection says.
         problem: String,
     },
+    /// A compute node of another release does not read plans of this version.
+    #[error("compute node {url} does not read this plan: {problem}")]
+    PlanUnread {
+        /// Its URL, as it was given in the session request.
+        url: String,
+        /// Which plans it reads.
+        problem: String,
+    },
     /// A compute node did not accept the cluster token.
     #[error("compute node {url} refused the cluster token")]
     WorkerRefused {
@@ -101,7 +109,7 @@ impl QueryError {
             | QueryError::Files(_)
             | QueryError::Rows(_)
             | QueryError::Execution(_) => QueryErrorKind::Invalid,
-            QueryError::WorkerLost { .. } => QueryErrorKind::WorkerLost,
+            QueryError::WorkerLost { .. } | QueryError::PlanUnread { .. } => QueryErrorKind::WorkerLost,
             QueryError::NoWorkers(_)
             | QueryError::WorkerRefused { .. }
             | QueryError::ResourcesExhausted(_)
@@ -116,11 +124,11 @@ impl QueryError {
         matches!(self, QueryError::ResourcesExhausted(_))
     }
 
-    /// The lost node's URL, when that is why.
+    /// The URL of the node that was lost or does not read the plan, when that is why.
     #[must_use]
     pub fn lost_worker(&self) -> Option<&str> {
         match self {
-            QueryError::WorkerLost { url, .. } => Some(url),
+            QueryError::WorkerLost { url, .. } | QueryError::PlanUnread { url, .. } => Some(url),
             _ => None,
         }
     }
@@ -130,6 +138,7 @@ impl QueryError {
 /// tell the coordinator what happened between two workers, too.
 const LOST: &str = "springtide/worker-lost ";
 const REFUSED: &str = "springtide/worker-refused ";
+const UNREAD: &str = "springtide/plan-unread ";
 const ROWS: &str = "springtide/rows";
 const FILES: &str = "springtide/files";
 const STORE: &str = "springtide/store";
@@ -140,6 +149,10 @@ pub(crate) fn mark_lost(url: &str, error: DataFusionError) -> DataFusionError {
 
 pub(crate) fn mark_refused(url: &str, error: DataFusionError) -> DataFusionError {
     DataFusionError::Context(format!("{REFUSED}{url}"), Box::new(error))
+}
+
+pub(crate) fn mark_unread(url: &str, why: String) -> DataFusionError {
+    DataFusionError::Context(format!("{UNREAD}{url}"), Box::new(DataFusionError::Execution(why)))
 }
 
 pub(crate) fn mark_files(message: impl Into<String>) -> DataFusionError {
@@ -182,6 +195,12 @@ fn marked(error: &DataFusionError) -> Option<QueryError> {
             let problem = || plain(inner);
             if let Some(url) = context.strip_prefix(LOST) {
                 return Some(QueryError::WorkerLost {
+                    url: url.to_owned(),
+                    problem: problem(),
+                });
+            }
+            if let Some(url) = context.strip_prefix(UNREAD) {
+                return Some(QueryError::PlanUnread {
                     url: url.to_owned(),
                     problem: problem(),
                 });

@@ -19,6 +19,7 @@ mod turns;
 pub mod worker;
 
 pub use channel::{ChannelOptions, WorkerToken};
+pub use codec::{OLDEST_PLAN_VERSION, PLAN_VERSION};
 pub use error::{QueryError, QueryErrorKind};
 pub use session::{
     Collected, Coordinator, CoordinatorOptions, InsertOutcome, QueryPlan, QuerySession, QueryStream, SessionRequest,

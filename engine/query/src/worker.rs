@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     net::SocketAddr,
+    ops::RangeInclusive,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -23,13 +24,13 @@ use tonic::transport::Server;
 
 use crate::{
     channel::{ChannelOptions, Channels, Resolver, WorkerToken},
-    codec::LakeCodec,
+    codec::{LakeCodec, OLDEST_PLAN_VERSION, PLAN_VERSION},
     delivery::Delivery,
     error::QueryError,
     files::ExternalStores,
     resources::NodeResources,
     session::{SpillSpace, runtime_env},
-    worker::layers::{ComputeLayer, TokenLayer},
+    worker::layers::{ComputeLayer, PlanLayer, TokenLayer},
 };
 
 mod layers;
@@ -57,10 +58,13 @@ pub struct WorkerOptions {
     pub shutdown_timeout: Duration,
     /// What `get_worker_info` answers: the engine's version.
     pub version: String,
+    /// Versions of plans that are read; others are refused before anything of them is.
+    pub plan_versions: RangeInclusive<u32>,
 }
 
 impl WorkerOptions {
-    /// Defaults: 1 GiB for queries, 256 MiB per insert task, 2 threads, no local files, 30 s to shut down.
+    /// Defaults: 1 GiB for queries, 256 MiB per insert task, 2 threads, no local files, 30 s to shut down, and the plans that this release
+    /// reads.
     #[must_use]
     pub fn new(token: WorkerToken) -> Self {
         Self {
@@ -74,6 +78,7 @@ impl WorkerOptions {
             channels: ChannelOptions::default(),
             shutdown_timeout: Duration::from_secs(30),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            plan_versions: OLDEST_PLAN_VERSION..=PLAN_VERSION,
         }
     }
 }
@@ -142,6 +147,12 @@ impl WorkerService {
         self.fragments.load(Ordering::Relaxed)
     }
 
+    /// Versions of plans that are read here.
+    #[must_use]
+    pub fn plan_versions(&self) -> &RangeInclusive<u32> {
+        &self.options.plan_versions
+    }
+
     /// Counters.
     #[must_use]
     pub fn metrics(&self) -> WorkerMetrics {
@@ -185,6 +196,7 @@ impl WorkerService {
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .layer(TokenLayer::new(self.options.token.clone()))
+            .layer(PlanLayer::new(self.options.plan_versions.clone()))
             .layer(ComputeLayer::new(self.compute()?.clone(), Arc::clone(&self.fragments)))
             .add_service(self.worker().into_worker_server())
             .serve_with_incoming_shutdown(connections(listener), async {

@@ -1,7 +1,22 @@
 //! The messages, all JSON but for rows, which travel as an Arrow IPC stream.
+//!
+//! The two sides are of different releases while a cluster is upgraded. A field may be added at any time: it has a default for those who
+//! do not send it, and who does not know it passes over it. Everything else needs a new [`PROTOCOL_VERSION`].
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use springtide_model::{ClusterId, DataObject, Epoch, LoadTarget, NodeId, TxnId};
+
+#[cfg(test)]
+mod tests;
+
+/// Version of these messages that this code speaks. The newer side knows both versions, and speaks the older one's.
+pub const PROTOCOL_VERSION: u32 = 1;
+/// The oldest version that this code understands.
+pub const OLDEST_PROTOCOL_VERSION: u32 = 1;
+/// What those speak who do not say it: the releases that did not had no other version.
+const UNSAID_VERSION: u32 = 1;
 
 /// CN heartbeat port, `POST`: body [`HeartbeatRequest`], answer [`HeartbeatReply`].
 pub const HEARTBEAT: &str = "/internal/v1/heartbeat";
@@ -38,6 +53,9 @@ pub struct HeartbeatRequest {
     /// Whether nobody waits any more for what runs there.
     #[serde(default)]
     pub cut_off: bool,
+    /// [`PROTOCOL_VERSION`] of the frontend.
+    #[serde(default = "unsaid_version")]
+    pub protocol: u32,
 }
 
 /// What a compute node says about itself at each heartbeat. Ports are on the host that the heartbeat was sent to.
@@ -66,6 +84,55 @@ pub struct HeartbeatReply {
     /// Seconds after which a drain of this node cuts off what still runs; nothing may be begun here that takes longer. 0 bounds nothing.
     #[serde(default)]
     pub drain_timeout_s: u64,
+    /// [`PROTOCOL_VERSION`] of the node.
+    #[serde(default = "unsaid_version")]
+    pub protocol: u32,
+    /// Which plans the node reads.
+    #[serde(default)]
+    pub plans: PlanVersions,
+}
+
+/// Versions of the physical plans that a compute node reads, from the oldest to the newest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanVersions {
+    /// The oldest.
+    pub oldest: u32,
+    /// The newest.
+    pub newest: u32,
+}
+
+impl PlanVersions {
+    /// Whether plans of this version are read.
+    #[must_use]
+    pub fn reads(self, version: u32) -> bool {
+        (self.oldest..=self.newest).contains(&version)
+    }
+}
+
+/// Of a node that does not say it: the releases that did not read the first version alone.
+impl Default for PlanVersions {
+    fn default() -> Self {
+        Self {
+            oldest: UNSAID_VERSION,
+            newest: UNSAID_VERSION,
+        }
+    }
+}
+
+impl fmt::Display for PlanVersions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "versions {} to {}", self.oldest, self.newest)
+    }
+}
+
+fn unsaid_version() -> u32 {
+    UNSAID_VERSION
+}
+
+/// Whether this code understands one that speaks `version` of these messages. One that is newer has to understand this code.
+#[must_use]
+pub fn understands(version: u32) -> bool {
+    version >= OLDEST_PROTOCOL_VERSION
 }
 
 /// Head of an [`INGEST`] body.
@@ -195,8 +262,8 @@ pub struct AbortLoadRequest {
 #[serde(transparent)]
 pub struct Secret(pub String);
 
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
 }

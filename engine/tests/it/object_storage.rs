@@ -15,6 +15,7 @@ use crate::{
     processes::{Process, address, cluster, until},
 };
 
+/// Keys of the server's root account.
 const KEYS: (&str, &str) = ("the-key", "the-secret-of-the-key");
 const REGION: &str = "us-east-1";
 const PORT: u16 = 7070;
@@ -22,8 +23,9 @@ const PORT: u16 = 7070;
 const BUCKETS: [&str; 2] = ["lake", "files"];
 
 /// A server with two empty buckets.
-struct S3 {
+pub(crate) struct S3 {
     endpoint: String,
+    program: PathBuf,
     _process: Process,
     _folder: TempDir,
 }
@@ -49,7 +51,7 @@ fn program() -> PathBuf {
 }
 
 impl S3 {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let program = tokio::task::spawn_blocking(program).await.expect("the server is built");
         let folder = tempfile::tempdir().expect("a folder");
         let (root, accounts) = (folder.path().join("buckets"), folder.path().join("accounts"));
@@ -92,12 +94,39 @@ impl S3 {
         .await;
         Self {
             endpoint: format!("http://{listen}"),
+            program,
             _process: process,
             _folder: folder,
         }
     }
 
-    fn storage(&self, bucket: &str, prefix: &str) -> StorageConfig {
+    /// Makes an account that may use all buckets.
+    pub(crate) async fn add_account(&self, (id, secret): (&str, &str)) {
+        self.administer(&["create-user", "--role", "admin", "--access", id, "--secret", secret])
+            .await;
+    }
+
+    /// Removes an account: its keys open nothing any more.
+    pub(crate) async fn remove_account(&self, id: &str) {
+        self.administer(&["delete-user", "--access", id]).await;
+    }
+
+    async fn administer(&self, arguments: &[&str]) {
+        let output = tokio::process::Command::new(&self.program)
+            .arg("admin")
+            .args(arguments)
+            .env("ADMIN_ACCESS_KEY_ID", KEYS.0)
+            .env("ADMIN_SECRET_ACCESS_KEY", KEYS.1)
+            .env("ADMIN_REGION", REGION)
+            .env("ADMIN_ENDPOINT_URL", &self.endpoint)
+            .output()
+            .await
+            .expect("versitygw admin runs");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {error}", arguments[0]);
+    }
+
+    pub(crate) fn storage(&self, bucket: &str, prefix: &str) -> StorageConfig {
         StorageConfig::S3 {
             bucket: bucket.to_owned(),
             prefix: prefix.to_owned(),

@@ -2,6 +2,7 @@
 //! ports that it has in a pod. They can be killed as a machine kills them.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -13,6 +14,7 @@ use springtide_contract::{
     config::{ComputeConfig, EngineConfig, FORMAT_VERSION, FrontendConfig, Refusal, StorageConfig},
     paths, ports,
 };
+use springtide_mounted::kubelet;
 use tempfile::TempDir;
 
 use crate::client::Client;
@@ -81,6 +83,14 @@ impl Process {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// SIGTERM, as a kubelet that stops a pod.
+    pub(crate) fn terminate(&self) {
+        let kill = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
+        assert!(kill.expect("kill runs").success());
     }
 
     /// How it ended; `None` while it runs.
@@ -221,6 +231,7 @@ impl Blueprint {
 
     fn prepare(self) -> Cluster {
         let folder = tempfile::tempdir().expect("a folder");
+        let secrets = self.secrets();
         let mut config = self.config;
         if let StorageConfig::Directory { path } = &mut config.storage
             && path.is_empty()
@@ -237,8 +248,7 @@ impl Blueprint {
             },
             folder,
             config,
-            keys: self.keys,
-            certificate: self.certificate,
+            secrets,
             frontend: None,
             nodes: Vec::new(),
             host,
@@ -246,6 +256,34 @@ impl Blueprint {
         cluster.write_root(&cluster.frontend_root());
         cluster
     }
+
+    /// The Secrets that its pods have mounted.
+    fn secrets(&self) -> BTreeMap<&'static str, Files> {
+        let mut secrets = BTreeMap::from([(paths::INTERNAL, files(&[(paths::TOKEN_FILE, TOKEN)]))]);
+        for (directory, (user, password)) in [(paths::ADMIN_ACCOUNT, ADMIN), (paths::OPERATOR_ACCOUNT, OPERATOR)] {
+            let account = [(paths::USERNAME_FILE, user), (paths::PASSWORD_FILE, password)];
+            secrets.insert(directory, files(&account));
+        }
+        if let Some((id, secret)) = &self.keys {
+            let keys = [
+                (paths::ACCESS_KEY_ID_FILE, id.as_str()),
+                (paths::SECRET_ACCESS_KEY_FILE, secret.as_str()),
+            ];
+            secrets.insert(paths::STORAGE_CREDENTIALS, files(&keys));
+        }
+        if let Some((certificate, key)) = &self.certificate {
+            let pair = [("tls.crt", certificate.as_str()), ("tls.key", key.as_str())];
+            secrets.insert(paths::TLS, files(&pair));
+        }
+        secrets
+    }
+}
+
+/// The files of a Secret, by name.
+type Files = Vec<(&'static str, String)>;
+
+fn files(files: &[(&'static str, &str)]) -> Files {
+    files.iter().map(|(name, text)| (*name, (*text).to_owned())).collect()
 }
 
 /// A compute node.
@@ -288,14 +326,18 @@ pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
     frontend: Option<Process>,
     config: EngineConfig,
-    keys: Option<(String, String)>,
-    certificate: Option<(String, String)>,
+    /// By the directory that they are mounted at.
+    secrets: BTreeMap<&'static str, Files>,
     folder: TempDir,
 }
 
 impl Cluster {
     fn frontend_root(&self) -> PathBuf {
         self.folder.path().join("frontend")
+    }
+
+    fn node_root(&self, number: usize) -> PathBuf {
+        self.folder.path().join(format!("compute-{number}"))
     }
 
     /// The folder with what the cluster stores.
@@ -314,31 +356,46 @@ impl Cluster {
     /// What a pod has mounted, below `root`.
     fn write_root(&self, root: &Path) {
         let config = serde_json::to_string(&self.config).expect("a configuration as JSON");
-        let mut files = vec![
-            (paths::ENGINE_CONFIG.to_owned(), config),
-            (format!("{}/{}", paths::INTERNAL, paths::TOKEN_FILE), TOKEN.to_owned()),
+        let files = [
+            (paths::ENGINE_CONFIG, config),
             // The kubelet makes it; the engine only writes into it.
-            (paths::TERMINATION_LOG.to_owned(), String::new()),
+            (paths::TERMINATION_LOG, String::new()),
         ];
-        for (directory, (user, password)) in [(paths::ADMIN_ACCOUNT, ADMIN), (paths::OPERATOR_ACCOUNT, OPERATOR)] {
-            files.push((format!("{directory}/{}", paths::USERNAME_FILE), user.to_owned()));
-            files.push((format!("{directory}/{}", paths::PASSWORD_FILE), password.to_owned()));
-        }
-        if let Some((id, secret)) = &self.keys {
-            let directory = paths::STORAGE_CREDENTIALS;
-            files.push((format!("{directory}/{}", paths::ACCESS_KEY_ID_FILE), id.clone()));
-            files.push((format!("{directory}/{}", paths::SECRET_ACCESS_KEY_FILE), secret.clone()));
-        }
-        if let Some((certificate, key)) = &self.certificate {
-            files.push((format!("{}/tls.crt", paths::TLS), certificate.clone()));
-            files.push((format!("{}/tls.key", paths::TLS), key.clone()));
-        }
         for (path, text) in files {
-            let path = below(root, &path);
+            let path = below(root, path);
             fs::create_dir_all(path.parent().expect("a file has a folder")).expect("a folder");
             fs::write(path, text).expect("a file");
         }
+        for directory in self.secrets.keys() {
+            self.mount(root, directory);
+        }
         fs::create_dir_all(below(root, paths::FE_META)).expect("a folder");
+    }
+
+    /// Writes a Secret as the kubelet of one pod does.
+    fn mount(&self, root: &Path, directory: &str) {
+        let files = self.secrets[directory]
+            .iter()
+            .map(|(name, text)| (*name, text.as_str()));
+        let files: Vec<(&str, &str)> = files.collect();
+        kubelet::write(&below(root, directory), &files).expect("a mounted Secret");
+    }
+
+    /// Replaces a Secret, with this pause between the kubelet of one pod and that of the next.
+    pub(crate) async fn rotate(&mut self, directory: &'static str, new: &[(&'static str, &str)], pause: Duration) {
+        self.secrets.insert(directory, files(new));
+        self.mount(&self.frontend_root(), directory);
+        for number in 0..self.nodes.len() {
+            tokio::time::sleep(pause).await;
+            self.mount(&self.node_root(number), directory);
+        }
+    }
+
+    /// How often each process has logged a line that says `what`: the frontend, then the compute nodes.
+    pub(crate) fn logged(&self, what: &str) -> Vec<usize> {
+        let logs = self.nodes.iter().map(|node| node.process.log());
+        let logs = std::iter::once(self.frontend_log()).chain(logs);
+        logs.map(|log| log.matches(what).count()).collect()
     }
 
     /// Starts the frontend's process and returns at once.
@@ -375,6 +432,16 @@ impl Cluster {
         if let Some(mut process) = self.frontend.take() {
             process.kill();
         }
+    }
+
+    /// SIGTERM of the frontend, which may take its time.
+    pub(crate) fn terminate_frontend(&self) {
+        self.frontend.as_ref().expect("a frontend").terminate();
+    }
+
+    /// How the frontend's process ended; `None` while it runs.
+    pub(crate) fn frontend_ended(&mut self) -> Option<ExitStatus> {
+        self.frontend.as_mut().expect("a frontend").ended()
     }
 
     /// What the frontend has logged, over all its lives.
@@ -414,7 +481,7 @@ impl Cluster {
     /// Starts the process of a compute node.
     pub(crate) fn start_node(&mut self, host: &str) {
         let number = self.nodes.len();
-        let root = self.folder.path().join(format!("compute-{number}"));
+        let root = self.node_root(number);
         self.write_root(&root);
         let log = self.folder.path().join(format!("compute-{number}.log"));
         let arguments = ["cn", "--listen", host, "--root", text(&root)];

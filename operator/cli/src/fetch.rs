@@ -223,7 +223,8 @@ fn least_room(set: &StatefulSet, promised: &[(&StatefulSet, u64)], quotas: &[Res
     rooms.into_iter().min_by_key(|room| room.nodes)
 }
 
-async fn connect(place: &Place) -> Result<(Client, String), CommandError> {
+/// A client, and the namespace of the context.
+pub(crate) async fn connect(place: &Place) -> Result<(Client, String), CommandError> {
     let options = KubeConfigOptions {
         context: place.context.clone(),
         ..KubeConfigOptions::default()

@@ -1,12 +1,13 @@
-//! `kubectl springtide`: what runs, why, and what happens next. It reads, and writes nothing.
+//! `kubectl springtide`: what runs, why, and what happens next. It reads, and writes nothing but the file of a report.
 
 mod drain;
 mod fetch;
 mod preview;
+mod report;
 mod sql;
 mod status;
 
-use std::{io::Write, process::ExitCode, time::Duration};
+use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
 use chrono::{TimeDelta, Utc};
 use clap::{Parser, Subcommand};
@@ -62,6 +63,9 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Everything that helps to find a fault, in one file without secrets: objects, Events, logs, and what is wrong. What you may not read
+    /// is left out.
+    Report(report::Options),
 }
 
 /// Which cluster and namespace are meant, as in kubectl.
@@ -92,6 +96,10 @@ enum CommandError {
     Slow { what: &'static str, limit: Duration },
     #[error("there is no ComputeGroup {name:?} in namespace {namespace:?}; `kubectl get computegroups -A` lists all")]
     NoSuchGroup { namespace: String, name: String },
+    #[error(
+        "there is no LakeCluster {name:?}, and no ComputeGroup of it, in {place} as far as you may read; `kubectl get lakeclusters -A` lists all"
+    )]
+    NoSuchCluster { name: String, place: String },
     #[error("there is no cluster, group or department {name:?} here; try -n, or leave the name out")]
     NoSuchName { name: String },
     #[error(
@@ -123,6 +131,14 @@ enum CommandError {
     Preview(#[from] preview::PreviewError),
     #[error("cannot write the output")]
     Output(#[source] std::io::Error),
+    #[error("{0:?} is there already; write another name to --output")]
+    FileExists(PathBuf),
+    #[error("cannot write {path:?}")]
+    File {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -191,6 +207,7 @@ async fn run(arguments: Arguments) -> Result<(), CommandError> {
                 knows_drains,
             )
         }
+        Command::Report(options) => report::run(options).await?,
     };
     std::io::stdout()
         .write_all(text.as_bytes())

@@ -6,9 +6,13 @@ use chrono::{DateTime, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use springtide_crds::compute_group::{ActiveWindow, LeadTimeSource, WindowLeadTime, WindowPhase};
-use springtide_crds::{ComputeGroup, Department, LakeCluster};
+use springtide_crds::lake_cluster::EngineStatus;
+use springtide_crds::{ComputeGroup, Department, LakeCluster, Reason};
 
+use self::next::Subject;
 use crate::fetch::Found;
+
+mod next;
 
 /// The screen as text. `now` is for saying how far away the next change is.
 pub(crate) fn render(found: &Found, now: DateTime<Utc>) -> String {
@@ -65,7 +69,13 @@ fn department_lines(screen: &mut String, department: &Department) {
         department.metadata.generation,
         status.observed_generation,
     );
-    next(screen, 1, &status.conditions, "", "department", &department.name_any());
+    let subject = Subject {
+        namespace: "",
+        kind: "department",
+        name: &department.name_any(),
+        cluster: "",
+    };
+    next_line(screen, 1, &status.conditions, subject);
 }
 
 fn cluster_lines(screen: &mut String, namespace: &str, cluster: &LakeCluster) {
@@ -96,6 +106,9 @@ fn cluster_lines(screen: &mut String, namespace: &str, cluster: &LakeCluster) {
         1,
         &format!("frontends  {alive} of {} alive", cluster.spec.frontends.replicas),
     );
+    if let Some(engine) = engine(status.engine.as_ref(), &cluster.spec.engine.version) {
+        line(screen, 1, &format!("engine     {engine}"));
+    }
     troubles(
         screen,
         1,
@@ -103,7 +116,13 @@ fn cluster_lines(screen: &mut String, namespace: &str, cluster: &LakeCluster) {
         cluster.metadata.generation,
         status.observed_generation,
     );
-    next(screen, 1, &status.conditions, namespace, "lakecluster", &name);
+    let subject = Subject {
+        namespace,
+        kind: "lakecluster",
+        name: &name,
+        cluster: &name,
+    };
+    next_line(screen, 1, &status.conditions, subject);
 }
 
 fn group_lines(screen: &mut String, depth: usize, namespace: &str, group: &ComputeGroup, now: DateTime<Utc>) {
@@ -161,7 +180,13 @@ fn group_lines(screen: &mut String, depth: usize, namespace: &str, group: &Compu
         group.metadata.generation,
         status.observed_generation,
     );
-    next(screen, depth + 1, &status.conditions, namespace, "computegroup", &name);
+    let subject = Subject {
+        namespace,
+        kind: "computegroup",
+        name: &name,
+        cluster: &group.spec.cluster,
+    };
+    next_line(screen, depth + 1, &status.conditions, subject);
 }
 
 /// What the window does, and until when.
@@ -228,36 +253,34 @@ fn troubles(
     }
 }
 
-/// The command that shows more about the first trouble.
-fn next(screen: &mut String, depth: usize, conditions: &[Condition], namespace: &str, kind: &str, name: &str) {
-    let Some(trouble) = conditions.iter().find(|condition| condition.status != "True") else {
-        return;
-    };
-    let command = match trouble.reason.as_str() {
-        "PodUnschedulable" | "PodCrashing" | "ImagePullFailed" | "PodRefused" => {
-            format!("kubectl -n {namespace} get pods; kubectl -n {namespace} describe pod POD")
-        }
-        "CalendarInvalid" => format!("kubectl -n {namespace} get calendars"),
-        "PodOverQuota" | "QuotaExceeded" => format!("kubectl -n {namespace} describe resourcequota"),
-        "VolumeNotBound" => format!("kubectl -n {namespace} describe pvc"),
-        "FrontendNotAnswering" | "NoLeader" | "MetadataCorrupt" | "MetadataTooNew" | "ConfigInvalid" => {
-            format!("kubectl -n {namespace} logs POD-OF-A-FRONTEND --previous")
-        }
-        "InvalidField" | "InvalidSchedule" | "UnknownTimeZone" | "DepartmentLimitExceeded" | "NotSupportedByEngine" => {
-            edit(namespace, kind, name)
-        }
-        "SecretNotFound" | "SecretKeyMissing" | "SecretMissing" => format!("kubectl -n {namespace} get secrets"),
-        _ => return,
-    };
-    line(screen, depth, &format!("next: {command}"));
+/// The command that shows more about the first trouble, or mends it.
+fn next_line(screen: &mut String, depth: usize, conditions: &[Condition], subject: Subject<'_>) {
+    let command = conditions
+        .iter()
+        .filter(|condition| condition.status != "True")
+        .filter_map(|condition| reason_of(&condition.reason))
+        .find_map(|reason| next::command(reason, subject));
+    if let Some(command) = command {
+        line(screen, depth, &format!("next: {command}"));
+    }
 }
 
-fn edit(namespace: &str, kind: &str, name: &str) -> String {
-    if namespace.is_empty() {
-        format!("kubectl edit {kind} {name}")
+/// A reason that a newer operator has written may be unknown here.
+fn reason_of(text: &str) -> Option<Reason> {
+    Reason::ALL
+        .iter()
+        .map(|(reason, _)| *reason)
+        .find(|reason| reason.as_str() == text)
+}
+
+/// What runs, beside what is to run.
+fn engine(running: Option<&EngineStatus>, wanted: &str) -> Option<String> {
+    let running = running?;
+    Some(if running.version == wanted {
+        format!("{} ({})", running.version, running.image)
     } else {
-        format!("kubectl -n {namespace} edit {kind} {name}")
-    }
+        format!("{}, to become {wanted} ({})", running.version, running.image)
+    })
 }
 
 /// A moment as people read it, with how far away it is.

@@ -332,6 +332,7 @@ fn label(statement: &AdminStatement) -> &'static str {
         AdminStatement::CancelDrainComputeNode { .. } => "cancel drain compute node",
         AdminStatement::DropComputeNode { .. } | AdminStatement::DropComputeNodeAt { .. } => "drop compute node",
         AdminStatement::AddFollower { .. } => "add follower",
+        AdminStatement::CreateImage => "create image",
         AdminStatement::CreateOperatorAccount { .. } => "create user",
         AdminStatement::GrantOperatorRoles { .. } => "grant",
     }

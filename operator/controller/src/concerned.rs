@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{ResourceExt, api::DynamicObject};
 use springtide_crds::{
-    Calendar, ComputeGroup, Department, GROUP, LakeCluster, department::DepartmentSpec, lake_cluster::LakeClusterSpec,
+    Calendar, ComputeGroup, Department, GROUP, LakeCluster,
+    department::DepartmentSpec,
+    lake_cluster::{EngineStatus, LakeClusterSpec},
 };
 use springtide_plan::{ObjectKind, lake_cluster::is_woken_by_statements, names};
 
@@ -39,6 +41,10 @@ struct ClusterForGroups<'a> {
     /// Its groups wait for a frontend that leads, and are made by the spec that was accepted.
     leader: Option<&'a str>,
     accepted_spec: Option<&'a LakeClusterSpec>,
+    /// Nodes go back to an older version after the frontends.
+    engine: Option<&'a EngineStatus>,
+    /// Their nodes may be replaced until then.
+    maintenance_until: Option<&'a str>,
 }
 
 /// What is read of a group by the plan of its cluster.
@@ -50,6 +56,8 @@ struct GroupForCluster<'a> {
     wants_compute: bool,
     is_woken: bool,
     next_transition: Option<&'a str>,
+    /// Frontends go to a newer version after all nodes.
+    engine: Option<&'a EngineStatus>,
 }
 
 /// A department's limits count for its clusters and groups, and its namespaces may be claimed by another.
@@ -98,6 +106,11 @@ pub(crate) fn by_cluster(caches: &Caches, before: Option<&LakeCluster>, cluster:
             is_leaving: cluster.metadata.deletion_timestamp.is_some(),
             leader: status.and_then(|status| status.leader.as_deref()),
             accepted_spec: status.and_then(|status| status.accepted_spec.as_deref()),
+            engine: status.and_then(|status| status.engine.as_ref()),
+            maintenance_until: cluster
+                .annotations()
+                .get(names::MAINTENANCE_UNTIL_ANNOTATION)
+                .map(String::as_str),
         }
     }
     let mut targets = vec![cluster_target(cluster)];
@@ -123,6 +136,7 @@ pub(crate) fn by_group(caches: &Caches, before: Option<&ComputeGroup>, group: &C
             wants_compute: status.and_then(|status| status.wanted_replicas) != Some(0),
             is_woken: is_woken_by_statements(group),
             next_transition: status.and_then(|status| Some(status.next_transition.as_ref()?.at.as_str())),
+            engine: status.and_then(|status| status.engine.as_ref()),
         }
     }
     let mut targets = vec![group_target(group)];

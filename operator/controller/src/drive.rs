@@ -4,7 +4,7 @@
 use std::{
     future::Future,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -103,8 +103,10 @@ pub(crate) async fn drive<K, Reconciled>(
             && let Some(look) = agenda.take(Instant::now())
         {
             let Look { key, cause, at_edge } = look;
-            // Nothing is left to do about an object that is gone.
+            // Nothing is left to do about an object that is gone, nor to tell.
             let Some(object) = cache(&context.caches).get(&key) else {
+                let namespace = key.namespace.as_deref().unwrap_or_default();
+                context.metrics.conditions(kind_of::<K>(), namespace, &key.name, &[]);
                 agenda.done(&key);
                 continue;
             };
@@ -172,14 +174,13 @@ async fn one<K: Resource<DynamicType = ()>>(
     cause: &str,
     context: &Context,
 ) -> Result<Done, Again> {
-    static IDS: AtomicU64 = AtomicU64::new(1);
     let kind = kind_of::<K>();
     let key = key_of(object);
     let begun = Instant::now();
-    let span = tracing::info_span!(
-        "reconcile",
-        id = IDS.fetch_add(1, Ordering::Relaxed),
-        object = key,
+    let span = span_of(
+        kind,
+        object.meta().namespace.as_deref().unwrap_or_default(),
+        object.meta().name.as_deref().unwrap_or_default(),
         cause,
     );
     tracing::debug!(parent: &span, "begins");
@@ -218,6 +219,15 @@ async fn one<K: Resource<DynamicType = ()>>(
             })
         }
     }
+}
+
+/// What every log line of a reconcile carries. The id is another one after a restart, and in another replica; the object's name is not
+/// `name`, which in JSON is that of the span.
+pub(crate) fn span_of(kind: &str, namespace: &str, object: &str, cause: &str) -> tracing::Span {
+    static PROCESS: LazyLock<u32> = LazyLock::new(rand::random);
+    static COUNT: AtomicU64 = AtomicU64::new(1);
+    let reconcile_id = format!("{:08x}-{}", *PROCESS, COUNT.fetch_add(1, Ordering::Relaxed));
+    tracing::info_span!("reconcile", reconcile_id, kind, namespace, object, cause)
 }
 
 /// Returns at that moment; never, if there is none.

@@ -84,9 +84,9 @@ impl Events {
         }
     }
 
-    /// Tells people soon, unless they were told the same of the same object lately. A failure is logged and nothing else: no
-    /// reconcile may depend on an Event.
-    pub(crate) fn tell(&self, about: &ObjectReference, notice: Notice) {
+    /// Tells people soon, unless they were told the same of the same object lately; whether they are. A failure is logged and
+    /// nothing else: no reconcile may depend on an Event.
+    pub(crate) fn tell(&self, about: &ObjectReference, notice: Notice) -> bool {
         let Notice {
             is_warning,
             reason,
@@ -95,7 +95,7 @@ impl Events {
         } = notice;
         let note = shortened(note);
         if !self.is_news(about, &reason, &note, Instant::now()) {
-            return;
+            return false;
         }
         let event = Event {
             type_: if is_warning {
@@ -119,7 +119,9 @@ impl Events {
                 dropped,
                 "too many events wait; this one is not written"
             );
+            return false;
         }
+        true
     }
 
     /// Waits until everything is written, at most so long.
@@ -164,13 +166,23 @@ async fn write(
     while let Some((event, about)) = events.recv().await {
         // One that is kept takes an Event of the same reason for a repetition, and counts it in the first one's text, whatever its own says.
         let recorder = Recorder::new(client.clone(), reporter.clone());
+        let of = span_of(&about);
         match tokio::time::timeout(TIMEOUT, recorder.publish(&event, &about)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = %error, reason = event.reason, "cannot write an event"),
-            Err(_) => tracing::warn!(reason = event.reason, "cannot write an event in time"),
+            Ok(Err(error)) => {
+                tracing::warn!(parent: &of, error = %error, reason = event.reason, "cannot write an event");
+            }
+            Err(_) => tracing::warn!(parent: &of, reason = event.reason, "cannot write an event in time"),
         }
         unwritten.fetch_sub(1, Ordering::SeqCst);
     }
+}
+
+/// Events are written behind the reconciles: what a line about one carries is the object that it is about.
+fn span_of(about: &ObjectReference) -> tracing::Span {
+    let [kind, namespace, object] =
+        [&about.kind, &about.namespace, &about.name].map(|part| part.as_deref().unwrap_or_default());
+    tracing::info_span!("event", kind, namespace, object)
 }
 
 fn key(object: &str, reason: &str, note: &str) -> (String, String, u64) {

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -57,6 +58,25 @@ struct ReplicaLabels {
     state: &'static str,
 }
 
+/// A condition of one of our objects. A Department has no namespace, and is reported with an empty one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EncodeLabelSet)]
+struct ConditionLabels {
+    kind: &'static str,
+    namespace: String,
+    name: String,
+    r#type: String,
+    reason: String,
+}
+
+/// An Event; `type` is `Normal` or `Warning`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    kind: &'static str,
+    namespace: String,
+    reason: String,
+    r#type: &'static str,
+}
+
 const REPLICA_STATES: [&str; 3] = ["wanted", "pods", "serving"];
 
 /// All metrics of the process.
@@ -74,6 +94,10 @@ pub struct Metrics {
     window_lateness: Family<WindowLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
     /// Those that `window_lateness` has.
     windows: Mutex<BTreeSet<WindowLabels>>,
+    conditions: Family<ConditionLabels, Gauge>,
+    /// Those that `conditions` has.
+    shown_conditions: Mutex<BTreeSet<ConditionLabels>>,
+    events: Family<EventLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -94,6 +118,9 @@ impl Default for Metrics {
             replicas: Family::default(),
             window_lateness: Family::default(),
             windows: Mutex::default(),
+            conditions: Family::default(),
+            shown_conditions: Mutex::default(),
+            events: Family::default(),
         };
         let Self {
             registry,
@@ -106,6 +133,9 @@ impl Default for Metrics {
             replicas,
             window_lateness,
             windows: _,
+            conditions,
+            shown_conditions: _,
+            events,
         } = &mut metrics;
         registry.register("operator_leader", "1 while this replica leads", leader.clone());
         registry.register("reconciles", "Reconciles by kind and outcome", reconciles.clone());
@@ -135,6 +165,12 @@ impl Default for Metrics {
             "From the last start of a window until its compute served; negative is early",
             window_lateness.clone(),
         );
+        registry.register(
+            "condition",
+            "Conditions of Departments, LakeClusters and ComputeGroups: 1 while True, 0 while False or Unknown",
+            conditions.clone(),
+        );
+        registry.register("events", "Events that were told, by reason", events.clone());
         metrics
     }
 }
@@ -212,6 +248,46 @@ impl Metrics {
             self.window_lateness.remove(&labels);
             windows.remove(&labels);
         }
+    }
+
+    /// Shows the conditions of an object as they are now; none, of one that is gone. The new ones are there before the old ones
+    /// go, so that no scrape finds nothing.
+    pub(crate) fn conditions(&self, kind: &'static str, namespace: &str, name: &str, conditions: &[Condition]) {
+        let labels = |r#type: &str, reason: &str| ConditionLabels {
+            kind,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            r#type: r#type.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let mut current = BTreeSet::new();
+        for condition in conditions {
+            let labels = labels(&condition.type_, &condition.reason);
+            let is_true = condition.status == "True";
+            self.conditions.get_or_create(&labels).set(i64::from(is_true));
+            current.insert(labels);
+        }
+        let mut shown = self.shown_conditions.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_object = shown
+            .range(labels("", "")..)
+            .take_while(|labels| labels.kind == kind && labels.namespace == namespace && labels.name == name);
+        let gone: Vec<ConditionLabels> = of_object.filter(|labels| !current.contains(*labels)).cloned().collect();
+        for labels in gone {
+            self.conditions.remove(&labels);
+            shown.remove(&labels);
+        }
+        shown.extend(current);
+    }
+
+    /// Counts one Event that was told.
+    pub(crate) fn told(&self, kind: &'static str, namespace: &str, reason: &str, is_warning: bool) {
+        let labels = EventLabels {
+            kind,
+            namespace: namespace.to_owned(),
+            reason: reason.to_owned(),
+            r#type: if is_warning { "Warning" } else { "Normal" },
+        };
+        self.events.get_or_create(&labels).inc();
     }
 
     /// The OpenMetrics text.

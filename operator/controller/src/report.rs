@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use kube::Resource;
-use springtide_crds::{ComputeGroupStatus, compute_group::ActiveWindow};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{Resource, core::object::HasStatus};
+use springtide_crds::{ComputeGroupStatus, DepartmentStatus, LakeClusterStatus, compute_group::ActiveWindow};
 use springtide_plan::{Action, EventNote, Plan, Severity};
 
 use crate::{
     apply::{ApplyError, status_body},
     context::Context,
-    drive::Done,
+    drive::{Done, kind_of},
     engine::EngineError,
     events::Notice,
     kubernetes::KubernetesError,
@@ -22,6 +23,29 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Shortest time until the next look, whatever a plan says.
 pub(crate) const SHORTEST_WAIT: Duration = Duration::from_millis(200);
 
+/// A status that says in conditions what is true of its object.
+pub(crate) trait Conditions {
+    fn conditions(&self) -> &[Condition];
+}
+
+impl Conditions for DepartmentStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+}
+
+impl Conditions for LakeClusterStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+}
+
+impl Conditions for ComputeGroupStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+}
+
 /// Tells what a plan found and what became of its actions.
 pub(crate) async fn report<K, Status>(
     context: &Context,
@@ -30,8 +54,8 @@ pub(crate) async fn report<K, Status>(
     applied: Result<(), ApplyError>,
 ) -> Result<Done, ReconcileError>
 where
-    K: Resource<DynamicType = ()>,
-    Status: serde::Serialize,
+    K: Resource<DynamicType = ()> + HasStatus<Status = Status>,
+    Status: serde::Serialize + Conditions,
 {
     let Plan {
         actions,
@@ -43,6 +67,12 @@ where
         events,
     } = plan;
     let uid = object.meta().uid.clone().unwrap_or_default();
+    if let Some(status) = status.as_ref().or(object.status()) {
+        let (namespace, name) = identity(object);
+        context
+            .metrics
+            .conditions(kind_of::<K>(), namespace, name, status.conditions());
+    }
     // Told even when an action failed: the status is about what was seen, and may say why it failed.
     if let Some(status) = status {
         let has_acted = !actions.is_empty();
@@ -67,7 +97,7 @@ where
     }
     if let Err(error) = applied {
         if let Some(notice) = failure(&error) {
-            context.events.tell(&object.object_ref(&()), notice);
+            tell_one(context, object, notice);
         }
         return Err(error.into());
     }
@@ -79,10 +109,24 @@ where
 }
 
 fn tell<K: Resource<DynamicType = ()>>(context: &Context, object: &K, events: Vec<EventNote>) {
-    let about = object.object_ref(&());
     for event in events {
-        context.events.tell(&about, notice(event));
+        tell_one(context, object, notice(event));
     }
+}
+
+fn tell_one<K: Resource<DynamicType = ()>>(context: &Context, object: &K, notice: Notice) {
+    let (reason, is_warning) = (notice.reason.clone(), notice.is_warning);
+    if context.events.tell(&object.object_ref(&()), notice) {
+        let (namespace, _) = identity(object);
+        context.metrics.told(kind_of::<K>(), namespace, &reason, is_warning);
+    }
+}
+
+/// Namespace and name. A Department has no namespace.
+fn identity<K: Resource>(object: &K) -> (&str, &str) {
+    let meta = object.meta();
+    let namespace = meta.namespace.as_deref().unwrap_or_default();
+    (namespace, meta.name.as_deref().unwrap_or_default())
 }
 
 fn done(requeue_after: Duration, edge_after: Option<Duration>) -> Done {

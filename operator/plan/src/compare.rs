@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::ownership::Notes;
 use crate::units::same_amount;
 
 /// The field manager of every server-side apply; changing it would orphan the fields that an earlier release owns.
@@ -60,11 +61,14 @@ fn contains(live: &Value, desired: &Value, parent: &str, field: &str) -> bool {
             None => is_empty(desired),
         }),
         (Value::Array(live), Value::Array(desired)) => contains_items(live, desired, parent, field),
-        (Value::String(live), Value::String(desired)) if live != desired => {
-            AMOUNT_PARENTS.contains(&parent) && same_amount(live, desired)
-        }
+        (Value::String(live), Value::String(desired)) => is_same_text(live, desired, parent),
         (live, desired) => live == desired,
     }
+}
+
+/// Whether two texts mean the same where `parent` holds them.
+pub(crate) fn is_same_text(left: &str, right: &str, parent: &str) -> bool {
+    left == right || AMOUNT_PARENTS.contains(&parent) && same_amount(left, right)
 }
 
 fn contains_items(live: &[Value], desired: &[Value], parent: &str, field: &str) -> bool {
@@ -84,7 +88,7 @@ fn contains_items(live: &[Value], desired: &[Value], parent: &str, field: &str) 
 }
 
 /// The keys by which items of this list are told apart; `None` for a list that is one whole.
-fn item_keys(items: &[Value], parent: &str, field: &str) -> Option<&'static [&'static str]> {
+pub(crate) fn item_keys(items: &[Value], parent: &str, field: &str) -> Option<&'static [&'static str]> {
     if field == "ports" {
         let has = |key: &str| items.iter().all(|item| item.get(key).is_some());
         return match parent {
@@ -99,12 +103,12 @@ fn item_keys(items: &[Value], parent: &str, field: &str) -> Option<&'static [&'s
         .map(|(_, keys)| *keys)
 }
 
-fn same_item(left: &Value, right: &Value, keys: &[&str]) -> bool {
+pub(crate) fn same_item(left: &Value, right: &Value, keys: &[&str]) -> bool {
     keys.iter().all(|key| key_of(left, key) == key_of(right, key))
 }
 
 /// The value of a key, with the one default that keys have.
-fn key_of<'a>(item: &'a Value, key: &str) -> Option<&'a Value> {
+pub(crate) fn key_of<'a>(item: &'a Value, key: &str) -> Option<&'a Value> {
     static TCP: std::sync::LazyLock<Value> = std::sync::LazyLock::new(|| Value::from("TCP"));
     match item.get(key) {
         None if key == "protocol" => Some(&TCP),
@@ -113,7 +117,7 @@ fn key_of<'a>(item: &'a Value, key: &str) -> Option<&'a Value> {
 }
 
 /// The API server leaves out what is empty.
-fn is_empty(value: &Value) -> bool {
+pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Array(items) => items.is_empty(),
@@ -125,17 +129,27 @@ fn is_empty(value: &Value) -> bool {
 /// Whether the API server has noted fields as ours that are not in `desired`. An object without notes (a cache may drop them)
 /// says nothing; one with notes of others alone was never applied by us.
 fn owns_more(desired: &Value, live: &Value) -> bool {
-    let Some(entries) = live.pointer("/metadata/managedFields").and_then(Value::as_array) else {
-        return false;
-    };
-    let ours = entries.iter().find(|entry| {
-        let is = |field: &str, expected: &str| entry.get(field).and_then(Value::as_str) == Some(expected);
-        is("manager", FIELD_MANAGER) && is("operation", "Apply") && entry.get("subresource").is_none()
-    });
-    match ours.and_then(|entry| entry.get("fieldsV1")).and_then(Value::as_object) {
-        Some(fields) => !owned_is_desired(fields, desired),
-        None => !entries.is_empty(),
+    match Notes::of(live) {
+        Notes::Ours(fields) => !owned_is_desired(fields, desired),
+        Notes::OfOthers => true,
+        Notes::Dropped => false,
     }
+}
+
+/// Whether the pod template of a StatefulSet differs in what we own, whatever else about it does.
+pub(crate) fn template_differs(desired: &Value, live: &Value) -> bool {
+    let (Some(desired), Some(there)) = (desired.pointer("/spec/template"), live.pointer("/spec/template")) else {
+        return true;
+    };
+    let owns_more = match Notes::of(live) {
+        Notes::Ours(fields) => fields
+            .get("f:spec")
+            .and_then(|spec| spec.get("f:template"))
+            .and_then(Value::as_object)
+            .is_some_and(|fields| !owned_is_desired(fields, desired)),
+        Notes::OfOthers | Notes::Dropped => false,
+    };
+    !contains(there, desired, "spec", "template") || owns_more
 }
 
 /// Walks the notes of the API server (`f:` a field, `k:` an item by its keys, `v:` an item by its value) beside `desired`.

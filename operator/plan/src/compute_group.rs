@@ -1,25 +1,33 @@
 //! What is to be done about a ComputeGroup.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use springtide_crds::{ComputeGroupSpec, ComputeGroupStatus, ConditionType, Reason};
 use springtide_schedule::{Evaluation, clamp, evaluate};
 
 use crate::action::{Action, Plan, Telling, Wait};
 use crate::condition::{self, Finding};
+use crate::files::{self, Files};
 use crate::finish::{self, Rejection};
 use crate::flavour::flavour;
-use crate::lake_cluster::ClusterShape;
+use crate::inputs;
+use crate::lake_cluster::{ClusterShape, credentials_hash};
+use crate::maintenance::Maintenance;
 use crate::names::{self, Owner};
 use crate::object::{DesiredObject, ObjectKey, ObjectKind};
 use crate::observed::{ObservedComputeGroup, SqlAnswer};
+use crate::rollout::{self, Pods};
+use crate::update::{self, Settled, Workload};
+use crate::upgrade_order;
 
 mod autoscaler;
-mod config_map;
 mod decision;
 mod deletion;
 mod demand;
 mod disruption_budget;
 mod drain;
+mod fence;
 mod foresight;
 mod health;
 mod limits;
@@ -65,12 +73,15 @@ pub fn plan_compute_group(observed: &ObservedComputeGroup, now: DateTime<Utc>) -
         .as_ref()
         .map(|group| drain::plan(observed, group, scale.wanted, now))
         .unwrap_or_default();
+    let mut nodes = None;
     match (&blocked, &in_force.group) {
         (Some(Ok(compute)), Some(group)) => {
+            let nodes = nodes.insert(up_to_date(observed, compute, departure.replicas, now));
             actions.extend(finish::writes(
-                desired(observed, group, compute, &scale, departure.replicas),
+                desired(observed, group, compute, &scale, nodes),
                 &observed.live,
                 metadata.uid.as_deref(),
+                &files::in_use(&compute.namespace, &nodes.templates, &observed.pods),
             ));
             actions.extend(departure.statements.iter().cloned());
             actions.extend(members::statements(
@@ -88,7 +99,12 @@ pub fn plan_compute_group(observed: &ObservedComputeGroup, now: DateTime<Utc>) -
         }
         // Without its cluster a group is nothing: what is left of it goes.
         (Some(Err(finding)), _) if finding.reason == Reason::ClusterNotFound => {
-            actions.extend(finish::writes(Vec::new(), &observed.live, metadata.uid.as_deref()));
+            actions.extend(finish::writes(
+                Vec::new(),
+                &observed.live,
+                metadata.uid.as_deref(),
+                &BTreeSet::new(),
+            ));
         }
         _ => {}
     }
@@ -97,7 +113,12 @@ pub fn plan_compute_group(observed: &ObservedComputeGroup, now: DateTime<Utc>) -
         Some(Err(finding)) => Some(finding),
         Some(Ok(_)) => None,
     };
-    report(observed, in_force, &scale, obstacle, departure, actions, now)
+    let outlook = Outlook {
+        obstacle,
+        departure,
+        nodes,
+    };
+    report(observed, in_force, &scale, outlook, actions, now)
 }
 
 /// Which values are in force: those that are written, or the last that were accepted.
@@ -256,26 +277,80 @@ fn has_leader(sql: &SqlAnswer) -> bool {
     matches!(sql, SqlAnswer::Answered { frontends, .. } if frontends.iter().any(|row| row.is_leader && row.alive))
 }
 
-/// Everything that the group is made of.
+/// The nodes' StatefulSet, as far as it may be brought up to date now.
 ///
 /// `replicas` are those of the StatefulSet: beside what is wanted, nodes that end their work.
+fn up_to_date(observed: &ObservedComputeGroup, compute: &ComputeShape, replicas: u32, now: DateTime<Utc>) -> Settled {
+    let shape = &compute.cluster;
+    let flavour = flavour(shape.engine);
+    let name = names::compute(&compute.name);
+    let owner = Owner::of_group(&observed.group);
+    let credentials = credentials_hash(shape, &observed.secrets, &observed.live, &name);
+    let files = files_of(compute);
+    let stateful_set = stateful_set::build(&owner, compute, flavour, &files, credentials.as_deref(), replicas);
+    let live = observed.live.get(&stateful_set_key(observed));
+    let counted: Option<BTreeSet<String>> = matches!(observed.sql, SqlAnswer::Answered { .. }).then(|| {
+        // One that drains answers its heartbeats, and is not broken for being told to leave.
+        let counts = |member: &members::Member<'_>| member.row.alive || member.row.draining;
+        let members = members::members(observed).into_iter();
+        members.filter(counts).map(|member| member.pod).collect()
+    });
+    let status = observed.cluster.as_ref().and_then(|cluster| cluster.status.as_ref());
+    let accepted = status.and_then(|status| status.accepted_spec.as_deref());
+    let runs = live.and_then(|live| rollout::engine_of(live.pointer("/spec/template")?));
+    let turn = upgrade_order::of_compute(
+        flavour,
+        runs.as_ref().map(|engine| engine.version.as_str()),
+        &shape.engine_version,
+        status.and_then(|status| status.engine.as_ref()),
+    );
+    let maintenance = observed.cluster.as_ref().map_or_else(Maintenance::never, |cluster| {
+        Maintenance::now(cluster, &shape.maintenance_windows, now)
+    });
+    update::settle(Workload {
+        desired: DesiredObject::new(ObjectKind::StatefulSet, &stateful_set),
+        live,
+        inputs: accepted.map_or_else(String::new, |spec| {
+            inputs::of_compute(spec, compute, credentials.as_deref())
+        }),
+        replicas,
+        pods: Pods {
+            pods: &observed.pods,
+            counted: counted.as_ref(),
+            now,
+        },
+        maintenance: &maintenance,
+        turn,
+        before: observed.group.status.as_ref().and_then(|status| status.engine.as_ref()),
+    })
+}
+
+fn files_of(compute: &ComputeShape) -> Files {
+    Files::new(
+        &names::compute_files(&compute.name),
+        flavour(compute.cluster.engine).compute_files(compute),
+    )
+}
+
+/// Everything that the group is made of.
 fn desired(
     observed: &ObservedComputeGroup,
     group: &GroupShape,
     compute: &ComputeShape,
     scale: &Scale,
-    replicas: u32,
+    nodes: &Settled,
 ) -> Vec<DesiredObject> {
     let owner = Owner::of_group(&observed.group);
-    let flavour = flavour(compute.cluster.engine);
-    let files = flavour.compute_files(compute);
-    let mut objects = vec![
-        DesiredObject::new(
-            ObjectKind::ConfigMap,
-            &config_map::build(&owner, compute, files.clone()),
-        ),
-        DesiredObject::new(ObjectKind::Service, &service::build(&owner, compute)),
-    ];
+    let files = files_of(compute);
+    let mut objects = Vec::new();
+    // Files of a template that is held back are not needed yet.
+    if nodes.reads(&files.config_map) {
+        objects.push(files.object(&owner));
+    }
+    objects.push(DesiredObject::new(
+        ObjectKind::Service,
+        &service::build(&owner, compute),
+    ));
     objects.push(DesiredObject::new(
         ObjectKind::PodDisruptionBudget,
         &disruption_budget::build(&owner, compute),
@@ -287,8 +362,7 @@ fn desired(
             &autoscaler::build(&owner, &group.name, autoscaling, bounds),
         ));
     }
-    let stateful_set = stateful_set::build(&owner, compute, flavour, &files, replicas, observed);
-    objects.push(DesiredObject::new(ObjectKind::StatefulSet, &stateful_set));
+    objects.push(nodes.object.clone());
     objects
 }
 
@@ -304,18 +378,39 @@ fn has_finalizer(observed: &ObservedComputeGroup) -> bool {
     finalizers.iter().any(|finalizer| finalizer == names::FINALIZER)
 }
 
+/// What was found on the way to the actions.
+struct Outlook {
+    /// Why nothing can be built.
+    obstacle: Option<Finding>,
+    departure: Departure,
+    nodes: Option<Settled>,
+}
+
 fn report(
     observed: &ObservedComputeGroup,
     in_force: InForce,
     scale: &Scale,
-    obstacle: Option<Finding>,
-    departure: Departure,
+    outlook: Outlook,
     actions: Vec<Action>,
     now: DateTime<Utc>,
 ) -> Plan<ComputeGroupStatus> {
+    let Outlook {
+        obstacle,
+        departure,
+        nodes,
+    } = outlook;
     let group = &observed.group;
     let before = group.status.clone().unwrap_or_default();
     let mut health = health::assess(observed, scale, obstacle, now);
+    let engine = match &nodes {
+        Some(nodes) => nodes.engine.clone(),
+        None => before.engine.clone(),
+    };
+    let up_to_date = match nodes {
+        Some(nodes) => nodes.finding,
+        None => Finding::unknown("no nodes can be made yet; see condition Ready"),
+    };
+    let is_rolling = up_to_date.reason == Reason::Rolling;
     if let Some(conflict) = &scale.evaluation.conflict {
         health.ready.message.push_str(&format!(
             "; the minReplicas of window {} are above the maxReplicas of window {}, and the minimum counts",
@@ -326,6 +421,7 @@ fn report(
         (ConditionType::Accepted, in_force.finding()),
         (ConditionType::Available, health.available),
         (ConditionType::Ready, health.ready.clone()),
+        (ConditionType::UpToDate, up_to_date),
     ];
     let (conditions, mut events) = condition::update(&before.conditions, group.metadata.generation, now, findings);
     // What was cut off is found once; the others as long as the status is not written.
@@ -349,6 +445,7 @@ fn report(
         windows: windows.active,
         lead_times: start_up::lead_times(&in_force, start_up.as_ref()),
         start_up,
+        engine,
     };
     let status = status::build(observed, in_force, scale, found, conditions);
     let telling = match &group.status {
@@ -365,7 +462,7 @@ fn report(
     let edge_after = edges.into_iter().flatten().min();
     Plan {
         wait: (!ready && actions.is_empty()).then(|| waiting(&health.ready.message)),
-        requeue_after: next_look(&health.ready, drains, waits_for_statements),
+        requeue_after: next_look(&health.ready, drains, waits_for_statements || is_rolling),
         edge_after,
         telling,
         status: (group.status.as_ref() != Some(&status)).then_some(status),
@@ -375,7 +472,7 @@ fn report(
 }
 
 /// Soon while nodes come or go, and now and then anyway.
-fn next_look(ready: &Finding, drains: bool, waits_for_statements: bool) -> std::time::Duration {
+fn next_look(ready: &Finding, drains: bool, is_attentive: bool) -> std::time::Duration {
     let converging = ready.holds != Some(true)
         && matches!(
             ready.reason,
@@ -384,7 +481,7 @@ fn next_look(ready: &Finding, drains: bool, waits_for_statements: bool) -> std::
     // Also where something else is wrong, as with a pod that has no room: it may be the one that a node which drains makes.
     if converging || drains {
         finish::CONVERGING
-    } else if waits_for_statements {
+    } else if is_attentive {
         finish::ATTENTIVE
     } else {
         finish::STEADY

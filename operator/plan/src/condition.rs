@@ -58,7 +58,11 @@ pub(crate) fn update(
         let next = condition(type_, &finding, before, generation, now);
         let changed = before.is_none_or(|before| before.status != next.status || before.reason != next.reason);
         // That something is unknown at first is no news, and one cause is told once, whatever follows from it.
-        let is_news = changed && !(before.is_none() && finding.holds.is_none());
+        let was_told_bad = before.is_some_and(|before| before.status == "False");
+        let is_news = changed
+            && !(before.is_none() && finding.holds.is_none())
+            // Nobody has heard that pods were not up to date.
+            && (finding.reason != Reason::UpToDate || was_told_bad);
         let is_told = |told: &EventNote| told.reason == finding.reason && told.severity == severity(&finding);
         if is_news && !events.iter().any(is_told) {
             events.push(EventNote {
@@ -119,6 +123,10 @@ fn severity(finding: &Finding) -> Severity {
             | Reason::ClusterNotReady
             | Reason::NamespaceNotReady
             | Reason::VolumeGrowing
+            | Reason::UpdatePending
+            | Reason::Rolling
+            | Reason::WaitingForTurn
+            | Reason::Fenced
     );
     if finding.holds == Some(true) || finding.holds.is_none() || expected {
         Severity::Normal

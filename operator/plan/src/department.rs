@@ -1,5 +1,7 @@
 //! What is to be done about a Department.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use springtide_crds::department::{DeletionPolicy, DepartmentNamespaceStatus, NetworkPolicyMode};
 use springtide_crds::{ConditionType, Department, DepartmentSpec, DepartmentStatus, Reason};
@@ -44,7 +46,12 @@ pub fn plan_department(observed: &ObservedDepartment, now: DateTime<Utc>) -> Pla
             .filter(|namespace| observed.namespaces.contains_key(&namespace.name))
             .flat_map(|namespace| desired(observed, &namespace.name))
             .collect();
-        actions.extend(finish::writes(objects, &observed.live, metadata.uid.as_deref()));
+        actions.extend(finish::writes(
+            objects,
+            &observed.live,
+            metadata.uid.as_deref(),
+            &BTreeSet::new(),
+        ));
     }
     report(observed, rejection.as_ref(), actions, now)
 }

@@ -60,7 +60,14 @@ const PRUNED: &[ObjectKind] = &[
 ];
 
 /// Applies for what differs, deletes for what is ours and no longer wanted.
-pub(crate) fn writes(desired: Vec<DesiredObject>, live: &Live, owner_uid: Option<&str>) -> Vec<Action> {
+///
+/// `in_use` is not deleted although it is no longer wanted.
+pub(crate) fn writes(
+    desired: Vec<DesiredObject>,
+    live: &Live,
+    owner_uid: Option<&str>,
+    in_use: &BTreeSet<ObjectKey>,
+) -> Vec<Action> {
     let wanted: BTreeSet<ObjectKey> = desired.iter().map(|object| object.key.clone()).collect();
     let applies = desired.into_iter().filter_map(|object| match live.get(&object.key) {
         Some(live) if !needs_apply(&object.body, live) => None,
@@ -72,7 +79,8 @@ pub(crate) fn writes(desired: Vec<DesiredObject>, live: &Live, owner_uid: Option
     let deletes = live
         .iter()
         .filter(|(key, body)| {
-            PRUNED.contains(&key.kind) && !wanted.contains(key) && is_owned(body, owner_uid) && !is_leaving(body)
+            let is_unwanted = !wanted.contains(key) && !in_use.contains(key);
+            PRUNED.contains(&key.kind) && is_unwanted && is_owned(body, owner_uid) && !is_leaving(body)
         })
         .map(|(key, body)| Action::Delete {
             object: key.clone(),

@@ -427,6 +427,13 @@ pub(crate) fn applied<S>(plan: &Plan<S>) -> BTreeMap<String, Value> {
         .collect()
 }
 
+/// A file in the ConfigMap among `objects` whose name begins with `base`.
+pub(crate) fn file_of(objects: &BTreeMap<String, Value>, base: &str, name: &str) -> String {
+    let prefix = format!("ConfigMap retail/{base}-");
+    let (_, config_map) = objects.iter().find(|(key, _)| key.starts_with(&prefix)).unwrap();
+    config_map["data"][name].as_str().unwrap().to_owned()
+}
+
 /// The texts of all statements of a plan.
 pub(crate) fn statements<S>(plan: &Plan<S>) -> Vec<String> {
     plan.actions

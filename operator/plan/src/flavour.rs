@@ -60,11 +60,11 @@ pub trait Flavour: Debug + Sync {
     /// Files that the compute nodes of a group read, by name.
     fn compute_files(&self, compute: &ComputeShape) -> BTreeMap<String, String>;
 
-    /// The pod of a frontend, as far as the engine decides it.
-    fn frontend_pod(&self, cluster: &ClusterShape) -> PodShape;
+    /// The pod of a frontend, as far as the engine decides it. `files` names the ConfigMap with its files.
+    fn frontend_pod(&self, cluster: &ClusterShape, files: &str) -> PodShape;
 
-    /// The pod of a compute node, as far as the engine decides it.
-    fn compute_pod(&self, compute: &ComputeShape) -> PodShape;
+    /// The pod of a compute node, as far as the engine decides it. `files` names the ConfigMap with its files.
+    fn compute_pod(&self, compute: &ComputeShape, files: &str) -> PodShape;
 
     /// Makes a node known. `warehouse_exists` says whether a node serves that warehouse already.
     fn add_compute_node(&self, host: &str, warehouse: &str, warehouse_exists: bool) -> Vec<AdminStatement>;
@@ -122,6 +122,8 @@ pub struct Capabilities {
     pub queue: bool,
     /// The operator's account is read from a mounted Secret at each login, and stands in no catalog.
     pub mounted_operator_account: bool,
+    /// Keys and certificates are read anew from mounted Secrets when these change: no pod is replaced for them.
+    pub reloads_credentials: bool,
 }
 
 /// How a node is kept from getting new work.

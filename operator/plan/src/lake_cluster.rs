@@ -1,19 +1,25 @@
 //! What is to be done about a LakeCluster.
 
 use chrono::{DateTime, Utc};
-use springtide_crds::{ConditionType, LakeClusterSpec, LakeClusterStatus, Reason};
+use springtide_crds::{ComputeGroup, ConditionType, LakeClusterSpec, LakeClusterStatus, Reason};
 
 use crate::action::{Action, Plan, SecretField, SecretToCreate, Telling, Wait};
 use crate::condition::{self, Finding};
+use crate::files::{self, Files};
 use crate::finish::{self, Rejection};
 use crate::flavour::flavour;
+use crate::inputs;
+use crate::maintenance::Maintenance;
 use crate::names::{self, Owner};
 use crate::object::{DesiredObject, ObjectKey, ObjectKind};
 use crate::observed::{ObservedLakeCluster, SqlAnswer};
+use crate::rollout::{self, Pods};
+use crate::update::{self, Settled, Workload};
+use crate::upgrade_order;
 
-mod config_map;
 mod disruption_budget;
 mod health;
+mod hibernation;
 mod members;
 mod network_policies;
 mod service_account;
@@ -24,10 +30,11 @@ mod volume_claims;
 
 pub(crate) use health::is_rolling;
 pub use health::is_woken_by_statements;
+use hibernation::Hibernation;
 pub(crate) use services::service_port;
 pub use shape::{ClusterShape, StorageShape};
 pub(crate) use shape::{check_resources, positive};
-pub(crate) use stateful_set::{CREDENTIALS_HASH_ANNOTATION, credentials_hash, hash};
+pub(crate) use stateful_set::{credentials_annotation, credentials_hash};
 
 #[cfg(test)]
 mod tests;
@@ -63,15 +70,22 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
         actions.push(Action::AddFinalizer);
     }
     let in_force = InForce::decide(observed);
-    let trouble = match &in_force.shape {
-        Some(shape) => {
+    let mut frontends = None;
+    let trouble = match (&in_force.shape, &in_force.spec) {
+        (Some(shape), Some(spec)) => {
             let missing = missing_secrets(observed, shape);
+            let hibernation = Hibernation::of(observed, shape);
             if missing.is_empty() {
+                let frontends = frontends.insert(up_to_date(observed, spec, shape, &hibernation, now));
                 actions.extend(finish::writes(
-                    desired(observed, shape),
+                    desired(observed, shape, frontends),
                     &observed.live,
                     metadata.uid.as_deref(),
+                    &files::in_use(&shape.namespace, &frontends.templates, &observed.pods),
                 ));
+                if let Hibernation::FallingAsleep { statement, .. } = &hibernation {
+                    actions.extend(statement.clone().map(Action::Sql));
+                }
                 actions.extend(members::statements(observed, shape));
                 actions.extend(members::orphans(observed, shape));
                 // Last, since a storage class may refuse it for good.
@@ -80,11 +94,11 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
                 // Alone, and the rest next time: pods carry a hash of Secrets that is keyed with one of these.
                 actions.extend(missing);
             }
-            health::assess(observed, shape, now)
+            health::assess(observed, shape, &hibernation, now)
         }
-        None => health::Health::not_accepted(),
+        _ => health::Health::not_accepted(),
     };
-    report(observed, in_force, trouble, actions, now)
+    report(observed, in_force, trouble, frontends, actions, now)
 }
 
 /// Which values are in force: those that are written, or the last that were accepted.
@@ -141,15 +155,75 @@ impl InForce {
     }
 }
 
-/// Everything that the cluster is made of.
-fn desired(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Vec<DesiredObject> {
-    let owner = Owner::of_cluster(&observed.cluster);
+/// The frontends' StatefulSet, as far as it may be brought up to date now.
+fn up_to_date(
+    observed: &ObservedLakeCluster,
+    spec: &LakeClusterSpec,
+    shape: &ClusterShape,
+    hibernation: &Hibernation,
+    now: DateTime<Utc>,
+) -> Settled {
+    let name = names::frontends(&shape.name);
     let flavour = flavour(shape.engine);
-    let files = flavour.frontend_files(shape);
-    let mut objects = vec![DesiredObject::new(
-        ObjectKind::ConfigMap,
-        &config_map::build(&owner, shape, files.clone()),
-    )];
+    let owner = Owner::of_cluster(&observed.cluster);
+    let credentials = credentials_hash(shape, &observed.secrets, &observed.live, &name);
+    let files = files_of(shape);
+    let mut stateful_set = stateful_set::build(&owner, shape, flavour, &files, credentials.as_deref(), observed);
+    let frontends = hibernation.frontends(shape);
+    if let Some(spec) = &mut stateful_set.spec {
+        spec.replicas = i32::try_from(frontends).ok();
+    }
+    let live = observed
+        .live
+        .get(&ObjectKey::namespaced(ObjectKind::StatefulSet, &shape.namespace, &name));
+    let counted = members::counted(&observed.sql);
+    let groups: Vec<&ComputeGroup> = observed
+        .groups
+        .iter()
+        .filter(|group| group.spec.cluster == shape.name && group.metadata.deletion_timestamp.is_none())
+        .collect();
+    let runs = live.and_then(|live| rollout::engine_of(live.pointer("/spec/template")?));
+    // Frontends that do not run have nobody to wait for: whatever may help them is tried.
+    let turn = if counted.is_empty() {
+        Ok(())
+    } else {
+        let from = runs.as_ref().map(|engine| engine.version.as_str());
+        upgrade_order::of_frontends(flavour, from, &shape.engine_version, &groups)
+    };
+    let before = observed.cluster.status.as_ref();
+    update::settle(Workload {
+        desired: DesiredObject::new(ObjectKind::StatefulSet, &stateful_set),
+        live,
+        inputs: inputs::of_frontends(spec, shape, credentials.as_deref()),
+        replicas: frontends,
+        pods: Pods {
+            pods: &observed.pods,
+            // One that answers nobody counts on nobody, itself included.
+            counted: Some(&counted),
+            now,
+        },
+        maintenance: &Maintenance::now(&observed.cluster, &shape.maintenance_windows, now),
+        turn,
+        before: before.and_then(|status| status.engine.as_ref()),
+    })
+}
+
+fn files_of(shape: &ClusterShape) -> Files {
+    Files::new(
+        &names::frontend_files(&shape.name),
+        flavour(shape.engine).frontend_files(shape),
+    )
+}
+
+/// Everything that the cluster is made of.
+fn desired(observed: &ObservedLakeCluster, shape: &ClusterShape, frontends: &Settled) -> Vec<DesiredObject> {
+    let owner = Owner::of_cluster(&observed.cluster);
+    let files = files_of(shape);
+    let mut objects = Vec::new();
+    // Files of a template that is held back are not needed yet.
+    if frontends.reads(&files.config_map) {
+        objects.push(files.object(&owner));
+    }
     if shape.given_service_account.is_none() {
         objects.push(DesiredObject::new(
             ObjectKind::ServiceAccount,
@@ -171,8 +245,7 @@ fn desired(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Vec<DesiredO
             &disruption_budget::build(&owner, shape),
         ));
     }
-    let stateful_set = stateful_set::build(&owner, shape, flavour, &files, observed);
-    objects.push(DesiredObject::new(ObjectKind::StatefulSet, &stateful_set));
+    objects.push(frontends.object.clone());
     objects
 }
 
@@ -249,18 +322,29 @@ fn report(
     observed: &ObservedLakeCluster,
     in_force: InForce,
     health: health::Health,
+    frontends: Option<Settled>,
     actions: Vec<Action>,
     now: DateTime<Utc>,
 ) -> Plan<LakeClusterStatus> {
     let cluster = &observed.cluster;
     let before = cluster.status.clone().unwrap_or_default();
     let is_claimed = health.storage.holds == Some(true);
+    let engine = match &frontends {
+        Some(frontends) => frontends.engine.clone(),
+        None => before.engine.clone(),
+    };
+    let up_to_date = match frontends {
+        Some(frontends) => frontends.finding,
+        None => Finding::unknown("nothing is made before the written values are accepted"),
+    };
+    let is_rolling = up_to_date.reason == Reason::Rolling;
     let findings = vec![
         (ConditionType::Accepted, in_force.finding()),
         (ConditionType::StorageReady, health.storage),
         (ConditionType::OperatorAccountReady, health.operator_account),
         (ConditionType::Available, health.available),
         (ConditionType::Ready, health.ready.clone()),
+        (ConditionType::UpToDate, up_to_date),
     ];
     let (conditions, events) = condition::update(&before.conditions, cluster.metadata.generation, now, findings);
     let (leader, frontends_ready, compute_nodes_alive) = members::counts(&observed.sql);
@@ -281,6 +365,7 @@ fn report(
         leader,
         frontends_ready: Some(frontends_ready),
         compute_nodes_alive: Some(compute_nodes_alive),
+        engine,
         compute_until: next_transition(observed),
         accepted_spec: in_force.spec,
     };
@@ -291,6 +376,8 @@ fn report(
             until: None,
         }),
         requeue_after: match (ready, &observed.sql) {
+            // Time is what the next pod waits for, and no watch tells of it.
+            _ if is_rolling => finish::ATTENTIVE,
             (true, _) => finish::STEADY,
             (false, SqlAnswer::NotAsked) if lacks_secret => finish::SECRET,
             // A cause that somebody must remove is looked at less often than a start that is under way.

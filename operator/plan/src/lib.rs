@@ -16,18 +16,26 @@ pub mod compare;
 pub mod compute_group;
 mod condition;
 pub mod department;
+mod difference;
+mod files;
 mod finish;
 pub mod flavour;
+mod inputs;
 mod labels;
 pub mod lake_cluster;
+mod maintenance;
 pub mod names;
 pub mod object;
 pub mod observed;
+mod ownership;
 mod pod;
+mod rollout;
 pub mod settings;
 pub mod sql;
 mod trouble;
 pub mod units;
+mod update;
+mod upgrade_order;
 
 #[cfg(test)]
 mod fixture;

@@ -27,8 +27,15 @@ pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 pub const FRONTEND: &str = "frontend";
 /// Component of compute nodes.
 pub const COMPUTE: &str = "compute";
-/// Annotation of a pod template with the hash of the configuration that it reads.
-pub const CONFIG_HASH_ANNOTATION: &str = "springtide.dev/config-hash";
+/// Annotation of a pod with the name of the ConfigMap whose files it reads.
+pub const FILES_ANNOTATION: &str = "springtide.dev/files";
+/// Annotation of a pod with the version of the engine that it was made for.
+pub const ENGINE_VERSION_ANNOTATION: &str = "springtide.dev/engine-version";
+/// Annotation of a ComputeGroup: names of pods whose nodes get no work, separated by commas.
+pub const FENCED_ANNOTATION: &str = "springtide.dev/fenced";
+/// Annotation of a LakeCluster: until this time, in RFC 3339, pods may be replaced that another release of the operator would make
+/// differently.
+pub const MAINTENANCE_UNTIL_ANNOTATION: &str = "springtide.dev/maintenance-until";
 /// Annotation that makes `kubectl logs` and `exec` choose the engine and not a sidecar.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 
@@ -67,10 +74,16 @@ pub fn client_service(cluster: &str) -> String {
     cluster.to_owned()
 }
 
-/// Name of the ConfigMap with the engine's configuration.
+/// What the names of the ConfigMaps begin with that frontends read.
 #[must_use]
-pub fn config_map(cluster: &str) -> String {
+pub fn frontend_files(cluster: &str) -> String {
     format!("{cluster}-engine")
+}
+
+/// What the names of the ConfigMaps begin with that the nodes of a group read.
+#[must_use]
+pub fn compute_files(group: &str) -> String {
+    compute(group)
 }
 
 /// Name of the ServiceAccount of all pods of the cluster.

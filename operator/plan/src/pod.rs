@@ -16,7 +16,7 @@ use crate::names;
 
 /// How the pods of a StatefulSet become those of a new revision.
 ///
-/// The partition is written although it is 0: without one the StatefulSet controller makes a pod that went in the middle of a roll anew
+/// The partition, which [`crate::rollout`] moves, is written although it is 0: without one the StatefulSet controller makes a pod that went in the middle of a roll anew
 /// at the *old* revision, sees that it is of the old revision and not ready, deletes it, and so on as long as it does not stay alone.
 pub(crate) fn rolling_update() -> StatefulSetUpdateStrategy {
     StatefulSetUpdateStrategy {

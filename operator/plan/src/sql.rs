@@ -73,6 +73,8 @@ pub enum AdminStatement {
         /// The warehouse that it serves.
         warehouse: String,
     },
+    /// The leading frontend writes its catalog as one image, and reads it back.
+    CreateImage,
     /// A frontend is made known, so that it may join.
     AddFollower {
         /// Its host name.
@@ -140,6 +142,7 @@ impl AdminStatement {
                 Quoted(&format!("{host}:{port}")),
                 Identifier(warehouse)
             ),
+            Self::CreateImage => "ALTER SYSTEM CREATE IMAGE".to_owned(),
             Self::AddFollower { host, port } => {
                 format!("ALTER SYSTEM ADD FOLLOWER {}", Quoted(&format!("{host}:{port}")))
             }
@@ -179,6 +182,7 @@ impl AdminStatement {
             Self::DrainComputeNode { .. }
             | Self::ForceDrainComputeNode { .. }
             | Self::CancelDrainComputeNode { .. }
+            | Self::CreateImage
             | Self::GrantOperatorRoles { .. } => false,
         }
     }

@@ -225,6 +225,16 @@ fn seen_s(event: &Event) -> i64 {
         .unwrap_or_default()
 }
 
+/// How often one of the pod's containers has ended.
+pub(crate) fn restarts(pod: &Pod) -> i32 {
+    containers(pod).map(|status| status.restart_count).max().unwrap_or(0)
+}
+
+/// Whether an image of the pod cannot be pulled.
+pub(crate) fn lacks_image(pod: &Pod) -> bool {
+    image(std::slice::from_ref(pod)).is_some()
+}
+
 /// Name of a pod.
 pub(crate) fn name(pod: &Pod) -> &str {
     pod.metadata.name.as_deref().unwrap_or_default()

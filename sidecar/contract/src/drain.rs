@@ -28,6 +28,10 @@ pub const REDIRECT_LINGER: Duration = Duration::from_secs(8);
 /// and its nodes would never take work again.
 pub const ORDER_LASTS: Duration = Duration::from_secs(60);
 
+/// How long a frontend that is told to stop (SIGTERM) lets the statements and loads go on that run: it takes nothing new, and ends as soon
+/// as they have ended. What is not over by then is ended. A pod has a little more, to end that and to close the journal.
+pub const FRONTEND_STOP: Duration = Duration::from_secs(45);
+
 /// From the end of the longest work until a drain has seen it: how late it begins after its redirect, heartbeats, the sidecar's looks.
 const LONGEST_WORK_MARGIN: Duration = Duration::from_secs(12);
 /// A margin is this part of `drain.timeout` at most.

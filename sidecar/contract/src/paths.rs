@@ -6,13 +6,16 @@ pub const ENGINE_CONFIG: &str = "/etc/springtide/engine/engine.json";
 pub const INTERNAL: &str = "/etc/springtide/internal";
 /// File name of the cluster token in [`INTERNAL`].
 pub const TOKEN_FILE: &str = "token";
+/// File name in [`INTERNAL`]; it may be missing. A token that is accepted as well, while the other one is replaced.
+pub const SECOND_TOKEN_FILE: &str = "second-token";
 /// Directory with `access-key-id` and `secret-access-key`; absent when a service account gives access to the bucket.
 pub const STORAGE_CREDENTIALS: &str = "/etc/springtide/storage";
 /// File name in [`STORAGE_CREDENTIALS`].
 pub const ACCESS_KEY_ID_FILE: &str = "access-key-id";
 /// File name in [`STORAGE_CREDENTIALS`].
 pub const SECRET_ACCESS_KEY_FILE: &str = "secret-access-key";
-/// Directory with `username` and `password` of the department's SQL administrator; read once, when the catalog is made.
+/// Directory with `username` and `password` of the department's SQL administrator. The catalog is made with them; after that, another
+/// password is taken over, once for each content of the Secret.
 pub const ADMIN_ACCOUNT: &str = "/etc/springtide/admin";
 /// Directory with `username` and `password` of the operator's SQL account; read at each login, never stored in the catalog.
 pub const OPERATOR_ACCOUNT: &str = "/etc/springtide/operator";
@@ -20,6 +23,8 @@ pub const OPERATOR_ACCOUNT: &str = "/etc/springtide/operator";
 pub const USERNAME_FILE: &str = "username";
 /// File name in [`ADMIN_ACCOUNT`] and [`OPERATOR_ACCOUNT`].
 pub const PASSWORD_FILE: &str = "password";
+/// File name in [`OPERATOR_ACCOUNT`]; it may be missing. A password that opens the account as well, while the other one is replaced.
+pub const SECOND_PASSWORD_FILE: &str = "second-password";
 /// Directory with `tls.crt`, `tls.key` and `ca.crt` when the cluster has TLS.
 pub const TLS: &str = "/etc/springtide/tls";
 /// FE: the volume with the catalog's journal and images.

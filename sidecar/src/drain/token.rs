@@ -1,13 +1,13 @@
 //! The cluster token, as it was when the process began and as it is now.
 //!
-//! The mounted file follows the Secret, while the hook's path and the engine keep what they were started with. So both tokens count:
-//! a token that is being replaced must not make a node leave without a drain.
+//! The mounted files follow the Secret, while the hook's path is that of the pod's start, and the engine may be a moment behind. So all
+//! tokens count, the second of the Secret among them: a token that is being replaced must not make a node leave without a drain.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use springtide_contract::drain::is_drain_key;
+use springtide_contract::{drain::is_drain_key, paths::SECOND_TOKEN_FILE};
 use thiserror::Error;
 
 /// Longest accepted token file, in bytes.
@@ -57,16 +57,26 @@ impl Tokens {
         })
     }
 
-    /// The tokens that may be in use, the newest first; one or two.
+    /// The tokens that may be in use, the newest first; one to three.
     pub(crate) async fn current(&self) -> Vec<Arc<str>> {
+        let mut tokens: Vec<Arc<str>> = Vec::new();
         match read_token(&self.path).await {
-            Ok(token) if *token == *self.at_start => vec![Arc::clone(&self.at_start)],
-            Ok(token) => vec![token.into(), Arc::clone(&self.at_start)],
-            Err(error) => {
-                tracing::warn!(%error, "going on with the token of the start");
-                vec![Arc::clone(&self.at_start)]
+            Ok(token) => tokens.push(token.into()),
+            Err(error) => tracing::warn!(%error, "going on with the token of the start"),
+        }
+        // There is one only while tokens are replaced.
+        let second = read_token(&self.path.with_file_name(SECOND_TOKEN_FILE)).await;
+        let others = second
+            .ok()
+            .map(Arc::<str>::from)
+            .into_iter()
+            .chain([Arc::clone(&self.at_start)]);
+        for token in others {
+            if !tokens.contains(&token) {
+                tokens.push(token);
             }
         }
+        tokens
     }
 
     /// Whether a key belongs to one of the tokens.

@@ -203,6 +203,21 @@ async fn a_token_that_was_replaced_does_not_make_a_node_leave_undrained() {
 }
 
 #[tokio::test]
+async fn the_second_token_of_the_secret_counts_as_well() {
+    let node = Node::start(0).await;
+    node.change(|facts| facts.token = "a second token".into());
+    let sidecar = Sidecar::beside(node.address, PATIENCE).await;
+    std::fs::write(sidecar.token_file.with_file_name("second-token"), "a second token\n").unwrap();
+    let key = drain_key("a second token");
+    let address = sidecar.address;
+    let hook = tokio::spawn(async move { request(address, &format!("/drain/{key}")).await });
+    node.until(|facts| !facts.drains.is_empty()).await;
+    node.change(|facts| facts.status.observed_by_frontend = true);
+    let (status, body) = hook.await.unwrap();
+    assert!(status == 200 && body.contains(r#""outcome":"idle""#), "{status} {body}");
+}
+
+#[tokio::test]
 async fn an_engine_that_refuses_the_token_is_reported() {
     let node = Node::start(0).await;
     node.change(|facts| facts.token = "something else".into());

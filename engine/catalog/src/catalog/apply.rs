@@ -60,9 +60,16 @@ impl Catalog {
                 })?;
                 self.users.insert_mut(user.name.clone(), Arc::new(user.clone()));
             }
-            Edit::SetPassword { user, password } => {
+            Edit::SetPassword {
+                user,
+                password,
+                mounted,
+            } => {
                 let mut changed = self.user(user).ok_or_else(|| missing("user", user))?.as_ref().clone();
                 changed.password = password.clone();
+                if mounted.is_some() {
+                    changed.mounted.clone_from(mounted);
+                }
                 self.users.insert_mut(user.clone(), Arc::new(changed));
             }
             Edit::DropUser { user } => require(self.users.remove_mut(user), || format!("user {user} is not there"))?,

@@ -139,6 +139,16 @@ fn golden_edits() {
             .create_user("u", PasswordHash::of_password(b"pw"), Role::ReadWrite, false, 6)
             .unwrap(),
     );
+    edits.extend(
+        cluster()
+            .set_password("admin", PasswordHash::of_password(b"pw"))
+            .unwrap(),
+    );
+    edits.extend(
+        cluster()
+            .take_over_password("admin", &PasswordHash::of_password(b"new"))
+            .unwrap(),
+    );
     edits.extend(cluster().add_compute_nodes(&[("cn-0".to_owned(), 9050)], None).unwrap());
     edits.push(Edit::DropComputeNode { id: NodeId(5) });
     edits.extend(cluster().set_global("Query_Timeout", Some("5".to_owned())).unwrap());
@@ -156,9 +166,81 @@ fn golden_edits() {
 fn a_record_of_a_newer_engine_is_refused() {
     let newer = Record::from_bytes(br#"{"format":2,"something":"else"}"#);
     assert!(matches!(newer, Err(RecordError::TooNew { found: 2 })));
+    assert_eq!(
+        newer.unwrap_err().to_string(),
+        "it was written by a newer engine (version 2; this one reads up to 1); run at least that engine version"
+    );
     assert!(matches!(Record::from_bytes(b"{}"), Err(RecordError::Malformed(_))));
-    let unknown = Record::from_bytes(br#"{"format":1,"edits":[{"invent_edit":{}}]}"#);
-    assert!(matches!(unknown, Err(RecordError::Malformed(_))));
+}
+
+/// A release that adds a kind of edit does not raise the version for it: only who has used it cannot go back.
+#[test]
+fn an_edit_that_only_a_newer_engine_knows_is_refused_wherever_it_stands() {
+    for edits in [
+        r#"[{"invent_edit":{}}]"#,
+        r#"["invent_edit"]"#,
+        r#"[{"invent_edit":{"bound":{"int":170141183460469231731687303715884105727}}}]"#,
+        r#"["claim",{"drop_table":{"id":7}},{"invent_edit":{"drop_table":{"id":7}}}]"#,
+    ] {
+        let read = Record::from_bytes(format!(r#"{{"format":1,"edits":{edits}}}"#).as_bytes());
+        assert!(
+            matches!(&read, Err(RecordError::UnknownEdit { kind }) if kind == "invent_edit"),
+            "{edits}: {read:?}"
+        );
+        let message = read.unwrap_err().to_string();
+        assert!(
+            message.ends_with("written by a newer engine; run at least that engine version"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn what_only_a_newer_engine_knows_within_an_edit_is_refused_as_such_and_nonsense_as_nonsense() {
+    let record = |edit: &str| Record::from_bytes(format!(r#"{{"format":1,"edits":[{edit}]}}"#).as_bytes());
+    let newer = record(
+        r#"{"create_user":{"user":{"name":"u","password":"d821809f681a40a6e379b50d0463efae20bdd122","role":"auditor","created_ms":6}}}"#,
+    );
+    assert!(
+        matches!(&newer, Err(RecordError::UnknownWord { word }) if word == "auditor"),
+        "{newer:?}"
+    );
+    for nonsense in [
+        r#"{"drop_table":{}}"#,
+        r#"{"drop_table":{"id":"x"}}"#,
+        "7",
+        r#""drop_table""#,
+        r#"{}"#,
+    ] {
+        let read = record(nonsense);
+        assert!(matches!(read, Err(RecordError::Malformed(_))), "{nonsense}: {read:?}");
+    }
+    // A field more is one that an older engine may pass over.
+    let read = record(r#"{"drop_table":{"id":7,"invented":1}}"#).unwrap();
+    assert_eq!(read.edits, [Edit::DropTable { id: TableId(7) }]);
+}
+
+/// Those that the golden edits above lack.
+#[test]
+fn golden_edits_of_partitions_and_passwords() {
+    let texts = [
+        r#"{"add_partition":{"table":7,"partition":{"id":8,"name":"p2","range":{"lower":{"value":{"int":100}},"upper":"max_value"},"tablets":[9],"visible_version":1,"visible_ms":4}}}"#,
+        r#"{"drop_partition":{"table":7,"partition":8}}"#,
+        r#"{"set_password":{"user":"u","password":"d821809f681a40a6e379b50d0463efae20bdd122"}}"#,
+        r#"{"set_global":{"name":"query_timeout","value":null}}"#,
+    ];
+    let bytes = format!(r#"{{"format":1,"edits":[{}]}}"#, texts.join(","));
+    let record = Record::from_bytes(bytes.as_bytes()).unwrap();
+    assert_eq!(String::from_utf8(record.to_bytes()).unwrap(), bytes);
+    assert!(matches!(
+        record.edits[..],
+        [
+            Edit::AddPartition { .. },
+            Edit::DropPartition { .. },
+            Edit::SetPassword { .. },
+            Edit::SetGlobal { value: None, .. }
+        ]
+    ));
 }
 
 #[test]

@@ -317,6 +317,74 @@ fn users() {
 }
 
 #[test]
+fn the_administrators_secret_is_taken_over_once_for_each_of_its_contents() {
+    let mut catalog = cluster();
+    let hash = |password: &str| PasswordHash::of_password(password.as_bytes());
+    let take_over = |catalog: &mut Catalog, password: &str| {
+        run(catalog, |c| c.take_over_password("admin", &hash(password)))
+            .unwrap()
+            .len()
+    };
+    let by_sql = |catalog: &mut Catalog, password: &str| {
+        run(catalog, |c| c.set_password("admin", hash(password))).unwrap();
+    };
+    let opens = |catalog: &Catalog, password: &str| catalog.user("admin").unwrap().password == hash(password);
+    assert_eq!(take_over(&mut catalog, "pw"), 0, "the cluster was made with it");
+    by_sql(&mut catalog, "by SQL");
+    assert_eq!(take_over(&mut catalog, "pw"), 0, "the Secret has not changed");
+    assert!(opens(&catalog, "by SQL"));
+    assert_eq!(take_over(&mut catalog, "second"), 1);
+    assert!(opens(&catalog, "second"));
+    assert_eq!(take_over(&mut catalog, "second"), 0);
+    by_sql(&mut catalog, "by SQL");
+    let mut catalog = Catalog::from_image(&catalog.to_image()).unwrap();
+    assert_eq!(take_over(&mut catalog, "second"), 0, "an image remembers it, too");
+    assert!(opens(&catalog, "by SQL"));
+    // Back to the first one: that is a change as well.
+    assert_eq!(take_over(&mut catalog, "pw"), 1);
+    assert!(opens(&catalog, "pw"));
+}
+
+#[test]
+fn a_catalog_of_an_older_engine_remembers_the_secret_and_keeps_its_password() {
+    let mut image: serde_json::Value = serde_json::from_slice(&cluster().to_image()).unwrap();
+    image["users"][0].as_object_mut().unwrap().remove("mounted");
+    let mut catalog = Catalog::from_image(image.to_string().as_bytes()).unwrap();
+    let (old, new) = (PasswordHash::of_password(b"pw"), PasswordHash::of_password(b"new"));
+    run(&mut catalog, |c| c.take_over_password("admin", &new)).unwrap();
+    assert_eq!(catalog.user("admin").unwrap().password, old);
+    assert_eq!(catalog.take_over_password("admin", &new), Ok(Vec::new()));
+    run(&mut catalog, |c| c.take_over_password("admin", &old)).unwrap();
+    run(&mut catalog, |c| c.take_over_password("admin", &new)).unwrap();
+    assert_eq!(catalog.user("admin").unwrap().password, new);
+}
+
+#[test]
+fn a_secret_takes_over_nobody_but_the_administrator() {
+    let mut catalog = cluster();
+    let hash = || PasswordHash::of_password(b"new");
+    run(&mut catalog, |c| {
+        c.create_user("u", PasswordHash::of_password(b"x"), Role::ReadWrite, false, 0)
+    })
+    .unwrap();
+    check(
+        catalog.take_over_password("u", &hash()),
+        ErrorKind::Invalid,
+        "no administrator",
+    );
+    check(
+        catalog.take_over_password("nosuch", &hash()),
+        ErrorKind::UnknownUser,
+        "user not exists",
+    );
+    check(
+        catalog.take_over_password("admin", &PasswordHash::of_password(b"")),
+        ErrorKind::Invalid,
+        "empty",
+    );
+}
+
+#[test]
 fn compute_nodes() {
     let mut catalog = cluster();
     let node = |name: &str| (name.to_owned(), 9050);

@@ -1,5 +1,5 @@
 use springtide_model::{ClusterId, Epoch, NodeId};
-use springtide_rpc::message::HeartbeatRequest;
+use springtide_rpc::message::{HeartbeatRequest, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION};
 use uuid::Uuid;
 
 use super::{Fenced, Node};
@@ -17,6 +17,7 @@ fn heartbeat(cluster_id: ClusterId, epoch: u64) -> HeartbeatRequest {
         known_draining: false,
         settled: false,
         cut_off: false,
+        protocol: PROTOCOL_VERSION,
     }
 }
 
@@ -129,4 +130,19 @@ fn a_node_that_is_not_waited_for_says_so_while_its_frontend_does() {
     assert!(node.status(3).cut_off && !node.status(3).is_drained());
     node.heartbeat(&heartbeat(cluster(1), 1)).unwrap();
     assert!(!node.status(3).cut_off);
+}
+
+#[test]
+fn a_frontend_that_is_too_old_is_told_so_and_a_newer_one_is_answered() {
+    let node = Node::new(cluster(1));
+    let of_version = |protocol| HeartbeatRequest {
+        protocol,
+        ..heartbeat(cluster(1), 1)
+    };
+    let theirs = OLDEST_PROTOCOL_VERSION - 1;
+    let refused = node.heartbeat(&of_version(theirs)).unwrap_err();
+    assert_eq!(refused, Fenced::FrontendTooOld { theirs });
+    assert!(refused.to_string().ends_with("upgrade the frontend"), "{refused}");
+    assert_eq!(node.frontend(), None);
+    assert_eq!(node.heartbeat(&of_version(PROTOCOL_VERSION + 1)), Ok(false));
 }

@@ -14,7 +14,7 @@ use springtide_rpc::{
     ClusterToken, RpcClient,
     message::{
         BEGIN_LOAD, BeginLoadReply, BeginLoadRequest, COMMIT_LOAD, CommitLoadReply, HeartbeatRequest, NodeProcess,
-        Secret,
+        PROTOCOL_VERSION, Secret,
     },
 };
 use springtide_tablet::WriterOptions;
@@ -91,6 +91,7 @@ async fn loader_of(directory: &std::path::Path, frontend: Router) -> Loader {
         known_draining: false,
         settled: false,
         cut_off: false,
+        protocol: PROTOCOL_VERSION,
     };
     tokio::spawn(async move { axum::serve(listener, frontend).await });
     let node = Node::new(heartbeat.cluster_id);

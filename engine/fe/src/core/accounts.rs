@@ -1,15 +1,22 @@
-//! Who may log in. Users are in the catalog; the operator's account is only in a mounted secret.
+//! Who may log in. Users are in the catalog; the operator's account is only in a mounted Secret. The administrator is in both: a password
+//! that is new in its Secret is taken over into the catalog.
 
-use std::{fs, io::Read, path::Path};
+use std::{iter, path::Path, time::Duration};
 
 use springtide_catalog::{PasswordHash, Role};
-use springtide_contract::paths::{PASSWORD_FILE, USERNAME_FILE};
+use springtide_contract::paths::{PASSWORD_FILE, SECOND_PASSWORD_FILE, USERNAME_FILE};
+use springtide_mounted::{Names, read_together};
 use springtide_mysql::{Proof, verify_native};
 
 use super::Core;
 
-/// Most bytes of a file of an account; a longer one is not what was meant to be mounted.
-const MAX_FILE_BYTES: u64 = 4096;
+/// Files of an account.
+const FILES: Names = Names {
+    required: &[USERNAME_FILE, PASSWORD_FILE],
+    optional: &[SECOND_PASSWORD_FILE],
+};
+/// Time between two looks at the administrator's Secret; the kubelet takes longer to bring a new one.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A user that has logged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +42,8 @@ impl Account {
 pub(super) struct MountedAccount {
     pub(super) name: String,
     pub(super) password: PasswordHash,
+    /// Opens the account as well, while the other one is replaced.
+    second_password: Option<PasswordHash>,
 }
 
 impl Core {
@@ -49,11 +58,14 @@ impl Core {
             && operator.name == user
         {
             // A user of the same name in the catalog must not open the operator's account, so the answer is final.
-            return verify_native(&operator.password.0, proof).then(|| Account {
-                name: user.to_owned(),
-                role: Role::Admin,
-                is_operator: true,
-            });
+            let mut passwords = iter::once(&operator.password).chain(&operator.second_password);
+            return passwords
+                .any(|password| verify_native(&password.0, proof))
+                .then(|| Account {
+                    name: user.to_owned(),
+                    role: Role::Admin,
+                    is_operator: true,
+                });
         }
         let catalog = self.catalog();
         let known = catalog.user(user);
@@ -68,23 +80,74 @@ impl Core {
     }
 }
 
-/// Reads `username` and `password` of a directory. The line break at the end that editors leave is not part of them.
+impl Core {
+    /// Takes over the password of the administrator's Secret, if the catalog does not know this content of it yet.
+    async fn take_over_administrator(&self) -> Result<(), String> {
+        let MountedAccount { name, password, .. } = read_account(&self.inner.dirs.admin_account)?;
+        let catalog = self.catalog();
+        let decided = catalog.take_over_password(&name, &password);
+        if decided.map_err(|error| error.to_string())?.is_empty() {
+            return Ok(());
+        }
+        let is_known = catalog.user(&name).is_some_and(|user| user.mounted.is_some());
+        let user = name.clone();
+        self.edit(move |catalog| catalog.take_over_password(&user, &password))
+            .await
+            .map_err(|error| error.to_string())?;
+        if is_known {
+            tracing::info!(
+                user = name,
+                "the administrator's password was taken over from its Secret"
+            );
+        } else {
+            tracing::info!(
+                user = name,
+                "the administrator's Secret is remembered; its password is taken over when it changes"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Looks at the administrator's Secret, for as long as the core is open.
+pub(super) async fn follow_administrator(core: Core) {
+    let mut told = None;
+    loop {
+        match core.take_over_administrator().await {
+            Ok(()) => told = None,
+            Err(problem) if told.as_ref() == Some(&problem) => {}
+            Err(problem) => {
+                tracing::warn!(
+                    problem,
+                    "the administrator's password is not taken over from its Secret"
+                );
+                told = Some(problem);
+            }
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// Reads the files of a directory, all of one version of its Secret. The line break at the end that editors leave is not part of them.
 pub(super) fn read_account(directory: &Path) -> Result<MountedAccount, String> {
-    let name = read_file(&directory.join(USERNAME_FILE))?;
-    let password = read_file(&directory.join(PASSWORD_FILE))?;
+    let contents = read_together(directory, FILES).map_err(|error| error.to_string())?;
+    let [name, password, second] = contents.as_slice() else {
+        return Err("there are other files than were asked for".to_owned());
+    };
+    let text = |bytes: &[u8], file: &str| match line(bytes) {
+        Ok("") => Err(format!("{} is empty", directory.join(file).display())),
+        Ok(text) => Ok(text.to_owned()),
+        Err(_) => Err(format!("{} is no text", directory.join(file).display())),
+    };
+    let hash = |text: &str| PasswordHash::of_password(text.as_bytes());
     Ok(MountedAccount {
-        name,
-        password: PasswordHash::of_password(password.as_bytes()),
+        name: text(name, USERNAME_FILE)?,
+        password: hash(&text(password, PASSWORD_FILE)?),
+        // It is as good as missing where it is empty.
+        second_password: text(second, SECOND_PASSWORD_FILE).ok().as_deref().map(hash),
     })
 }
 
-fn read_file(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
-    let read = fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_string(&mut text));
-    read.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let text = text.trim_end_matches(['\r', '\n']);
-    if text.is_empty() {
-        return Err(format!("{} is empty", path.display()));
-    }
-    Ok(text.to_owned())
+fn line(bytes: &[u8]) -> Result<&str, std::str::Utf8Error> {
+    std::str::from_utf8(bytes).map(|text| text.trim_end_matches(['\r', '\n']))
 }

@@ -162,7 +162,7 @@ fn replay(recovered: Recovered) -> Result<Catalog, Refusal> {
         None => Catalog::empty(),
         Some((id, bytes)) => Catalog::from_image(&bytes).map_err(|error| {
             let reason = match error {
-                ImageError::TooNew { .. } => RefusalReason::MetadataTooNew,
+                ImageError::TooNew { .. } | ImageError::UnknownWord { .. } => RefusalReason::MetadataTooNew,
                 ImageError::Malformed(_) => RefusalReason::MetadataCorrupt,
             };
             refuse(reason, format!("image {id} of the catalog: {error}"))
@@ -172,7 +172,9 @@ fn replay(recovered: Recovered) -> Result<Catalog, Refusal> {
     for (id, bytes) in records {
         let record = Record::from_bytes(&bytes).map_err(|error| {
             let reason = match error {
-                RecordError::TooNew { .. } => RefusalReason::MetadataTooNew,
+                RecordError::TooNew { .. } | RecordError::UnknownEdit { .. } | RecordError::UnknownWord { .. } => {
+                    RefusalReason::MetadataTooNew
+                }
                 RecordError::Malformed(_) => RefusalReason::MetadataCorrupt,
             };
             refuse(reason, format!("journal record {id}: {error}"))

@@ -15,6 +15,9 @@ pub enum CoreError {
         "the frontend's journal failed and the frontend is about to restart; whether this change took effect is not known yet: {0}"
     )]
     JournalFailed(String),
+    /// An image of the catalog was asked for, and could not be written. The journal has everything.
+    #[error("cannot write an image of the catalog: {0}; the journal has everything, so nothing is lost")]
+    ImageFailed(String),
     /// The frontend is being stopped.
     #[error("the frontend is being stopped; try again in a moment")]
     Stopping,

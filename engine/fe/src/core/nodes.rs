@@ -1,7 +1,7 @@
 //! Compute nodes: who is there, who is alive, who may get work.
 //!
 //! A node's record is in the catalog; what its heartbeats say is only here. Nothing is routed to a node before its first good
-//! heartbeat, nor while it drains.
+//! heartbeat, nor while it drains. One of another release that does not read this frontend's plans gets loads and no statements.
 //!
 //! A drain begins in one of two ways: it is *ordered* by `ALTER SYSTEM DRAIN COMPUTE NODE`, which can be taken back, or the node
 //! says in its heartbeats that it was told to stop. From then on the node gets no new *route*. Routes that statements hold already
@@ -23,7 +23,7 @@ use std::{
 use springtide_catalog::{CatalogError, ErrorKind};
 use springtide_contract::drain::{ORDER_LASTS, REDIRECT_LINGER};
 use springtide_model::{ComputeNode, NodeId};
-use springtide_rpc::message::{HeartbeatReply, HeartbeatRequest};
+use springtide_rpc::message::{HeartbeatReply, HeartbeatRequest, PROTOCOL_VERSION};
 use springtide_sql::DrainOrder;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -146,6 +146,16 @@ impl Core {
     /// The nodes of a warehouse that may get work, for one statement; `what` says which, for people who wait for a drain.
     #[must_use]
     pub fn route(&self, warehouse: &str, what: &str) -> Route {
+        self.route_to(warehouse, what, NodeView::is_available)
+    }
+
+    /// The nodes of a warehouse that may get loads, for one load.
+    #[must_use]
+    pub fn load_route(&self, warehouse: &str, what: &str) -> Route {
+        self.route_to(warehouse, what, NodeView::takes_loads)
+    }
+
+    fn route_to(&self, warehouse: &str, what: &str, fits: impl Fn(&NodeView) -> bool) -> Route {
         let catalog = self.catalog();
         let id = self.inner.nodes.next_route.fetch_add(1, Relaxed);
         let what: Arc<str> = what.into();
@@ -153,7 +163,7 @@ impl Core {
         for state in self.inner.nodes.lock().values_mut() {
             let view = state.view();
             let is_known = catalog.compute_node(view.node.id).is_some();
-            if is_known && view.is_available() && view.node.warehouse == warehouse {
+            if is_known && fits(&view) && view.node.warehouse == warehouse {
                 state.routes.insert(id, Arc::clone(&what));
                 nodes.push(view);
             }
@@ -188,14 +198,14 @@ impl Core {
         Ok(())
     }
 
-    /// The nodes of a warehouse that may get work, as soon as there are any. None where no node of it is known, or none came
+    /// The nodes of a warehouse that may get loads, as soon as there are any. None where no node of it is known, or none came
     /// in time.
-    pub async fn route_when_available(&self, warehouse: &str, what: &str, patience: Patience) -> Route {
+    pub async fn load_route_when_available(&self, warehouse: &str, what: &str, patience: Patience) -> Route {
         let (began, mut longest) = (Instant::now(), Duration::ZERO);
         loop {
             let mut changed = std::pin::pin!(self.inner.queue.changes());
             changed.as_mut().enable();
-            let route = self.route(warehouse, what);
+            let route = self.load_route(warehouse, what);
             let is_known = || self.catalog().compute_nodes().any(|node| node.warehouse == warehouse);
             if !route.nodes().is_empty() || !is_known() {
                 return route;
@@ -233,11 +243,23 @@ impl Core {
         of_warehouse.filter_map(NodeView::longest_statement).min()
     }
 
-    /// What to do about a warehouse without a node that takes work: use one that has some, with `choose` as the words for
-    /// it, or wait for the compute.
+    /// What to do about a warehouse without a node that takes work: upgrade what does not fit, use a warehouse that has some, with
+    /// `choose` as the words for it, or wait for the compute.
     #[must_use]
     pub fn instead_of(&self, warehouse: &str, choose: &str) -> String {
         let nodes = self.nodes();
+        let advice = Self::without(&nodes, warehouse, choose);
+        let misfit = nodes
+            .iter()
+            .filter(|view| view.node.warehouse == warehouse && view.alive)
+            .find_map(|view| Some((&view.node.host, NodeView::misfit(view.reply.as_ref()?)?)));
+        match misfit {
+            Some((host, why)) => format!("compute node {host} {why}; {advice}"),
+            None => advice,
+        }
+    }
+
+    fn without(nodes: &[NodeView], warehouse: &str, choose: &str) -> String {
         let others: BTreeSet<&str> = nodes
             .iter()
             .filter(|view| view.is_available())
@@ -284,6 +306,7 @@ impl Core {
             known_draining,
             settled: settled_since.is_some(),
             cut_off,
+            protocol: PROTOCOL_VERSION,
         };
         let answer = self
             .inner
@@ -298,10 +321,10 @@ impl Core {
         };
         match answer {
             Ok((reply, address)) => {
-                let was_available = state.view().is_available();
+                let before = state.takes();
                 let runs_since_ms = reply.start_time_ms;
                 let is_another = state.answered(reply, address, settled_since, now_ms);
-                if !was_available && state.view().is_available() {
+                if before < state.takes() {
                     self.inner.queue.has_changed();
                 }
                 drop(states);
@@ -349,6 +372,12 @@ impl State {
             routes: self.routes.values().cloned().chain(self.expected_clients()).collect(),
             ..self.view.clone()
         }
+    }
+
+    /// Whether it takes loads, and statements too: more than before is what those may go on for who wait.
+    fn takes(&self) -> (bool, bool) {
+        let view = self.view();
+        (view.takes_loads(), view.is_available())
     }
 
     fn take_order(&mut self, order: DrainOrder, now: Instant) {
@@ -428,6 +457,10 @@ impl State {
         if !self.view.alive || self.leaving != reply.draining {
             tracing::info!(node = %id, host, draining = reply.draining, "a compute node is alive");
         }
+        let misfit = NodeView::misfit(&reply).unwrap_or_default();
+        if !misfit.is_empty() && self.view.err_msg != misfit {
+            tracing::warn!(node = %id, host, misfit, "a compute node is of a release that does not fit this one");
+        }
         self.failures = 0;
         self.leaving = reply.draining;
         let nothing_came = settled_since.is_some() && settled_since == self.unrouted_since;
@@ -438,7 +471,7 @@ impl State {
         view.address = address;
         view.last_heartbeat_ms = Some(now_ms);
         view.last_start_ms = Some(reply.start_time_ms);
-        view.err_msg.clear();
+        view.err_msg = misfit;
         view.reply = Some(reply);
         is_another
     }

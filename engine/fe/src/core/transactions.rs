@@ -230,12 +230,14 @@ impl Core {
     pub fn labels_at(&self, node: NodeId) -> Vec<String> {
         let state = self.inner.transactions.lock();
         let is_there = |running: &&Running| running.process.is_some_and(|process| process.node == node);
-        state
-            .running
-            .values()
-            .filter(is_there)
-            .map(|running| running.label.clone())
-            .collect()
+        let there = state.running.values().filter(is_there);
+        there.map(|running| running.label.clone()).collect()
+    }
+
+    /// Whether loads run, or are committed and not yet visible.
+    #[must_use]
+    pub fn has_open_loads(&self) -> bool {
+        !self.inner.transactions.lock().running.is_empty() || self.catalog().unpublished().next().is_some()
     }
 
     /// Begins a load of a table.

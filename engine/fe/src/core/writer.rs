@@ -21,9 +21,11 @@ const GROUP: usize = 512;
 
 pub(super) type Intent = Box<dyn FnOnce(&Catalog) -> Result<Vec<Edit>, CatalogError> + Send>;
 type Reply = oneshot::Sender<Result<Arc<Catalog>, CoreError>>;
+type ImageReply = oneshot::Sender<Result<u64, CoreError>>;
 
 enum Request {
     Edit { intent: Intent, reply: Reply },
+    Image { reply: ImageReply },
     ImageWritten(Result<u64, JournalError>),
     Stop,
 }
@@ -34,6 +36,7 @@ pub(super) struct EditWriter {
     published: watch::Receiver<Arc<Catalog>>,
     failure: watch::Receiver<Option<String>>,
     durable_id: Arc<AtomicU64>,
+    image_id: Arc<AtomicU64>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -50,15 +53,18 @@ impl EditWriter {
         let (publish, published) = watch::channel(Arc::new(catalog.clone()));
         let (fail, failure) = watch::channel(None);
         let durable_id = Arc::new(AtomicU64::new(journal.last_id()));
+        let written_image_id = Arc::new(AtomicU64::new(image_id));
         let writer = Writer {
             journal,
             head: catalog,
             publish,
             fail,
             durable_id: Arc::clone(&durable_id),
+            written_image_id: Arc::clone(&written_image_id),
             image_id,
             image_every: image_every.max(1),
             image_running: false,
+            image_asked: Vec::new(),
             requests: requests.downgrade(),
             metrics,
         };
@@ -68,6 +74,7 @@ impl EditWriter {
             published,
             failure,
             durable_id,
+            image_id: written_image_id,
             thread: Mutex::new(Some(thread)),
         }
     }
@@ -84,6 +91,28 @@ impl EditWriter {
         self.durable_id.load(Ordering::Acquire)
     }
 
+    /// The last record that is in the newest image, 0 without one.
+    pub(super) fn image_id(&self) -> u64 {
+        self.image_id.load(Ordering::Acquire)
+    }
+
+    /// Writes an image of everything that is durable by now, unless there is one; answers its last record.
+    pub(super) async fn write_image(&self) -> Result<u64, CoreError> {
+        let (reply, answer) = oneshot::channel();
+        let is_sent = self.requests.send(Request::Image { reply }).await.is_ok();
+        if is_sent && let Ok(result) = answer.await {
+            return result;
+        }
+        Err(self.refusal())
+    }
+
+    fn refusal(&self) -> CoreError {
+        match self.failure.borrow().clone() {
+            Some(reason) => CoreError::JournalFailed(reason),
+            None => CoreError::Stopping,
+        }
+    }
+
     pub(super) async fn edit(&self, intent: Intent) -> Result<Arc<Catalog>, CoreError> {
         let (reply, answer) = oneshot::channel();
         // A refused request comes back with its reply in it, which must not be waited for.
@@ -91,10 +120,7 @@ impl EditWriter {
         if is_sent && let Ok(result) = answer.await {
             return result;
         }
-        Err(match self.failure.borrow().clone() {
-            Some(reason) => CoreError::JournalFailed(reason),
-            None => CoreError::Stopping,
-        })
+        Err(self.refusal())
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -141,9 +167,14 @@ struct Writer {
     publish: watch::Sender<Arc<Catalog>>,
     fail: watch::Sender<Option<String>>,
     durable_id: Arc<AtomicU64>,
+    /// For others to see: what is in the newest image that was written.
+    written_image_id: Arc<AtomicU64>,
+    /// From where records are counted to the next image.
     image_id: u64,
     image_every: u64,
     image_running: bool,
+    /// Who asked for an image, and which record it has to have.
+    image_asked: Vec<(u64, ImageReply)>,
     requests: mpsc::WeakSender<Request>,
     metrics: Metrics,
 }
@@ -161,6 +192,7 @@ impl Writer {
                 match request {
                     Request::Stop => stop = true,
                     Request::ImageWritten(result) => self.image_written(result),
+                    Request::Image { reply } => self.image_asked.push((self.journal.last_id(), reply)),
                     Request::Edit { intent, reply } => match self.decide(intent) {
                         Ok(result) => decided.push((reply, result)),
                         Err(failure) => return self.give_up(&failure),
@@ -174,6 +206,7 @@ impl Writer {
                 return self.give_up(&failure);
             }
             self.answer(decided);
+            self.answer_for_images();
             self.begin_image_when_due();
         }
     }
@@ -230,9 +263,23 @@ impl Writer {
         self.fail.send_replace(Some(failure.to_string()));
     }
 
+    /// Answers those whose record is in an image by now.
+    fn answer_for_images(&mut self) {
+        let written = self.written_image_id.load(Ordering::Acquire);
+        let (has, lacks): (Vec<_>, Vec<_>) = std::mem::take(&mut self.image_asked)
+            .into_iter()
+            .partition(|(id, _)| *id <= written);
+        self.image_asked = lacks;
+        for (_, reply) in has {
+            // Who went away does not want the answer.
+            let _ = reply.send(Ok(written));
+        }
+    }
+
     fn begin_image_when_due(&mut self) {
         let last_id = self.journal.last_id();
-        if self.image_running || last_id.saturating_sub(self.image_id) < self.image_every {
+        let is_due = last_id.saturating_sub(self.image_id) >= self.image_every || !self.image_asked.is_empty();
+        if self.image_running || !is_due {
             return;
         }
         let Some(requests) = self.requests.upgrade() else {
@@ -254,6 +301,7 @@ impl Writer {
         match result {
             Ok(id) => {
                 self.image_id = id;
+                self.written_image_id.store(id, Ordering::Release);
                 self.metrics.image_write.inc();
                 match self.journal.trim() {
                     Ok(gone) => tracing::info!(image = id, removed = gone.len(), "wrote an image of the catalog"),
@@ -264,6 +312,9 @@ impl Writer {
                 // The journal alone is enough; the next image is tried after as many records again.
                 self.image_id = self.journal.last_id();
                 tracing::warn!(%error, "cannot write an image of the catalog");
+                for (_, reply) in self.image_asked.drain(..) {
+                    let _ = reply.send(Err(CoreError::ImageFailed(error.to_string())));
+                }
             }
         }
     }

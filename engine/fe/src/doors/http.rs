@@ -7,7 +7,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, put},
 };
-use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{family::Family, gauge::Gauge},
+    registry::Registry,
+};
 use serde::Serialize;
 
 use super::{CoreSlot, stream_load};
@@ -102,6 +106,7 @@ async fn metrics(State(slot): State<CoreSlot>) -> Response {
     core.metrics().connection_total.set(connections);
     core.metrics().register(&mut registry);
     register_levels(core, &mut registry);
+    register_lines(core, &mut registry);
     let mut text = String::new();
     if encode(&mut text, &registry).is_err() {
         return failed(StatusCode::INTERNAL_SERVER_ERROR, "cannot write the metrics");
@@ -141,4 +146,34 @@ fn register_levels(core: &Core, registry: &mut Registry) {
     let journal: Gauge = Gauge::default();
     journal.set(i64::try_from(core.journal_id()).unwrap_or(i64::MAX));
     fe.register("max_journal_id", "Last durable journal record", journal);
+}
+
+/// A warehouse, in whose line statements wait for compute.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WarehouseLabels {
+    warehouse: String,
+}
+
+/// Who runs and who waits, as `SHOW WAREHOUSES` has it.
+fn register_lines(core: &Core, registry: &mut Registry) {
+    let (running, waiting) = (
+        Family::<WarehouseLabels, Gauge>::default(),
+        Family::<WarehouseLabels, Gauge>::default(),
+    );
+    for warehouse in core.catalog().warehouses() {
+        let demand = core.demand(&warehouse);
+        let labels = WarehouseLabels { warehouse };
+        running.get_or_create(&labels).set(demand.running.into());
+        waiting.get_or_create(&labels).set(demand.waiting.into());
+    }
+    registry.register(
+        "springtide_fe_statements_running",
+        "Statements that run on compute nodes, by warehouse",
+        running,
+    );
+    registry.register(
+        "springtide_fe_statements_waiting",
+        "Statements that wait for compute, by warehouse",
+        waiting,
+    );
 }

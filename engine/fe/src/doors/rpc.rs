@@ -53,6 +53,11 @@ async fn begin(State(slot): State<CoreSlot>, Json(request): Json<BeginLoadReques
     if let Some(redirect) = request.redirect {
         core.has_arrived(redirect);
     }
+    // A load that begins now would end with this process, and its client would hear so much later.
+    if slot.is_stopping() {
+        let why = "the frontend is being stopped; load again in a moment";
+        return (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
+    }
     let proof = Proof::ClearPassword(request.password.0.as_bytes());
     let Some(account) = core.authenticate(&request.user, &proof) else {
         let message = format!("Access denied for {}@{}", request.user, request.client_ip);

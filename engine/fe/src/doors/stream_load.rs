@@ -116,7 +116,7 @@ async fn choose_node(core: &Core, headers: &HeaderMap) -> Result<(Route, NodeVie
         .map_or(Ok(DEFAULT_WAREHOUSE), HeaderValue::to_str)
         .map_err(|_| "header 'warehouse' must be plain text".to_owned())?;
     let mut route = core
-        .route_when_available(warehouse, "a Stream Load through the frontend", Patience::STREAM_LOAD)
+        .load_route_when_available(warehouse, "a Stream Load through the frontend", Patience::STREAM_LOAD)
         .await;
     let Some(node) = route.nodes().choose(&mut rand::rng()).cloned() else {
         let instead = core.instead_of(warehouse, "set the header 'warehouse' to");

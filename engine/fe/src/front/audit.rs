@@ -30,6 +30,7 @@ use super::{
     Shared, client_ip, connection::query_type, errors::from_core, insert, query::Figures, session::Session,
     statements::new_table,
 };
+use crate::core::NodeView;
 
 /// Database of the audit table.
 pub const AUDIT_DATABASE: &str = "starrocks_audit_db__";
@@ -308,12 +309,16 @@ impl AuditWriter {
     }
 }
 
-/// A warehouse with a node that takes work, the default one before the others.
+/// A warehouse with a node that takes rows, the default one before the others.
 fn serving_warehouse(shared: &Shared) -> Option<String> {
-    let catalog = shared.core.catalog();
+    let (catalog, nodes) = (shared.core.catalog(), shared.core.nodes());
+    let serves = |warehouse: &String| {
+        let mut of_warehouse = nodes.iter().filter(|view| view.node.warehouse == *warehouse);
+        of_warehouse.any(NodeView::takes_loads)
+    };
     std::iter::once(DEFAULT_WAREHOUSE.to_owned())
         .chain(catalog.warehouses())
-        .find(|warehouse| !shared.core.workers(warehouse).is_empty())
+        .find(serves)
 }
 
 fn days(batch: &[AuditRecord]) -> std::collections::BTreeSet<u64> {

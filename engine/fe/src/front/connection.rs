@@ -122,7 +122,9 @@ impl Connection {
                 tracing::warn!(connection = login.session.connection_id, code = error.code, message = %error.message, "statement failed");
             }
         }
-        record.end(began.elapsed(), &result);
+        let took = began.elapsed();
+        shared.core.metrics().statement_seconds.observe(took);
+        record.end(took, &result);
         shared.audit.send(record);
         result.map(|_| ())
     }

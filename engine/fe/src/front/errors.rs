@@ -156,6 +156,7 @@ pub(crate) fn from_query(error: &QueryError) -> MysqlError {
         QueryError::Rows(_) | QueryError::Execution(_) => Kind::Invalid.error(message),
         QueryError::NoWorkers(_) => Kind::WarehouseNotAvailable.error(message),
         QueryError::WorkerLost { .. }
+        | QueryError::PlanUnread { .. }
         | QueryError::WorkerRefused { .. }
         | QueryError::ResourcesExhausted(_)
         | QueryError::Store(_) => Kind::Retryable.error(format!("{message}; the statement may be repeated")),
@@ -171,6 +172,7 @@ pub(crate) fn from_core(error: &CoreError) -> MysqlError {
         }
         CoreError::Format { .. } => Kind::Internal.error(error.to_string()),
         CoreError::JournalFailed(_)
+        | CoreError::ImageFailed(_)
         | CoreError::Stopping
         | CoreError::Committing(_)
         | CoreError::TooManyTransactions { .. }

@@ -375,7 +375,7 @@ pub(super) async fn write_rows(
         txn: target.txn,
         committed: false,
     };
-    let route = shared.core.route(warehouse, label);
+    let route = shared.core.load_route(warehouse, label);
     let (objects, _) = ingest(shared, warehouse, &route, &target, batch).await?;
     shared
         .core

@@ -273,8 +273,10 @@ async fn alter_system(shared: &Shared, login: &Login, action: &AlterSystem) -> R
                 .map_err(|error| from_catalog(&error))?;
             return Ok(Outcome::done());
         }
-        // An image is written by itself as the journal grows; tools that ask for one may go on.
-        AlterSystem::CreateImage => return Ok(Outcome::done()),
+        AlterSystem::CreateImage => {
+            core.write_image().await.map_err(|error| from_core(&error))?;
+            return Ok(Outcome::done());
+        }
     };
     edited.map_err(|error| from_core(&error))?;
     Ok(Outcome::done())

@@ -1,5 +1,6 @@
 //! The core on a real directory and a store in memory.
 
+mod accounts;
 mod faults;
 pub(crate) mod fixture;
 mod kill_points;

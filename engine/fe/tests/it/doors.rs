@@ -9,7 +9,7 @@ use axum::{Router, body::Bytes, http::HeaderMap, routing::put};
 use reqwest::{Client, RequestBuilder, StatusCode, redirect::Policy};
 use serde_json::Value;
 use springtide_fe::{
-    core::{Core, LoadState},
+    core::LoadState,
     doors::{CoreSlot, serve_http, serve_rpc},
 };
 use springtide_rpc::{
@@ -34,11 +34,11 @@ async fn http(slot: CoreSlot) -> String {
     url
 }
 
-async fn rpc(core: Core) -> String {
+async fn rpc(slot: CoreSlot) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let token = ClusterToken::new(TOKEN).unwrap();
-    tokio::spawn(serve_rpc(core.into(), token, listener, CancellationToken::new()));
+    tokio::spawn(serve_rpc(slot, token, listener, CancellationToken::new()));
     url
 }
 
@@ -91,6 +91,12 @@ async fn health_says_not_ready_until_the_core_is_open() {
         .unwrap();
     assert!(metrics.contains("\nstarrocks_fe_table_num 1\n"), "{metrics}");
     assert!(metrics.contains("\nstarrocks_fe_query_total 0\n"), "{metrics}");
+    let line = r#"springtide_fe_statements_waiting{warehouse="default_warehouse"} 0"#;
+    assert!(metrics.contains(line), "{metrics}");
+    assert!(
+        metrics.contains("\nspringtide_fe_statement_seconds_count 0\n"),
+        "{metrics}"
+    );
     core.shutdown().await;
 }
 
@@ -245,7 +251,7 @@ async fn a_label_that_a_compute_node_began_with_is_free_when_the_node_was_restar
     let cluster = Cluster::new();
     let core = cluster.open().await;
     create_table(&core, "t").await.unwrap();
-    let url = rpc(core.clone()).await;
+    let url = rpc(core.clone().into()).await;
     let (script, node) = nodes::only_node(&core).await;
     let client = RpcClient::new(ClusterToken::new(TOKEN).unwrap()).unwrap();
     let begin = async |process: NodeProcess| -> BeginLoadReply {
@@ -275,6 +281,48 @@ async fn a_label_that_a_compute_node_began_with_is_free_when_the_node_was_restar
     core.shutdown().await;
 }
 
+#[tokio::test]
+async fn a_frontend_that_stops_takes_no_connection_begins_no_load_and_commits_those_that_run() {
+    let cluster = Cluster::new();
+    let core = cluster.open().await;
+    create_table(&core, "t").await.unwrap();
+    let stop = CancellationToken::new();
+    let slot = CoreSlot::until(stop.clone());
+    slot.fill(core.clone());
+    let (door, url) = (http(slot.clone()).await, rpc(slot).await);
+    let rpc_client = RpcClient::new(ClusterToken::new(TOKEN).unwrap()).unwrap();
+    let timeout = Duration::from_secs(30);
+    let begin = async |label: &str| -> Result<BeginLoadReply, RpcError> {
+        let request = begin_request(label, "admin's password");
+        rpc_client.call(&url, BEGIN_LOAD, &request, timeout).await
+    };
+    let Ok(BeginLoadReply::Begun { target }) = begin("before").await else {
+        panic!("not begun");
+    };
+    assert!(core.has_open_loads());
+    stop.cancel();
+    let refused = begin("after").await;
+    assert!(
+        matches!(&refused, Err(RpcError::Remote { status: 503, message }) if message.contains("being stopped")),
+        "{refused:?}"
+    );
+    let stopped = std::time::Instant::now();
+    while client().get(format!("{door}/api/health")).send().await.is_ok() {
+        assert!(stopped.elapsed() < timeout, "HTTP still takes connections");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
+    let commit = CommitLoadRequest {
+        txn: target.txn,
+        objects: vec![cluster.write(&target, 3).await],
+        publish_timeout_s: 30,
+    };
+    let reply: CommitLoadReply = rpc_client.call(&url, COMMIT_LOAD, &commit, timeout).await.unwrap();
+    assert!(matches!(reply, CommitLoadReply::Visible), "{reply:?}");
+    assert!(!core.has_open_loads());
+    core.shutdown().await;
+}
+
 #[test]
 fn a_compute_node_of_an_earlier_version_begins_loads() {
     let mut request = serde_json::to_value(begin_request("l", "admin's password")).unwrap();
@@ -289,7 +337,7 @@ async fn a_compute_node_loads_by_rpc() {
     let cluster = Cluster::new();
     let core = cluster.open().await;
     create_table(&core, "t").await.unwrap();
-    let url = rpc(core.clone()).await;
+    let url = rpc(core.clone().into()).await;
     let client = RpcClient::new(ClusterToken::new(TOKEN).unwrap()).unwrap();
     let timeout = Duration::from_secs(30);
     let begin = async |label: &str, password: &str| -> BeginLoadReply {

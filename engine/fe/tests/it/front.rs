@@ -22,6 +22,9 @@ pub(crate) struct Frontend {
     task: tokio::task::JoinHandle<Result<(), springtide_fe::FrontendError>>,
 }
 
+/// Time that statements have to end when a test stops the frontend.
+pub(crate) const STOP_GRACE: Duration = Duration::from_secs(2);
+
 const ADMIN: (&str, &str) = ("admin", "admin-password");
 const OPERATOR: (&str, &str) = ("springtide-operator", "operator-password");
 
@@ -75,6 +78,7 @@ impl Frontend {
             local_files: true,
             audit: true,
             sole_compute_node: None,
+            stop_grace: STOP_GRACE,
             shutdown: shutdown.clone(),
         };
         let task = tokio::task::spawn_blocking(move || tokio::runtime::Handle::current().block_on(run(options)));
@@ -340,6 +344,36 @@ async fn errors_have_starrocks_numbers() {
     }
     // The connection is as good as before.
     assert_eq!(cell(&mut connection, "SELECT 1").await, "1");
+    frontend.stop().await;
+}
+
+/// Who puts a cluster to sleep asks for an image first, and sees that it has everything.
+#[tokio::test]
+async fn an_image_that_is_asked_for_has_everything_that_was_acknowledged_before() {
+    let frontend = Frontend::start().await;
+    let mut connection = frontend.connect_as(OPERATOR).await.unwrap();
+    let mut shown = async || {
+        let (columns, frontends) = rows(&mut connection, "SHOW FRONTENDS").await;
+        let number = |name: &str| -> u64 {
+            let column = columns.iter().position(|column| column == name).unwrap();
+            frontends[0][column].parse().unwrap()
+        };
+        (number("ReplayedJournalId"), number("ImageJournalId"))
+    };
+    let (journal, image) = shown().await;
+    assert!(image < journal, "{image} of {journal}");
+    let mut admin = frontend.connect().await;
+    admin.query_drop("ALTER SYSTEM CREATE IMAGE").await.unwrap();
+    let (journal, image) = shown().await;
+    assert_eq!(image, journal);
+    // Once more, and after a change.
+    admin.query_drop("ALTER SYSTEM CREATE IMAGE").await.unwrap();
+    admin.query_drop("CREATE DATABASE after_the_image").await.unwrap();
+    let (journal, image) = shown().await;
+    assert!(image < journal, "{image} of {journal}");
+    admin.query_drop("ALTER SYSTEM CREATE IMAGE").await.unwrap();
+    let (journal, image) = shown().await;
+    assert_eq!(image, journal);
     frontend.stop().await;
 }
 

@@ -9,6 +9,7 @@
 
 mod core;
 mod doors;
+mod formats;
 mod front;
 mod recorded;
 mod waiting;

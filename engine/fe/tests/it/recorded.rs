@@ -9,8 +9,10 @@ const COLUMNS: &str = include_str!("recorded/columns.txt");
 /// Statements of clients and BI tools at connect and while they list what there is: a client's name, a tab, a statement.
 const CLIENTS: &str = include_str!("recorded/clients.txt");
 
-/// What we tell beyond StarRocks, after its columns: drains and the queue.
+/// What we tell beyond StarRocks, after its columns: images, drains and the queue.
 const OUR_COLUMNS: &[(&str, &str)] = &[
+    ("SHOW FRONTENDS", "ImageJournalId"),
+    ("SHOW PROC '/frontends'", "ImageJournalId"),
     (
         "SHOW COMPUTE NODES",
         "DrainState,DrainWaitingFor,DrainOrder,DrainOrderLastsSeconds,DrainSeconds",

@@ -20,6 +20,10 @@ fn golden_bytes() {
 fn a_newer_version_is_refused_even_when_the_rest_has_changed() {
     let newer = ClusterObject::from_bytes(br#"{"formatVersion":2,"somethingElse":true}"#);
     assert_eq!(newer, Err(FormatError::TooNew { what: WHAT, found: 2 }));
+    assert_eq!(
+        newer.unwrap_err().to_string(),
+        "the CLUSTER object was written by a newer engine (version 2; this one reads up to 1); run at least that engine version"
+    );
 }
 
 #[test]

@@ -95,6 +95,28 @@ fn a_second_process_is_refused() {
 }
 
 #[test]
+fn a_segment_of_a_newer_engine_is_refused_whatever_else_is_in_it_and_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    append(&mut open(directory.path()).unwrap().0, &[2]);
+    let path = segment::path(directory.path(), 1);
+    let mut bytes = fs::read(&path).unwrap();
+    // The version; what a newer engine puts behind it, nobody knows.
+    bytes[8] = 2;
+    bytes[12..].fill(0xee);
+    fs::write(&path, &bytes).unwrap();
+    let error = open(directory.path()).unwrap_err();
+    assert!(matches!(error, JournalError::TooNew { found: 2, .. }), "{error}");
+    let message = error.to_string();
+    assert!(
+        message.ends_with(
+            " was written by a newer engine (version 2; this one reads up to 1); run at least that engine version"
+        ),
+        "{message}"
+    );
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
 fn another_cluster_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     append(&mut open(directory.path()).unwrap().0, &[1]);

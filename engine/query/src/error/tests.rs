@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use datafusion::{common::DataFusionError, parquet::errors::ParquetError};
 
-use super::{QueryError, QueryErrorKind, mark_files, mark_lost, mark_refused, mark_write};
+use super::{QueryError, QueryErrorKind, mark_files, mark_lost, mark_refused, mark_unread, mark_write};
 use springtide_tablet::{UNREADABLE, WriteError};
 
 fn broken() -> DataFusionError {
@@ -61,4 +61,19 @@ fn a_segment_that_the_store_does_not_give_is_no_fault_of_the_statement() {
         assert_eq!(error.kind(), QueryErrorKind::Retry);
         assert_eq!(error.to_string(), format!("object store: {said}"));
     }
+}
+
+#[test]
+fn a_worker_that_does_not_read_the_plan_is_named_and_done_without() {
+    let why = "it reads plans of versions 2 to 3, and this one has version 1; upgrade the frontend";
+    let error = QueryError::from(DataFusionError::Shared(Arc::new(mark_unread(
+        "http://cn-1:9060/",
+        why.to_owned(),
+    ))));
+    assert_eq!(error.lost_worker(), Some("http://cn-1:9060/"));
+    assert_eq!(error.kind(), QueryErrorKind::WorkerLost);
+    assert_eq!(
+        error.to_string(),
+        format!("compute node http://cn-1:9060/ does not read this plan: {why}")
+    );
 }

@@ -1,10 +1,11 @@
-//! What lies between the network and the worker: the token, the compute threads, the count of fragments.
+//! What lies between the network and the worker: the token, the version of plans, the compute threads, the count of fragments.
 //!
 //! Only the work of a fragment is done on the compute threads. Plans are taken on the network's: a fragment waits for its plan for
 //! ten seconds only, which on a busy node is less than a turn on the compute threads may take.
 
 use std::{
     future::Future,
+    ops::RangeInclusive,
     pin::Pin,
     sync::{
         Arc,
@@ -20,10 +21,18 @@ use tokio::runtime::Handle;
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
-use crate::channel::WorkerToken;
+use crate::{
+    channel::WorkerToken,
+    codec::{PLAN_VERSION_HEADER, UNSAID_PLAN_VERSION},
+};
+
+#[cfg(test)]
+mod tests;
 
 /// End of the path of calls that run a fragment.
 const EXECUTE_TASK: &str = "/ExecuteTask";
+/// End of the path of calls that bring a plan.
+const SET_PLAN: &str = "/CoordinatorChannel";
 
 type Answer<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
 
@@ -76,6 +85,80 @@ where
             return Box::pin(self.inner.call(request));
         }
         let refusal = Status::unauthenticated("the cluster token is missing or wrong").into_http();
+        Box::pin(std::future::ready(Ok(refusal)))
+    }
+}
+
+/// Refuses plans of versions that are not read here, by the call's header: of the plan itself nothing is looked at.
+#[derive(Clone, Debug)]
+pub(super) struct PlanLayer(RangeInclusive<u32>);
+
+impl PlanLayer {
+    pub(super) fn new(versions: RangeInclusive<u32>) -> Self {
+        Self(versions)
+    }
+
+    /// Why a call is refused, if it is.
+    fn refusal(&self, request: &Request<Body>) -> Option<String> {
+        if !request.uri().path().ends_with(SET_PLAN) {
+            return None;
+        }
+        let version = match request.headers().get(PLAN_VERSION_HEADER) {
+            None => Some(UNSAID_PLAN_VERSION),
+            Some(header) => header.to_str().ok().and_then(|text| text.parse().ok()),
+        };
+        let (oldest, newest) = (self.0.start(), self.0.end());
+        let reads = format!("it reads plans of versions {oldest} to {newest}");
+        match version {
+            Some(version) if self.0.contains(&version) => None,
+            Some(version) if version > *newest => Some(format!(
+                "{reads}, and this one has version {version}; upgrade the compute node"
+            )),
+            Some(version) => Some(format!(
+                "{reads}, and this one has version {version}; upgrade the frontend"
+            )),
+            None => Some(format!("{reads}, and this one does not say which version it has")),
+        }
+    }
+}
+
+impl<S> Layer<S> for PlanLayer {
+    type Service = PlanService<S>;
+
+    fn layer(&self, inner: S) -> PlanService<S> {
+        PlanService {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct PlanService<S> {
+    inner: S,
+    layer: PlanLayer,
+}
+
+impl<S> Service<Request<Body>> for PlanService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Answer<S::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let Some(why) = self.layer.refusal(&request) else {
+            return Box::pin(self.inner.call(request));
+        };
+        tracing::warn!(why, "refused a plan");
+        let refusal = Status::failed_precondition(why).into_http();
         Box::pin(std::future::ready(Ok(refusal)))
     }
 }

@@ -90,7 +90,7 @@ pub(crate) struct TestWorker {
 }
 
 impl TestWorker {
-    fn start(store: &Arc<dyn ObjectStore>, change: impl FnOnce(&mut WorkerOptions)) -> Self {
+    pub(crate) fn start(store: &Arc<dyn ObjectStore>, change: impl FnOnce(&mut WorkerOptions)) -> Self {
         let mut options = WorkerOptions::new(token(TOKEN));
         options.local_files = true;
         options.shutdown_timeout = Duration::from_secs(1);

@@ -6,10 +6,12 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt};
-use springtide_query::{Coordinator, CoordinatorOptions, QueryError, QueryErrorKind, SpillSpace, WorkerService};
+use springtide_query::{
+    Coordinator, CoordinatorOptions, PLAN_VERSION, QueryError, QueryErrorKind, SpillSpace, WorkerOptions, WorkerService,
+};
 
 use crate::{
-    cluster::{Cluster, First, Gate, TOKEN, parse, rows, run, token},
+    cluster::{Cluster, First, Gate, TOKEN, TestWorker, parse, rows, run, token},
     tpch::{filled, loaded},
 };
 
@@ -133,6 +135,25 @@ async fn a_wrong_token_is_refused() {
     let error = run(&session, "select max(l_tax) from lineitem").await.unwrap_err();
     assert!(matches!(error, QueryError::WorkerRefused { .. }), "{error}");
     assert_eq!(cluster.scanned_rows(), [0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_of_another_release_refuses_the_plan_before_it_reads_it_and_the_others_answer() {
+    let newer = |options: &mut WorkerOptions| options.plan_versions = PLAN_VERSION + 1..=PLAN_VERSION + 2;
+    let (cluster, _) = loaded(1).await;
+    let stranger = TestWorker::start(&cluster.store, newer);
+    let mut request = cluster.request();
+    request.workers.push(stranger.url.clone());
+    let session = cluster.coordinator.session(request).unwrap();
+    let query = "select l_returnflag, sum(l_quantity) from lineitem group by l_returnflag";
+    let begun = Instant::now();
+    let error = run(&session, query).await.unwrap_err();
+    assert!(matches!(error, QueryError::PlanUnread { .. }), "{error}");
+    assert_eq!(error.lost_worker(), Some(stranger.url.as_str()), "{error}");
+    assert!(error.to_string().ends_with("upgrade the frontend"), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "nobody waits for its part");
+    assert_eq!(stranger.service.metrics().scanned_rows, 0);
+    assert_eq!(rows(&cluster.query(query).await.unwrap()).len(), 3);
 }
 
 /// All threads of the worker are free at the same moment, to compute something else.

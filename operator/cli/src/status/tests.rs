@@ -37,7 +37,7 @@ fn a_healthy_cluster_says_how_to_connect_and_when_its_compute_changes() {
         clusters: vec![cluster(json!({
             "conditions": [condition("Available", "True", "Serving", "")],
             "observedGeneration": 2, "endpoint": "lake.retail.svc.cluster.local:9030", "adminSecret": "lake-admin",
-            "frontendsReady": 1,
+            "frontendsReady": 1, "engine": {"version": "0.1.0", "image": "springtide.dev/engine:0.1.0"},
         }))],
         groups: vec![group(json!({
             "conditions": [condition("Available", "True", "Serving", "")],
@@ -53,6 +53,7 @@ fn a_healthy_cluster_says_how_to_connect_and_when_its_compute_changes() {
       connect    mysql -h lake.retail.svc.cluster.local -P 9030
       account    Secret lake-admin, keys username and password
       frontends  1 of 1 alive
+      engine     0.1.0 (springtide.dev/engine:0.1.0)
       ComputeGroup retail/etl  available (Serving)
         compute  8 of 8 serving (replicas 2, at least 8)
         window   morning is open until Mon 23 Nov 18:00 UTC (in 9 h), lead 5m (fixed)
@@ -77,7 +78,7 @@ fn a_group_in_trouble_says_why_and_what_to_do() {
       compute  0 of 2 serving (replicas 2)
       ! Available is False, PodUnschedulable: etl-cn-0: 0/3 nodes are available: 3 Insufficient cpu
       ! the last change has not been looked at yet: does the operator run?
-      next: kubectl -n retail get pods; kubectl -n retail describe pod POD
+      next: kubectl -n retail get pods -l springtide.dev/compute-group=etl; kubectl -n retail describe pod POD
     ");
 }
 

@@ -96,6 +96,7 @@ fn what_a_cluster_shows_of_its_groups_concerns_it() {
         json!({"replicas": 0, "servingReplicas": 0, "wantedReplicas": 0}),
         json!({"acceptedSpec": {"cluster": "lake", "replicas": 0, "wakeOnQuery": true}}),
         json!({"replicas": 0, "servingReplicas": 0, "nextTransition": {"at": "2030-06-03T08:00:00Z", "floor": 2}}),
+        json!({"replicas": 0, "servingReplicas": 0, "engine": {"version": "0.2.0", "image": "e"}}),
     ] {
         let mut after = group();
         after.status = object(status.clone());
@@ -116,7 +117,17 @@ fn what_groups_take_from_their_cluster_concerns_them() {
     led.status = object(json!({"leader": "lake-fe-0"}));
     let mut accepted = cluster();
     accepted.status = object(json!({"acceptedSpec": cluster().spec}));
-    for after in [changed, led, accepted] {
+    let mut runs = cluster();
+    runs.status = object(json!({"engine": {"version": "0.2.0", "image": "e"}}));
+    let mut maintained = cluster();
+    maintained.metadata.annotations = Some(
+        [(
+            names::MAINTENANCE_UNTIL_ANNOTATION.to_owned(),
+            "2030-06-03T08:00:00Z".to_owned(),
+        )]
+        .into(),
+    );
+    for after in [changed, led, accepted, runs, maintained] {
         assert_eq!(
             by_cluster(&caches, Some(&cluster()), &after),
             [the_cluster(), the_group()]

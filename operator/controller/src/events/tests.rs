@@ -59,8 +59,9 @@ fn a_long_text_is_cut_between_characters() {
 async fn an_event_for_which_there_was_no_room_is_news_the_next_time() {
     let events = events(1);
     // Nothing is written before this test waits.
-    events.tell(&about(), notice("Serving"));
-    events.tell(&about(), notice("ComputeStarting"));
+    assert!(events.tell(&about(), notice("Serving")));
+    assert!(!events.tell(&about(), notice("Serving")), "it was told");
+    assert!(!events.tell(&about(), notice("ComputeStarting")), "there is no room");
     assert_eq!(events.dropped.load(Ordering::Relaxed), 1);
     assert!(!events.is_news(&about(), "Serving", "it is so", Instant::now()));
     assert!(events.is_news(&about(), "ComputeStarting", "it is so", Instant::now()));

@@ -3,8 +3,8 @@
 use std::{cell::Cell, time::Duration};
 
 use chrono::TimeDelta;
-use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::ConfigMap};
-use kube::api::DeleteParams;
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Service};
+use kube::{ResourceExt, api::DeleteParams};
 use serde_json::{Value, json};
 use springtide_controller::clock::Clock as _;
 use springtide_crds::ComputeGroup;
@@ -54,22 +54,16 @@ impl Freeze {
     }
 }
 
-/// The first file of a group's ConfigMap, and what is in it.
-async fn file(world: &World, group: &str) -> Option<(String, String)> {
-    let files = world.get::<ConfigMap>(&format!("{group}-cn")).await?.data?;
-    files.into_iter().next()
-}
+/// A label that all objects have.
+const LABEL: &str = "app.kubernetes.io/name";
+const BY_ANOTHER_HAND: &str = "by-another-hand";
 
-const BY_ANOTHER_HAND: &str = "by another hand";
-
-/// Changes a group's file until the operator cannot repair it.
-async fn file_stays_changed(world: &World, group: &str) {
-    let (name, _) = file(world, group).await.unwrap();
+/// Changes the label of a group's Service until the operator cannot repair it.
+async fn label_stays_changed(world: &World, group: &str) {
     world
         .eventually("the policy is in force: a change is not repaired", || async {
-            world
-                .merge::<ConfigMap>(&format!("{group}-cn"), json!({"data": {&name: BY_ANOTHER_HAND}}))
-                .await;
+            let changed = json!({"metadata": {"labels": {LABEL: BY_ANOTHER_HAND}}});
+            world.merge::<Service>(&format!("{group}-cn"), changed).await;
             tokio::time::sleep(Duration::from_secs(2)).await;
             is_changed(world, group).await
         })
@@ -77,7 +71,8 @@ async fn file_stays_changed(world: &World, group: &str) {
 }
 
 async fn is_changed(world: &World, group: &str) -> Option<()> {
-    (file(world, group).await?.1 == BY_ANOTHER_HAND).then_some(())
+    let service = world.get::<Service>(&format!("{group}-cn")).await?;
+    (service.labels().get(LABEL)? == BY_ANOTHER_HAND).then_some(())
 }
 
 #[tokio::test]
@@ -87,8 +82,8 @@ async fn a_policy_that_refuses_a_write_keeps_no_node_from_leaving() {
     world.make_cluster("lake").await;
     world.make_group("etl", "lake", json!({"replicas": 2})).await;
     world.group_serves("etl", 2).await;
-    let freeze = Freeze::of(&world, "", "configmaps").await;
-    file_stays_changed(&world, "etl").await;
+    let freeze = Freeze::of(&world, "", "services").await;
+    label_stays_changed(&world, "etl").await;
 
     world
         .merge::<ComputeGroup>("etl", json!({"spec": {"replicas": 1}}))
@@ -103,7 +98,7 @@ async fn a_policy_that_refuses_a_write_keeps_no_node_from_leaving() {
     );
     world
         .eventually("an Event says what was refused", || {
-            world.is_told(None, "configmaps are frozen")
+            world.is_told(None, "services are frozen")
         })
         .await;
 
@@ -121,8 +116,8 @@ async fn a_policy_that_refuses_a_write_keeps_no_group_asleep() {
     let world = World::new().await;
     let operator = world.operator();
     world.make_sleeper("etl").await;
-    let freeze = Freeze::of(&world, "", "configmaps").await;
-    file_stays_changed(&world, "etl").await;
+    let freeze = Freeze::of(&world, "", "services").await;
+    label_stays_changed(&world, "etl").await;
 
     world.statements_wait("etl", 1);
     world.group_serves("etl", 1).await;
@@ -135,16 +130,16 @@ async fn a_policy_that_refuses_a_write_keeps_no_group_asleep() {
     operator.stop().await;
 }
 
-/// The template of its pods says which files they were made for, and differs as well.
+/// The template of its pods differs as well, and what it is to stand on was refused.
 #[tokio::test]
-async fn a_policy_that_freezes_files_keeps_no_node_from_coming_when_other_files_are_wanted() {
+async fn a_policy_that_refuses_a_write_keeps_no_node_from_coming_when_another_template_is_wanted() {
     let world = World::new().await;
     let operator = world.operator();
     world.make_cluster("lake").await;
     world.make_group("etl", "lake", json!({"replicas": 1})).await;
     world.group_serves("etl", 1).await;
-    let freeze = Freeze::of(&world, "", "configmaps").await;
-    file_stays_changed(&world, "etl").await;
+    let freeze = Freeze::of(&world, "", "services").await;
+    label_stays_changed(&world, "etl").await;
     let template = async || {
         let set = world.get::<StatefulSet>("etl-cn").await.unwrap();
         set.spec.unwrap().template
@@ -159,10 +154,10 @@ async fn a_policy_that_freezes_files_keeps_no_node_from_coming_when_other_files_
         Some(()),
         "the policy is still in force"
     );
-    assert_eq!(template().await, before, "it waits for its files");
+    assert_eq!(template().await, before, "it waits for what comes before it");
     freeze.ends(&world).await;
     world
-        .eventually("it has the files and the template", || async {
+        .eventually("it has both", || async {
             (template().await != before && is_changed(&world, "etl").await.is_none()).then_some(())
         })
         .await;

@@ -121,7 +121,7 @@ async fn the_process_answers_probes_tells_its_metrics_and_ends_in_order() {
         .find(|line| line["message"] == "applied" && line["object"].as_str().unwrap_or_default().contains("etl-cn"))
         .unwrap_or_else(|| panic!("{log}"));
     assert!(
-        reconcile["spans"].to_string().contains("\"id\""),
+        reconcile["span"]["reconcile_id"].is_string(),
         "a line has the id of its reconcile: {reconcile}"
     );
     let password = {

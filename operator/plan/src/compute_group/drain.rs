@@ -26,6 +26,7 @@ use springtide_contract::drain::ORDER_LASTS;
 use springtide_crds::Reason;
 use springtide_crds::compute_group::{DrainPhase, DrainTimeoutPolicy, DrainingNode};
 
+use super::fence;
 use super::members::{self, Member};
 use super::shape::flavour_of;
 use super::{GroupShape, current_replicas};
@@ -88,6 +89,7 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
         ..Departure::default()
     };
     let nodes = Nodes::of(observed);
+    let fenced = fence::fenced(observed);
     let mut leavers = Vec::new();
     for (ordinal, node) in &nodes.by_ordinal {
         let remembered = nodes.since(&node.name, now);
@@ -97,6 +99,16 @@ pub(super) fn plan(observed: &ObservedComputeGroup, group: &GroupShape, wanted: 
         if *ordinal < wanted {
             if is_leaving || state == DrainState::Leaving {
                 departure.draining.push(node.status(DrainPhase::Leaving, told, &nodes));
+            } else if fenced.contains(node.name.as_str()) {
+                let phase = match state {
+                    DrainState::Drained => DrainPhase::Drained,
+                    DrainState::Draining => DrainPhase::Draining,
+                    DrainState::None | DrainState::Leaving => DrainPhase::Cordoning,
+                };
+                departure.statements.extend(node.order(flavour, false));
+                departure.has_orders = true;
+                let since = if node.takes_work() { now } else { told };
+                departure.draining.push(node.status(phase, since, &nodes));
             } else if matches!(state, DrainState::Draining | DrainState::Drained)
                 && let Some(member) = &node.member
             {

@@ -7,7 +7,7 @@ use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use springtide_crds::Reason;
 use springtide_schedule::{ActiveWindow, Phase};
 
-use super::{Scale, members};
+use super::{Scale, fence, members};
 use crate::condition::{Finding, instant_text};
 use crate::lake_cluster::is_rolling;
 use crate::names;
@@ -156,7 +156,7 @@ fn ready(observed: &ObservedComputeGroup, scale: &Scale, serving: u32, trouble: 
     let pods = u32::try_from(observed.pods.len()).unwrap_or(u32::MAX);
     let known = members::members(observed).len();
     if serving < wanted {
-        if let Some(trouble) = trouble {
+        if let Some(trouble) = trouble.or_else(|| fence::finding(observed)) {
             return trouble;
         }
         return Finding::fails(Reason::ComputeStarting, format!("{serving} of {wanted} nodes serve"));
@@ -179,6 +179,9 @@ fn ready(observed: &ObservedComputeGroup, scale: &Scale, serving: u32, trouble: 
             Reason::ComputeStarting,
             "nodes are being replaced by those of a new revision",
         );
+    }
+    if let Some(fenced) = fence::finding(observed) {
+        return fenced;
     }
     let (reason, message) = if scale.suspended {
         (

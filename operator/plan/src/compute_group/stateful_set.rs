@@ -6,10 +6,10 @@ use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::ComputeShape;
+use crate::files::Files;
 use crate::flavour::Flavour;
-use crate::lake_cluster::{CREDENTIALS_HASH_ANNOTATION, credentials_hash, hash};
+use crate::lake_cluster::credentials_annotation;
 use crate::names::{self, Owner};
-use crate::observed::ObservedComputeGroup;
 use crate::pod::{PodOptions, rolling_update, template, toleration};
 
 /// Seconds between the end of the drain and the end of the process.
@@ -21,9 +21,9 @@ pub(super) fn build(
     owner: &Owner,
     compute: &ComputeShape,
     flavour: &dyn Flavour,
-    files: &BTreeMap<String, String>,
+    files: &Files,
+    credentials: Option<&str>,
     replicas: u32,
-    observed: &ObservedComputeGroup,
 ) -> StatefulSet {
     let name = names::compute(&compute.name);
     let labels = selector(&compute.cluster.name, &compute.name);
@@ -40,8 +40,8 @@ pub(super) fn build(
             },
             service_name: Some(name.clone()),
             template: template(
-                flavour.compute_pod(compute),
-                options(owner, compute, labels, files, observed),
+                flavour.compute_pod(compute, &files.config_map),
+                options(owner, compute, labels, files, credentials),
             ),
             update_strategy: Some(rolling_update()),
             ..StatefulSetSpec::default()
@@ -54,8 +54,8 @@ fn options<'a>(
     owner: &Owner,
     compute: &'a ComputeShape,
     selector: BTreeMap<String, String>,
-    files: &BTreeMap<String, String>,
-    observed: &ObservedComputeGroup,
+    files: &Files,
+    credentials: Option<&str>,
 ) -> PodOptions<'a> {
     let cluster = &compute.cluster;
     let pod_template = &cluster.compute_pod_template;
@@ -66,15 +66,11 @@ fn options<'a>(
     let mut node_selector = compute.placement.node_selector.clone();
     node_selector.extend(pod_template.node_selector.clone());
     let mut annotations = pod_template.annotations.clone();
-    annotations.insert(names::CONFIG_HASH_ANNOTATION.to_owned(), hash(files));
+    annotations.insert(names::FILES_ANNOTATION.to_owned(), files.config_map.clone());
+    annotations.extend(credentials_annotation(credentials));
     annotations.insert(
-        CREDENTIALS_HASH_ANNOTATION.to_owned(),
-        credentials_hash(
-            cluster,
-            &observed.secrets,
-            &observed.live,
-            &names::compute(&compute.name),
-        ),
+        names::ENGINE_VERSION_ANNOTATION.to_owned(),
+        cluster.engine_version.clone(),
     );
     PodOptions {
         labels,

@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use springtide_contract::ports;
 use springtide_crds::ComputeGroupStatus;
 use springtide_crds::compute_group::{ActiveWindow, DrainingNode, NextTransition, NodeStatus, StartUp, WindowLeadTime};
+use springtide_crds::lake_cluster::EngineStatus;
 
 use super::{GroupShape, InForce, Scale, decision, health, members, stateful_set, wanted};
 use crate::condition::{self, instant_text};
@@ -17,6 +18,7 @@ pub(super) struct Found {
     pub(super) windows: Vec<ActiveWindow>,
     pub(super) start_up: Option<StartUp>,
     pub(super) lead_times: Vec<WindowLeadTime>,
+    pub(super) engine: Option<EngineStatus>,
 }
 
 pub(super) fn build(
@@ -58,6 +60,7 @@ pub(super) fn build(
         start_up: found.start_up,
         lead_times: found.lead_times,
         next_transition: next_transition(scale, in_force.group.as_ref()),
+        engine: found.engine,
         nodes: nodes(observed),
         draining: found.draining,
         demand: scale.demand.status.clone(),

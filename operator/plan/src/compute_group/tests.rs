@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::fixture::{accepted, applied, at, cluster, condition, event, group, group_of, statements};
+use crate::fixture::{accepted, applied, at, cluster, condition, event, file_of, group, group_of, statements};
 use crate::observed::SqlAnswer;
 
 mod wrong_clock;
@@ -85,9 +85,7 @@ fn the_grace_period_follows_from_the_drain() {
     let objects = applied(&fixture.plan());
     let spec = &objects["StatefulSet retail/etl-cn"]["spec"]["template"]["spec"];
     assert_eq!(spec["terminationGracePeriodSeconds"], 3600 + 30 + 15);
-    let config = objects["ConfigMap retail/etl-cn"]["data"]["engine.json"]
-        .as_str()
-        .unwrap();
+    let config = file_of(&objects, "etl-cn", "engine.json");
     assert!(config.contains("\"drainTimeoutS\": 3600"), "{config}");
     // 85 % of the ten gibibytes that the volume may take.
     assert!(config.contains("\"localLimitBytes\": 9126805470"), "{config}");
@@ -99,6 +97,13 @@ fn an_idle_group_has_an_empty_plan() {
     let plan = fixture.plan();
     assert_eq!((plan.actions, plan.status, plan.events), (vec![], None, vec![]));
     assert_eq!(plan.wait, None);
+}
+
+#[test]
+fn a_rotated_key_rolls_no_node_that_reads_it_anew() {
+    let settled = group("etl").replicas(2).pods(0..2).nodes(0..2).settled();
+    let rotated = settled.with(|observed| observed.secrets.get_mut("s3").unwrap().hash = "other".to_owned());
+    assert_eq!(rotated.plan().actions, []);
 }
 
 #[test]
@@ -526,4 +531,60 @@ proptest! {
             prop_assert_eq!(wanted, replicas.min(limit));
         }
     }
+}
+
+/// It is told to leave by a drain that lasts, while its pod was just replaced.
+#[test]
+fn a_new_pod_that_drains_does_not_have_its_template_taken_back() {
+    let rolling = group("etl")
+        .replicas(2)
+        .pods(0..2)
+        .nodes(0..2)
+        .settled()
+        .with(|observed| {
+            observed.group.spec.labels.insert("team".to_owned(), "a".to_owned());
+            let label = |pod: &mut k8s_openapi::api::core::v1::Pod, revision: &str| {
+                let labels = [("controller-revision-hash".to_owned(), revision.to_owned())];
+                pod.metadata.labels = Some(labels.into());
+                let status = pod.status.as_mut().unwrap();
+                status.conditions.as_mut().unwrap()[0].last_transition_time =
+                    Some(serde_json::from_value(json!("2026-11-23T11:00:00Z")).unwrap());
+            };
+            label(&mut observed.pods[0], "r1");
+            label(&mut observed.pods[1], "r2");
+        })
+        .settled()
+        .with(|observed| {
+            let key = ObjectKey::namespaced(ObjectKind::StatefulSet, "retail", "etl-cn");
+            let mut body = observed.live.get(&key).unwrap().clone();
+            body["status"]["updateRevision"] = json!("r2");
+            body["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = json!(1);
+            body["metadata"]["annotations"]["springtide.dev/at-pod-since"] = json!("2026-11-23T11:00:00Z");
+            observed.live.insert(ObjectKind::StatefulSet, body);
+        });
+    let told =
+        |fixture: &crate::fixture::GroupFixture| condition(&fixture.plan().status.unwrap().conditions, "UpToDate");
+    let with_row = |change: fn(&mut crate::sql::ComputeNodeRow)| {
+        rolling.clone().with(|observed| {
+            if let SqlAnswer::Answered { compute_nodes, .. } = &mut observed.sql {
+                change(&mut compute_nodes[1]);
+            }
+        })
+    };
+    let drains = with_row(|row| (row.alive, row.draining) = (false, true));
+    assert!(
+        told(&drains).contains("waits for pod etl-cn-0 to be replaced"),
+        "{}",
+        told(&drains)
+    );
+    let dead = with_row(|row| row.alive = false);
+    let dead = dead.with(|observed| {
+        observed.pods[1].metadata.creation_timestamp =
+            Some(serde_json::from_value(json!("2026-11-23T11:00:00Z")).unwrap());
+    });
+    assert!(
+        told(&dead).contains("the frontend does not count on it"),
+        "{}",
+        told(&dead)
+    );
 }

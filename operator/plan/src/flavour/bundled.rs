@@ -50,6 +50,7 @@ impl Flavour for Bundled {
             cordon: Cordon::EngineState,
             queue: true,
             mounted_operator_account: true,
+            reloads_credentials: true,
         }
     }
 
@@ -100,9 +101,9 @@ impl Flavour for Bundled {
         files(&config)
     }
 
-    fn frontend_pod(&self, cluster: &ClusterShape) -> PodShape {
+    fn frontend_pod(&self, cluster: &ClusterShape, files: &str) -> PodShape {
         let health = "/api/health";
-        let (mut volumes, mut mounts) = common_volumes(cluster, &names::config_map(&cluster.name));
+        let (mut volumes, mut mounts) = common_volumes(cluster, files);
         for (name, secret, directory) in [
             ("admin", names::admin_secret(&cluster.name), paths::ADMIN_ACCOUNT),
             (
@@ -145,11 +146,11 @@ impl Flavour for Bundled {
         }
     }
 
-    fn compute_pod(&self, compute: &ComputeShape) -> PodShape {
+    fn compute_pod(&self, compute: &ComputeShape, files: &str) -> PodShape {
         let health = "/api/health";
         let cluster = &compute.cluster;
         let drains = !compute.drain_timeout.is_zero();
-        let (mut volumes, mut mounts) = common_volumes(cluster, &names::compute(&compute.name));
+        let (mut volumes, mut mounts) = common_volumes(cluster, files);
         volumes.push(Volume {
             name: "local".to_owned(),
             empty_dir: Some(EmptyDirVolumeSource {
@@ -263,9 +264,24 @@ fn engine_config(cluster: &ClusterShape) -> EngineConfig {
     }
 }
 
+/// The file, without settings that are the engine's defaults: a release that knows one more setting writes the same file, and an engine that
+/// does not know it yet can read it.
 fn files(config: &EngineConfig) -> BTreeMap<String, String> {
-    let text = serde_json::to_string_pretty(config).expect("the configuration is plain data");
+    let mut document = serde_json::to_value(config).expect("the configuration is plain data");
+    leave_defaults_out(&mut document["frontend"], &FrontendConfig::default());
+    leave_defaults_out(&mut document["compute"], &ComputeConfig::default());
+    if let Some(fields) = document.as_object_mut() {
+        fields.retain(|_, value| value.as_object().is_none_or(|fields| !fields.is_empty()));
+    }
+    let text = serde_json::to_string_pretty(&document).expect("the configuration is plain data");
     BTreeMap::from([(CONFIG_FILE.to_owned(), text + "\n")])
+}
+
+fn leave_defaults_out<T: serde::Serialize>(settings: &mut Value, defaults: &T) {
+    let defaults = serde_json::to_value(defaults).unwrap_or_default();
+    if let Some(settings) = settings.as_object_mut() {
+        settings.retain(|name, value| defaults.get(name) != Some(value));
+    }
 }
 
 /// Writes `settings` over `defaults`, whose fields are all whole numbers.

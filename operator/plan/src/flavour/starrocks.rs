@@ -102,6 +102,8 @@ impl Flavour for StarRocks {
             cordon: Cordon::ShutdownSignal,
             queue: false,
             mounted_operator_account: false,
+            // The keys stand in the environment.
+            reloads_credentials: false,
         }
     }
 
@@ -171,7 +173,7 @@ impl Flavour for StarRocks {
         ])
     }
 
-    fn frontend_pod(&self, cluster: &ClusterShape) -> PodShape {
+    fn frontend_pod(&self, cluster: &ClusterShape, files: &str) -> PodShape {
         let health = "/api/health";
         let service = names::frontends_headless(&cluster.name);
         let mut env_vars = identity("fe", &service);
@@ -212,10 +214,10 @@ impl Flavour for StarRocks {
             volume_mounts: Some(mounts),
             ..Container::default()
         };
-        pod(engine, &names::config_map(&cluster.name), Vec::new())
+        pod(engine, files, Vec::new())
     }
 
-    fn compute_pod(&self, compute: &ComputeShape) -> PodShape {
+    fn compute_pod(&self, compute: &ComputeShape, files: &str) -> PodShape {
         let health = "/api/health";
         let name = names::compute(&compute.name);
         let mut mounts = vec![
@@ -251,7 +253,7 @@ impl Flavour for StarRocks {
             }),
             ..Volume::default()
         };
-        pod(engine, &name, vec![storage])
+        pod(engine, files, vec![storage])
     }
 
     fn add_compute_node(&self, host: &str, _: &str, _: bool) -> Vec<AdminStatement> {

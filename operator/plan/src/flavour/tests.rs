@@ -32,7 +32,7 @@ fn every_setting_of_fe_conf_is_one_that_starrocks_has() {
 fn no_secret_stands_in_a_file() {
     let conf = &StarRocks.frontend_files(&shape("StarRocks"))["fe.conf"];
     assert!(conf.contains("aws_s3_access_key = ${S3_ACCESS_KEY}\n"), "{conf}");
-    let pod = StarRocks.frontend_pod(&shape("StarRocks"));
+    let pod = StarRocks.frontend_pod(&shape("StarRocks"), "demo-engine-1");
     let env = pod.engine.env.unwrap();
     let key = env.iter().find(|env| env.name == "S3_ACCESS_KEY").unwrap();
     let from = key.value_from.as_ref().unwrap().secret_key_ref.as_ref().unwrap();

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use springtide_crds::{ComputeGroup, Reason};
 
+use super::hibernation::Hibernation;
 use super::{ClusterShape, volume_claims};
 use crate::condition::Finding;
 use crate::names;
@@ -33,7 +34,15 @@ impl Health {
     }
 }
 
-pub(super) fn assess(observed: &ObservedLakeCluster, shape: &ClusterShape, now: DateTime<Utc>) -> Health {
+pub(super) fn assess(
+    observed: &ObservedLakeCluster,
+    shape: &ClusterShape,
+    hibernation: &Hibernation,
+    now: DateTime<Utc>,
+) -> Health {
+    if *hibernation == Hibernation::Asleep {
+        return asleep(observed);
+    }
     let trouble = trouble::find(Evidence {
         pods: &observed.pods,
         volume_claims: &observed.volume_claims,
@@ -45,8 +54,36 @@ pub(super) fn assess(observed: &ObservedLakeCluster, shape: &ClusterShape, now: 
     Health {
         storage: storage(observed, &available),
         operator_account: operator_account(&observed.sql),
-        ready: ready(observed, shape, &available, trouble),
+        ready: match hibernation {
+            Hibernation::FallingAsleep { waits_for, .. } => Finding::fails(
+                Reason::Suspended,
+                format!("the cluster goes to sleep, and waits for {waits_for}"),
+            ),
+            _ => ready(observed, shape, &available, trouble),
+        },
         available,
+    }
+}
+
+/// No frontend is wanted, and none answers for long.
+fn asleep(observed: &ObservedLakeCluster) -> Health {
+    let sleeps = "the cluster sleeps: no frontend and no compute runs, its volumes and its data stay";
+    let holds = Finding::holds(Reason::Suspended, sleeps);
+    let ready = match observed.pods.len() {
+        0 => holds.clone(),
+        pods => Finding::fails(
+            Reason::Suspended,
+            format!("the cluster goes to sleep, and {pods} frontends are about to stop"),
+        ),
+    };
+    Health {
+        storage: holds.clone(),
+        operator_account: holds,
+        available: Finding::fails(
+            Reason::Suspended,
+            format!("{sleeps}; set spec.suspend to false to wake it"),
+        ),
+        ready,
     }
 }
 
@@ -184,10 +221,6 @@ fn ready(
     }
     if let Some(growing) = volume_claims::growing(observed, shape) {
         return growing;
-    }
-    // As written, whether or not it is accepted: so do the groups.
-    if observed.cluster.spec.suspend {
-        return Finding::holds(Reason::Suspended, "the cluster is suspended: its compute is at zero");
     }
     Finding::holds(
         Reason::AllReady,

@@ -1,5 +1,7 @@
 //! Who the engine says belongs to the cluster.
 
+use std::collections::BTreeSet;
+
 use springtide_contract::ports;
 
 use super::ClusterShape;
@@ -65,6 +67,17 @@ pub(super) fn orphans(observed: &ObservedLakeCluster, shape: &ClusterShape) -> V
             is_ours && !has_group(service) && !observed.compute_pods.contains(pod)
         })
         .map(|row| Action::Sql(flavour.drop_compute_node(row)))
+        .collect()
+}
+
+/// Pods of the frontends that say of each other that they are alive.
+pub(super) fn counted(sql: &SqlAnswer) -> BTreeSet<String> {
+    let SqlAnswer::Answered { frontends, .. } = sql else {
+        return BTreeSet::new();
+    };
+    let alive = frontends.iter().filter(|row| row.alive);
+    alive
+        .filter_map(|row| Some(row.host.split('.').next()?.to_owned()))
         .collect()
 }
 

@@ -6,10 +6,12 @@ use springtide_crds::department::DeletionPolicy;
 use springtide_crds::lake_cluster::{EngineKind, ServiceType, StorageSecretRef};
 use springtide_crds::pod::{PodResources, PodTemplate};
 use springtide_crds::{LakeCluster, LakeClusterSpec, Quantity, Reason};
+use springtide_schedule::Window;
 
 use crate::finish::Rejection;
 use crate::flavour::flavour;
 use crate::labels;
+use crate::maintenance;
 use crate::names;
 use crate::observed::SecretFacts;
 use crate::settings::Settings;
@@ -23,6 +25,7 @@ pub struct ClusterShape {
     /// Lower-case UUID.
     pub cluster_id: String,
     pub engine: EngineKind,
+    pub engine_version: String,
     pub frontend_image: String,
     pub compute_image: String,
     pub storage: StorageShape,
@@ -42,6 +45,8 @@ pub struct ClusterShape {
     pub service_annotations: BTreeMap<String, String>,
     pub image_pull_secrets: Vec<String>,
     pub delete_volumes: bool,
+    /// When pods may be replaced that another release of the operator would make differently.
+    pub maintenance_windows: Vec<Window>,
     /// Domain of the cluster's DNS.
     pub cluster_domain: String,
     /// Namespace whose pods may reach frontends as the operator.
@@ -71,6 +76,7 @@ impl ClusterShape {
             tls,
             bootstrap,
             image_pull_secrets,
+            maintenance_windows,
             // The emergency brake: it counts as written, accepted or not.
             suspend: _,
             deletion_policy,
@@ -97,6 +103,7 @@ impl ClusterShape {
             namespace: cluster.metadata.namespace.clone().unwrap_or_default(),
             cluster_id: cluster_id(cluster, bootstrap.adopt.as_deref())?,
             engine: engine.kind,
+            engine_version: engine.version.clone(),
             frontend_image: image
                 .clone()
                 .unwrap_or_else(|| flavour.frontend_image(&engine.version, settings)),
@@ -125,6 +132,7 @@ impl ClusterShape {
             service_type: service.type_,
             service_annotations: service.annotations.clone(),
             image_pull_secrets: pull_secrets,
+            maintenance_windows: maintenance::windows(maintenance_windows)?,
             delete_volumes: *deletion_policy == DeletionPolicy::Delete,
             cluster_domain: settings.cluster_domain.clone(),
             operator_namespace: settings.operator_namespace.clone(),

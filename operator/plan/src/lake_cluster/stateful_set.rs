@@ -6,38 +6,42 @@ use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRe
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use sha2::{Digest, Sha256};
+use springtide_contract::drain::FRONTEND_STOP;
 
 use super::ClusterShape;
-use crate::flavour::Flavour;
+use crate::files::Files;
+use crate::flavour::{Flavour, flavour};
+use crate::inputs;
 use crate::names::{self, Owner};
 use crate::object::ObjectKind;
 use crate::observed::{Live, ObservedLakeCluster, SecretFacts};
 use crate::pod::{PodOptions, rolling_update, template};
 
-/// Seconds that a frontend gets to write what it has and stop.
-const GRACE_S: i64 = 60;
-/// Annotation of a pod template with a hash of the Secrets that people write: a rotated key rolls the pods.
-pub(crate) const CREDENTIALS_HASH_ANNOTATION: &str = "springtide.dev/credentials-hash";
+/// Seconds that a frontend gets beyond [`FRONTEND_STOP`]: to end what has not ended by itself, and to write what it has.
+const FLUSH_S: u64 = 15;
+/// Annotation of a pod template with a hash of the Secrets that people write: a rotated key rolls pods that do not read it anew.
+const CREDENTIALS_HASH_ANNOTATION: &str = "springtide.dev/credentials-hash";
 
 pub(super) fn build(
     owner: &Owner,
     shape: &ClusterShape,
     flavour: &dyn Flavour,
-    files: &BTreeMap<String, String>,
+    files: &Files,
+    credentials: Option<&str>,
     observed: &ObservedLakeCluster,
 ) -> StatefulSet {
     let name = names::frontends(&shape.name);
     let live: Option<StatefulSet> = observed.live.typed(ObjectKind::StatefulSet, &shape.namespace, &name);
-    let annotations = BTreeMap::from([
-        (names::CONFIG_HASH_ANNOTATION.to_owned(), hash(files)),
+    let mut annotations = BTreeMap::from([
+        (names::FILES_ANNOTATION.to_owned(), files.config_map.clone()),
         (
-            CREDENTIALS_HASH_ANNOTATION.to_owned(),
-            credentials_hash(shape, &observed.secrets, &observed.live, &name),
+            names::ENGINE_VERSION_ANNOTATION.to_owned(),
+            shape.engine_version.clone(),
         ),
     ]);
+    annotations.extend(credentials_annotation(credentials));
     let pod = template(
-        flavour.frontend_pod(shape),
+        flavour.frontend_pod(shape, &files.config_map),
         PodOptions {
             labels: owner.pod_labels(names::FRONTEND),
             selector: selector(&shape.name),
@@ -48,7 +52,7 @@ pub(super) fn build(
             node_selector: BTreeMap::new(),
             tolerations: Vec::new(),
             priority_class: None,
-            grace_s: GRACE_S,
+            grace_s: i64::try_from(FRONTEND_STOP.as_secs() + FLUSH_S).unwrap_or(i64::MAX),
         },
     );
     StatefulSet {
@@ -123,39 +127,24 @@ fn claim(shape: &ClusterShape, live: Option<&StatefulSet>) -> PersistentVolumeCl
     }
 }
 
-/// A hash over the names and contents of files.
-pub(crate) fn hash(files: &BTreeMap<String, String>) -> String {
-    let mut digest = Sha256::new();
-    for (name, content) in files {
-        for part in [name, content] {
-            digest.update((part.len() as u64).to_be_bytes());
-            digest.update(part.as_bytes());
-        }
-    }
-    hex::encode(&digest.finalize()[..16])
-}
-
-/// The hash of the Secrets that people write. While one of them is missing, the value of the running pods stays: restarting
-/// them without it would only break what works.
+/// The hash of the Secrets that people write; `None` where the engine reads them anew by itself, and a rotated key is nothing that pods are
+/// replaced for. While one of them is missing, the value of the running pods stays: restarting them without it would only break what works.
 pub(crate) fn credentials_hash(
     shape: &ClusterShape,
     secrets: &BTreeMap<String, SecretFacts>,
     live: &Live,
     stateful_set: &str,
-) -> String {
+) -> Option<String> {
+    if flavour(shape.engine).capabilities().reloads_credentials {
+        return None;
+    }
     let wanted = [
         shape.storage_secret.as_ref().map(|secret| &secret.name),
         shape.tls_secret.as_ref(),
     ];
     let facts: Option<Vec<&SecretFacts>> = wanted.into_iter().flatten().map(|name| secrets.get(name)).collect();
-    match facts {
-        Some(facts) => hash(
-            &facts
-                .iter()
-                .enumerate()
-                .map(|(index, facts)| (index.to_string(), facts.hash.clone()))
-                .collect(),
-        ),
+    Some(match facts {
+        Some(facts) => inputs::hash_of_texts(facts.iter().map(|facts| &facts.hash)),
         None => live
             .typed::<StatefulSet>(ObjectKind::StatefulSet, &shape.namespace, stateful_set)
             .and_then(|set| {
@@ -166,5 +155,10 @@ pub(crate) fn credentials_hash(
                     .remove(CREDENTIALS_HASH_ANNOTATION)
             })
             .unwrap_or_default(),
-    }
+    })
+}
+
+/// The hash as an annotation of a pod template.
+pub(crate) fn credentials_annotation(credentials: Option<&str>) -> Option<(String, String)> {
+    credentials.map(|hash| (CREDENTIALS_HASH_ANNOTATION.to_owned(), hash.to_owned()))
 }

@@ -1,10 +1,11 @@
 use serde_json::json;
+use springtide_contract::drain::FRONTEND_STOP;
 use springtide_crds::ComputeGroup;
 
 use super::*;
 use crate::fixture::{
-    applied, at, bound_claim, cluster, condition, event, facts, failing_pod, group, noon, ready_pod, statements,
-    unbound_claim,
+    applied, at, bound_claim, cluster, condition, event, facts, failing_pod, file_of, group, noon, ready_pod,
+    statements, unbound_claim,
 };
 use crate::observed::SqlAnswer;
 
@@ -52,6 +53,14 @@ fn everything_that_may_be_written_reaches_the_objects() {
             .insert("demo-tls".to_owned(), facts(&["tls.crt", "tls.key"]));
     });
     insta::assert_yaml_snapshot!("full", applied(&full.secrets().plan()));
+}
+
+#[test]
+fn a_frontend_is_not_killed_before_what_runs_there_has_had_its_time() {
+    let objects = applied(&cluster("demo").secrets().plan());
+    let pod = &objects["StatefulSet retail/demo-fe"]["spec"]["template"]["spec"];
+    let grace_s = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+    assert_eq!(grace_s, FRONTEND_STOP.as_secs() + 15);
 }
 
 #[test]
@@ -190,19 +199,48 @@ fn the_last_accepted_values_stay_in_force() {
 
 #[test]
 fn running_pods_are_not_rolled_when_their_secret_vanishes() {
-    let settled = cluster("demo").secrets().serving().settled();
-    let plan = settled.with(|observed| drop(observed.secrets.remove("s3"))).plan();
-    assert_eq!(plan.actions, []);
+    for fixture in [cluster("demo"), cluster("demo").starrocks()] {
+        let settled = fixture.secrets().serving().settled();
+        let plan = settled.with(|observed| drop(observed.secrets.remove("s3"))).plan();
+        assert_eq!(applied(&plan).keys().collect::<Vec<_>>(), [""; 0]);
+    }
 }
 
 #[test]
-fn a_rotated_key_rolls_the_frontends() {
+fn a_rotated_key_rolls_the_frontends_only_where_they_do_not_read_it_anew() {
+    for (fixture, rolled) in [
+        (cluster("demo").starrocks(), &["StatefulSet retail/demo-fe"][..]),
+        (cluster("demo"), &[]),
+    ] {
+        let settled = fixture.secrets().serving().settled();
+        let rotated = settled.with(|observed| observed.secrets.get_mut("s3").unwrap().hash = "other".to_owned());
+        assert_eq!(applied(&rotated.plan()).keys().collect::<Vec<_>>(), rolled);
+    }
+}
+
+/// Another Secret, and another key of it, are mounted otherwise: no file of a running pod changes by that.
+#[test]
+fn another_secret_rolls_the_frontends() {
     let settled = cluster("demo").secrets().serving().settled();
-    let rotated = settled.with(|observed| observed.secrets.get_mut("s3").unwrap().hash = "other".to_owned());
-    assert_eq!(
-        applied(&rotated.plan()).keys().collect::<Vec<_>>(),
-        ["StatefulSet retail/demo-fe"]
-    );
+    let other_name = settled.clone().with(|observed| {
+        let secret = &mut observed.cluster.spec.storage.credentials.secret_ref;
+        secret.as_mut().unwrap().name = "other".to_owned();
+        let facts = observed.secrets["s3"].clone();
+        observed.secrets.insert("other".to_owned(), facts);
+    });
+    let other_key = settled.with(|observed| {
+        let secret = &mut observed.cluster.spec.storage.credentials.secret_ref;
+        secret.as_mut().unwrap().secret_access_key_key = "password".to_owned();
+        observed
+            .secrets
+            .insert("s3".to_owned(), facts(&["access-key-id", "password"]));
+    });
+    for changed in [other_name, other_key] {
+        assert_eq!(
+            applied(&changed.plan()).keys().collect::<Vec<_>>(),
+            ["StatefulSet retail/demo-fe"]
+        );
+    }
 }
 
 #[test]
@@ -516,10 +554,8 @@ fn a_cluster_goes_on_as_another_one_until_it_has_claimed_its_prefix() {
     let adopts = |fixture: crate::fixture::ClusterFixture| {
         fixture.with(|observed| observed.cluster.spec.bootstrap.adopt = Some(ANOTHER.to_owned()))
     };
-    let config = |fixture: &crate::fixture::ClusterFixture| {
-        let objects = applied(&fixture.plan());
-        objects["ConfigMap retail/demo-engine"]["data"]["engine.json"].to_string()
-    };
+    let config =
+        |fixture: &crate::fixture::ClusterFixture| file_of(&applied(&fixture.plan()), "demo-engine", "engine.json");
     let refused = cluster("demo").secrets();
     assert_eq!(cluster_id_of(&refused.plan()), None, "nothing is claimed yet");
     assert!(!config(&refused).contains(ANOTHER));

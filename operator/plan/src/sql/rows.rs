@@ -45,6 +45,10 @@ pub struct FrontendRow {
     pub error: String,
     /// Column `Version`.
     pub version: String,
+    /// Column `ReplayedJournalId`, where it is a number: the last change that it has.
+    pub journal_id: Option<u64>,
+    /// Column `ImageJournalId`, where the engine has it: the last change that its newest image has.
+    pub image_id: Option<u64>,
 }
 
 /// How far a compute node is on its way out, by its frontend.
@@ -169,6 +173,8 @@ impl FrontendRow {
                     alive: answer.boolean(row, alive, "Alive")?,
                     error: answer.optional_text(row, "ErrMsg"),
                     version: answer.optional_text(row, "Version"),
+                    journal_id: answer.optional_text(row, "ReplayedJournalId").parse().ok(),
+                    image_id: answer.optional_text(row, "ImageJournalId").parse().ok(),
                 })
             })
             .collect()

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use super::{NodeState, NodeStatus, REDIRECT_LINGER, drain_key, is_drain_key, longest_commit, longest_work};
+use super::{
+    DrainRequest, NodeState, NodeStatus, REDIRECT_LINGER, drain_key, is_drain_key, longest_commit, longest_work,
+};
 
 fn drained() -> NodeStatus {
     NodeStatus {
@@ -93,6 +95,15 @@ fn what_began_just_before_a_drain_ends_before_it_gives_up() {
 fn a_status_of_an_older_engine_is_read() {
     let old = r#"{"state":"Draining","observedByFrontend":true,"runningFragments":0,"runningLoads":0}"#;
     assert_eq!(serde_json::from_str::<NodeStatus>(old).unwrap(), drained());
+}
+
+/// The sidecar and the engine of a pod are of different releases where one of the images is another one.
+#[test]
+fn what_a_later_release_says_more_is_passed_over() {
+    let later = r#"{"state":"Draining","invented":{"later":[1]},"observedByFrontend":true,"runningFragments":0,"runningLoads":0,"cutOff":false}"#;
+    assert_eq!(serde_json::from_str::<NodeStatus>(later).unwrap(), drained());
+    let request: DrainRequest = serde_json::from_str(r#"{"reason":"preStop","invented":1}"#).unwrap();
+    assert_eq!(request.reason, "preStop");
 }
 
 #[test]

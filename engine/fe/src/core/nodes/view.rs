@@ -8,7 +8,8 @@ use std::{
 
 use springtide_contract::drain::longest_work;
 use springtide_model::ComputeNode;
-use springtide_rpc::message::HeartbeatReply;
+use springtide_query::PLAN_VERSION;
+use springtide_rpc::message::{HeartbeatReply, OLDEST_PROTOCOL_VERSION, understands};
 
 /// A compute node and what is known of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +32,7 @@ pub struct NodeView {
     pub last_heartbeat_ms: Option<u64>,
     /// When its process started, milliseconds since 1970.
     pub last_start_ms: Option<u64>,
-    /// Why it is not alive; empty when it is.
+    /// Why it is not alive, or is of a release that gets no work from this frontend; empty when all is well.
     pub err_msg: String,
     /// What it said last.
     pub reply: Option<HeartbeatReply>,
@@ -110,10 +111,36 @@ impl NodeView {
         }
     }
 
-    /// Whether it may get work.
+    /// Whether it may get any work: statements and loads.
     #[must_use]
     pub fn is_available(&self) -> bool {
-        self.alive && self.drain == DrainState::None
+        self.takes_loads() && self.reply.as_ref().is_some_and(|reply| reply.plans.reads(PLAN_VERSION))
+    }
+
+    /// Whether it may get loads, which need no plan.
+    #[must_use]
+    pub fn takes_loads(&self) -> bool {
+        let is_understood = self.reply.as_ref().is_some_and(|reply| understands(reply.protocol));
+        self.alive && self.drain == DrainState::None && is_understood
+    }
+
+    /// Why a node of another release gets no statements, or nothing at all, and what to do; `None` for one that fits.
+    pub(super) fn misfit(reply: &HeartbeatReply) -> Option<String> {
+        if !understands(reply.protocol) {
+            let theirs = reply.protocol;
+            return Some(format!(
+                "speaks version {theirs} of the internal messages, this frontend understands them from {OLDEST_PROTOCOL_VERSION} on; \
+                 upgrade the node first"
+            ));
+        }
+        let plans = reply.plans;
+        let advice = if plans.newest < PLAN_VERSION {
+            "upgrade the node first"
+        } else {
+            "upgrade the frontend"
+        };
+        (!plans.reads(PLAN_VERSION))
+            .then(|| format!("reads plans of {plans}, this frontend writes {PLAN_VERSION}; {advice}"))
     }
 
     /// Processor cores by its last word; 0 before the first.

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use springtide_model::{ComputeNode, NodeId};
-use springtide_rpc::message::HeartbeatReply;
+use springtide_rpc::message::{HeartbeatReply, PROTOCOL_VERSION, PlanVersions};
 
 use super::{DrainState, NodeView, Patience};
 
@@ -35,6 +35,8 @@ fn node(drain: DrainState, drain_timeout_s: u64) -> NodeView {
             running_fragments: 1,
             running_loads: 0,
             drain_timeout_s,
+            protocol: PROTOCOL_VERSION,
+            plans: PlanVersions::default(),
         }),
     }
 }

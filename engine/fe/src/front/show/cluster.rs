@@ -28,6 +28,8 @@ const FRONTENDS: &[&str] = &[
     "ErrMsg",
     "StartTime",
     "Version",
+    // StarRocks does not say what is in its newest image.
+    "ImageJournalId",
 ];
 const COMPUTE_NODES: &[&str] = &[
     "ComputeNodeId",
@@ -159,6 +161,7 @@ pub(super) fn frontends(context: Context<'_>) -> Rows {
         Some(String::new()),
         time_text(Some(core.started_ms())),
         Some(VERSION_COMMENT.to_owned()),
+        Some(core.image_id().to_string()),
     ]);
     rows
 }

@@ -7,9 +7,12 @@ use std::{
 
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::post};
 use springtide_contract::drain::REDIRECT_LINGER;
-use springtide_fe::core::{Core, DrainState, NodeView};
+use springtide_fe::core::{Admission, Core, DrainState, NodeView, Patience, Wait};
 use springtide_model::NodeId;
-use springtide_rpc::message::{HEARTBEAT, HeartbeatReply, HeartbeatRequest};
+use springtide_query::PLAN_VERSION;
+use springtide_rpc::message::{
+    HEARTBEAT, HeartbeatReply, HeartbeatRequest, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, PlanVersions,
+};
 use springtide_sql::DrainOrder;
 use tokio::net::TcpListener;
 
@@ -31,6 +34,16 @@ pub(crate) fn reply(http_port: u16) -> HeartbeatReply {
         running_fragments: 0,
         running_loads: 0,
         drain_timeout_s: 0,
+        protocol: PROTOCOL_VERSION,
+        plans: only(PLAN_VERSION),
+    }
+}
+
+/// Of a node that reads this version alone.
+pub(crate) fn only(version: u32) -> PlanVersions {
+    PlanVersions {
+        oldest: version,
+        newest: version,
     }
 }
 
@@ -259,5 +272,96 @@ async fn a_client_that_was_redirected_before_a_frontends_restart_is_waited_for()
     tokio::time::sleep(Duration::from_millis(1000)).await;
     assert_eq!(core.nodes()[0].drain, DrainState::Draining);
     until(&core, "drained", |node| node.drain == DrainState::Drained).await;
+    core.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_read_this_frontends_plans_is_alive_and_gets_loads_alone_until_it_does() {
+    let cluster = Cluster::new();
+    let core = cluster.open().await;
+    let script: Script = Arc::new(Mutex::new(Some(reply(1))));
+    add_node(&core, start_node(Arc::clone(&script)).await, "w").await;
+    for (plans, why) in [
+        (
+            only(PLAN_VERSION - 1),
+            format!("this frontend writes {PLAN_VERSION}; upgrade the node first"),
+        ),
+        (
+            only(PLAN_VERSION + 1),
+            format!("this frontend writes {PLAN_VERSION}; upgrade the frontend"),
+        ),
+    ] {
+        script.lock().unwrap().as_mut().unwrap().plans = plans;
+        let told = format!("reads plans of {plans}, {why}");
+        until(&core, "told", |node| node.alive && node.err_msg == told).await;
+        assert_eq!(core.load_route("w", "a Stream Load").nodes().len(), 1);
+        assert!(core.route("w", "a statement").nodes().is_empty() && core.workers("w").is_empty());
+        let said = Patience::Exactly(Duration::from_millis(50));
+        let waited = core.admit("w", "a statement", said, |_, _| {}).await;
+        assert!(matches!(waited, Admission::TimedOut(Wait::AllAway)), "{waited:?}");
+        let advice = core.instead_of("w", "SET warehouse to");
+        assert!(
+            advice.starts_with(&format!("compute node 127.0.0.1 {told}; none of its 1")),
+            "{advice}"
+        );
+    }
+
+    let waiter = core.clone();
+    let patience = Patience::Exactly(Duration::from_secs(30));
+    let waits = tokio::spawn(async move { waiter.admit("w", "a statement", patience, |_, _| {}).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!waits.is_finished(), "it waits as for a node that is away");
+    script.lock().unwrap().as_mut().unwrap().plans = PlanVersions {
+        oldest: PLAN_VERSION - 1,
+        newest: PLAN_VERSION + 1,
+    };
+    let admission = waits.await.unwrap();
+    assert!(matches!(admission, Admission::Admitted(_)), "{admission:?}");
+    assert!(core.nodes()[0].err_msg.is_empty());
+    core.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_node_that_speaks_too_old_a_version_of_the_messages_gets_nothing_and_a_newer_one_everything() {
+    let cluster = Cluster::new();
+    let core = cluster.open().await;
+    let (script, _) = only_node(&core).await;
+    script.lock().unwrap().as_mut().unwrap().protocol = OLDEST_PROTOCOL_VERSION - 1;
+    until(&core, "told", |node| {
+        node.alive && node.err_msg.ends_with("upgrade the node first")
+    })
+    .await;
+    assert!(core.load_route("w", "a Stream Load").nodes().is_empty());
+    assert!(core.route("w", "a statement").nodes().is_empty());
+    script.lock().unwrap().as_mut().unwrap().protocol = PROTOCOL_VERSION + 1;
+    until(&core, "taken", NodeView::is_available).await;
+    core.shutdown().await;
+}
+
+/// What a node of the first release answers to a heartbeat.
+const FIRST_RELEASE: &str = r#"{"version":"0.1.0","start_time_ms":1,"draining":false,"http_port":1,"worker_port":2,
+    "cpu_cores":4,"memory_limit_bytes":1024,"memory_used_bytes":0,"running_fragments":0,"running_loads":0}"#;
+
+#[tokio::test]
+async fn a_node_of_the_first_release_and_one_of_a_later_one_get_work() {
+    let later = FIRST_RELEASE.replacen(
+        '{',
+        r#"{"invented":{"later":[1]},"plans":{"oldest":1,"newest":9,"hint":0},"#,
+        1,
+    );
+    let cluster = Cluster::new();
+    let core = cluster.open().await;
+    for (answer, warehouse) in [(FIRST_RELEASE.to_owned(), "first"), (later, "later")] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let says = move || std::future::ready(([("content-type", "application/json")], answer.clone()));
+        let router = Router::new().route(HEARTBEAT, post(says));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        add_node(&core, port, warehouse).await;
+    }
+    until(&core, "both available", |_| {
+        core.nodes().iter().all(NodeView::is_available)
+    })
+    .await;
     core.shutdown().await;
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use object_store::{ObjectStoreExt, PutPayload, path::Path};
 use springtide_contract::config::RefusalReason;
-use springtide_journal::{Journal, JournalError};
+use springtide_journal::{Journal, JournalError, LocalJournal, LocalOptions};
 use springtide_mysql::Proof;
 
 use super::faults::{Fault, FaultyStore};
@@ -101,6 +101,69 @@ async fn objects_that_are_newer_or_not_ours_are_refused() {
         cluster.store.put(&Path::from("CLUSTER"), payload).await.unwrap();
         check_refused(&cluster, reason, "").await;
     }
+}
+
+/// What is at the end of the journal of a frontend that has run on a newer engine.
+async fn check_downgrade(append: impl FnOnce(&mut LocalJournal), words: &str) {
+    let cluster = Cluster::new();
+    let core = cluster.open().await;
+    create_table(&core, "t").await.unwrap();
+    core.shutdown().await;
+    {
+        let (mut journal, _) = LocalJournal::open(&cluster.meta(), LocalOptions::new(CLUSTER)).unwrap();
+        append(&mut journal);
+    }
+    let files = || -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let entries = std::fs::read_dir(cluster.meta()).unwrap();
+        let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        let contents = files
+            .into_iter()
+            .map(|path| (path.clone(), std::fs::read(path).unwrap()));
+        contents.collect()
+    };
+    let before = files();
+    for _ in 0..2 {
+        check_refused(&cluster, RefusalReason::MetadataTooNew, words).await;
+        check_refused(
+            &cluster,
+            RefusalReason::MetadataTooNew,
+            "run at least that engine version",
+        )
+        .await;
+    }
+    assert!(files() == before, "a newer engine finds all as it was");
+}
+
+#[tokio::test]
+async fn metadata_of_a_newer_engine_is_refused_and_left_as_it_is() {
+    let record = |text: &'static str| {
+        move |journal: &mut LocalJournal| {
+            journal.append(text.as_bytes()).unwrap();
+            journal.sync().unwrap();
+        }
+    };
+    check_downgrade(
+        record(r#"{"format":2,"changes":[]}"#),
+        "version 2; this one reads up to 1",
+    )
+    .await;
+    check_downgrade(
+        record(r#"{"format":1,"edits":["claim",{"invent_edit":{}}]}"#),
+        "`invent_edit`",
+    )
+    .await;
+    let image = |text: &'static str| {
+        move |journal: &mut LocalJournal| {
+            let id = journal.last_id();
+            journal.image_writer().write(id, text.as_bytes()).unwrap();
+        }
+    };
+    check_downgrade(
+        image(r#"{"format":2,"everything":[]}"#),
+        "version 2; this one reads up to 1",
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -155,14 +155,14 @@ async fn statements_and_stream_loads_wait_for_the_only_node_while_it_finishes_it
     let waiter = core.clone();
     let load = tokio::spawn(async move {
         waiter
-            .route_when_available("w", "a Stream Load", Patience::AtLeast(SHORT))
+            .load_route_when_available("w", "a Stream Load", Patience::AtLeast(SHORT))
             .await
     });
     let said = Patience::Exactly(SHORT);
     let impatient = core.admit("w", "a statement", said, |_, _| {}).await;
     assert!(matches!(impatient, Admission::TimedOut(Wait::AllAway)), "{impatient:?}");
     assert!(
-        core.route_when_available("w", "a Stream Load", said)
+        core.load_route_when_available("w", "a Stream Load", said)
             .await
             .nodes()
             .is_empty(),

@@ -50,6 +50,8 @@ pub(crate) struct Catalog {
     pub(crate) busy: BTreeSet<String>,
     /// Statements that wait, by warehouse, and nodes that they would need.
     pub(crate) queued: BTreeMap<String, (u32, u32)>,
+    /// How many of the changes are in the newest image.
+    image: usize,
     /// Every statement that changed something, in order.
     pub(crate) changes: Vec<String>,
     /// Who hears of what took effect, and says what goes wrong.
@@ -189,7 +191,7 @@ async fn write(
     out.finish().await
 }
 
-const FRONTEND_COLUMNS: [&str; 17] = [
+const FRONTEND_COLUMNS: [&str; 18] = [
     "Id",
     "Name",
     "IP",
@@ -207,6 +209,7 @@ const FRONTEND_COLUMNS: [&str; 17] = [
     "ErrMsg",
     "StartTime",
     "Version",
+    "ImageJournalId",
 ];
 const NODE_COLUMNS: [&str; 30] = [
     "ComputeNodeId",
@@ -286,6 +289,9 @@ impl Catalog {
             self.ordered.insert(id.parse().unwrap(), forced);
         } else if let Some(id) = upper.strip_prefix("ALTER SYSTEM CANCEL DRAIN COMPUTE NODE ") {
             self.ordered.remove(&id.parse().unwrap());
+        } else if upper == "ALTER SYSTEM CREATE IMAGE" {
+            // It has itself, too.
+            self.image = self.changes.len() + 1;
         } else if let Some(rest) = upper.strip_prefix("ALTER SYSTEM DROP COMPUTE NODE ") {
             let by_id = rest.split(' ').next().and_then(|id| id.parse().ok());
             let named = self.nodes.iter().find(|(_, id)| Some(**id) == by_id);
@@ -371,7 +377,9 @@ impl Catalog {
             "Role" => "LEADER".to_owned(),
             "Join" | "Alive" | "IsHelper" => "true".to_owned(),
             "LastHeartbeat" | "StartTime" => "2026-11-22 17:40:08".to_owned(),
-            "ReplayedJournalId" | "ClusterId" => "1293".to_owned(),
+            "ClusterId" => "1293".to_owned(),
+            "ReplayedJournalId" => self.changes.len().to_string(),
+            "ImageJournalId" => self.image.to_string(),
             "Version" => "test".to_owned(),
             _ => String::new(),
         };

@@ -37,7 +37,8 @@ const PASSING: &[&str] = &[
     "since",
     "readyAt",
     "late",
-    "springtide.dev/config-hash",
+    "springtide.dev/inputs",
+    "springtide.dev/template",
     "springtide.dev/credentials-hash",
     // Names of pods' templates by a hash, and how often there was one.
     "controller-revision-hash",
@@ -151,7 +152,8 @@ impl State {
                 }
             }
             clear(&mut value);
-            let mut text = value.to_string().replace(&world.namespace, "<namespace>");
+            let name = without_hash(&name);
+            let mut text = without_hash(&value.to_string()).replace(&world.namespace, "<namespace>");
             for uid in &self.uids {
                 text = text.replace(uid, "<uid>");
             }
@@ -176,6 +178,27 @@ impl State {
         }
         text
     }
+}
+
+/// Without the hash that the names of files' ConfigMaps end with: what is in them has the names of its own world.
+fn without_hash(text: &str) -> String {
+    const HASH: usize = 10;
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = ["-engine-", "-cn-"]
+        .iter()
+        .filter_map(|base| Some(rest.find(base)? + base.len()))
+        .min()
+    {
+        kept.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let digits = rest.bytes().take_while(u8::is_ascii_hexdigit).count();
+        if digits == HASH {
+            kept.push_str("<hash>");
+            rest = &rest[HASH..];
+        }
+    }
+    kept + rest
 }
 
 fn clear(value: &mut Value) {

@@ -1,6 +1,6 @@
 //! A ComputeGroup of a cluster, with a Calendar that its windows may name.
 
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::{api::apps::v1::StatefulSet, apimachinery::pkg::apis::meta::v1::Condition};
 use serde_json::{Value, json};
 use springtide_crds::{Calendar, ComputeGroup};
 
@@ -75,7 +75,14 @@ pub(super) async fn is_carried_out(world: &World) -> Option<bool> {
     let is_seen = status.observed_generation == group.metadata.generation;
     let nodes = (status.wanted_replicas, status.replicas, status.serving_replicas);
     let is_there = nodes == (Some(status.replicas), status.serving_replicas, status.replicas);
-    (is_seen && is_there && status.draining.is_empty()).then(|| is_true(&status.conditions, "Accepted"))
+    let has_pods = has_come_to_rest(&status.conditions);
+    (is_seen && is_there && has_pods && status.draining.is_empty()).then(|| is_true(&status.conditions, "Accepted"))
+}
+
+/// Whether no pods are replaced or wait for their turn.
+pub(super) fn has_come_to_rest(conditions: &[Condition]) -> bool {
+    let moves = |condition: &Condition| ["Rolling", "WaitingForTurn"].contains(&condition.reason.as_str());
+    !conditions.iter().any(moves)
 }
 
 /// Deletes the group, and waits until its nodes are gone.

@@ -56,6 +56,10 @@ impl Ground for Walked {
         ("priorityClassName", &["system-cluster-critical", "Not_A_Name"]),
         ("key", &["spot", "team"]),
         ("value", &["yes", "no"]),
+        ("start", &["0 2 * * SUN", "@daily", "61 * * * *"]),
+        ("duration", &["2h", "0s"]),
+        ("timeZone", &["Etc/UTC", "Europe/Atlantis"]),
+        ("name", &["one", "two", "Not_A_Name"]),
         ("effect", &["NoSchedule", "NoExecute", "Never"]),
     ];
     /// The StatefulSet's template of claims can never change; what its claims ask for grows without it.
@@ -103,7 +107,8 @@ impl Ground for Walked {
 
     async fn verdict(world: &World, generation: i64) -> Option<Verdict> {
         let status = world.get::<LakeCluster>(NAME).await?.status?;
-        if status.observed_generation != Some(generation) || !is_true(&status.conditions, "Ready") {
+        let rests = compute_group::has_come_to_rest(&status.conditions);
+        if status.observed_generation != Some(generation) || !is_true(&status.conditions, "Ready") || !rests {
             return None;
         }
         Some(Verdict::of(

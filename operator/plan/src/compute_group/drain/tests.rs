@@ -523,3 +523,77 @@ proptest! {
         }
     }
 }
+
+fn fenced(names: &str) -> GroupFixture {
+    let serving = group("etl").replicas(2).pods(0..2).nodes(0..2).settled();
+    serving.with(|observed| {
+        let annotation = (crate::names::FENCED_ANNOTATION.to_owned(), names.to_owned());
+        observed.group.metadata.annotations = Some([annotation].into());
+    })
+}
+
+#[test]
+fn a_fenced_node_gets_no_work_and_keeps_its_pod() {
+    let plan = fenced("etl-cn-0").plan();
+    assert_eq!(statements(&plan), ["ALTER SYSTEM DRAIN COMPUTE NODE 10000"]);
+    assert_eq!(shrinks_to(&plan), None);
+    assert_eq!(phases(&plan), [("etl-cn-0".to_owned(), DrainPhase::Cordoning)]);
+
+    let drained = fenced("etl-cn-0").drain(0, DrainState::Drained, "").plan();
+    assert_eq!(
+        (statements(&drained), shrinks_to(&drained)),
+        (vec![], None),
+        "the order stands"
+    );
+    assert_eq!(
+        drained.edge_after.map(|after| after <= RENEWAL),
+        Some(true),
+        "it is given again before it lapses"
+    );
+    let told = condition(&drained.status.unwrap().conditions, "Ready");
+    assert_eq!(
+        told,
+        "False Fenced: etl-cn-0 get no work, and their pods stay; take the names out of annotation springtide.dev/fenced to end it"
+    );
+    let lapses = fenced("etl-cn-0")
+        .drain(0, DrainState::Drained, "")
+        .order(0, true, 20)
+        .plan();
+    assert_eq!(statements(&lapses), ["ALTER SYSTEM DRAIN COMPUTE NODE 10000"]);
+}
+
+#[test]
+fn a_node_that_is_fenced_no_more_serves_again() {
+    let freed = group("etl").replicas(2).pods(0..2).nodes(0..2).settled();
+    let freed = freed.drain(0, DrainState::Drained, "");
+    assert_eq!(
+        statements(&freed.plan()),
+        ["ALTER SYSTEM CANCEL DRAIN COMPUTE NODE 10000"]
+    );
+}
+
+#[test]
+fn a_fence_that_names_nobody_or_that_the_engine_cannot_keep_is_told() {
+    let told = |fixture: &GroupFixture| condition(&fixture.plan().status.unwrap().conditions, "Ready");
+    let nobody = fenced(" etl-cn-9 , ");
+    assert_eq!(statements(&nobody.plan()), [""; 0]);
+    assert!(
+        told(&nobody).contains("no pod of the group is called etl-cn-9"),
+        "{}",
+        told(&nobody)
+    );
+    let starrocks = group_of("etl", cluster("demo").starrocks())
+        .pods(0..1)
+        .nodes(0..1)
+        .settled();
+    let starrocks = starrocks.with(|observed| {
+        let annotation = (crate::names::FENCED_ANNOTATION.to_owned(), "etl-cn-0".to_owned());
+        observed.group.metadata.annotations = Some([annotation].into());
+    });
+    assert_eq!(statements(&starrocks.plan()), [""; 0]);
+    assert!(
+        told(&starrocks).contains("the engine knows no order to drain"),
+        "{}",
+        told(&starrocks)
+    );
+}
