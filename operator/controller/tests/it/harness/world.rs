@@ -537,14 +537,16 @@ impl World {
             .collect()
     }
 
-    /// Waits until nobody writes anything for a while, longer than a status that counts progress is held back.
+    /// Waits until nobody writes anything for a while, longer than a status that counts progress is held back. A roll has pauses, in which
+    /// it waits for what Kubernetes says, and is waited for, unless it stands still.
     pub(crate) async fn settle(&self) {
         let deadline = Instant::now() + PATIENCE;
+        let stands_still = Instant::now() + PATIENCE / 3;
         loop {
             let mark = api_server().audit_mark();
             tokio::time::sleep(Duration::from_millis(2500)).await;
             let written = api_server().writes_since(mark, self.place());
-            if written.is_empty() {
+            if written.is_empty() && (Instant::now() > stands_still || !self.rolls().await) {
                 return;
             }
             if Instant::now() > deadline {
@@ -552,6 +554,20 @@ impl World {
                 panic!("the operator does not come to rest: {written:#?}");
             }
         }
+    }
+
+    /// Whether pods are being replaced, or wait for their turn.
+    async fn rolls(&self) -> bool {
+        let everything = ListParams::default();
+        let clusters = self.api::<LakeCluster>().list(&everything).await.unwrap().items;
+        let groups = self.api::<ComputeGroup>().list(&everything).await.unwrap().items;
+        let of_clusters = clusters.into_iter().filter_map(|cluster| Some(cluster.status?.conditions));
+        let of_groups = groups.into_iter().filter_map(|group| Some(group.status?.conditions));
+        let rolls = |reason: &str| ["Rolling", "WaitingForTurn"].contains(&reason);
+        of_clusters
+            .chain(of_groups)
+            .flatten()
+            .any(|condition| rolls(&condition.reason))
     }
 
     async fn dump(&self) {
