@@ -561,7 +561,9 @@ impl World {
         let everything = ListParams::default();
         let clusters = self.api::<LakeCluster>().list(&everything).await.unwrap().items;
         let groups = self.api::<ComputeGroup>().list(&everything).await.unwrap().items;
-        let of_clusters = clusters.into_iter().filter_map(|cluster| Some(cluster.status?.conditions));
+        let of_clusters = clusters
+            .into_iter()
+            .filter_map(|cluster| Some(cluster.status?.conditions));
         let of_groups = groups.into_iter().filter_map(|group| Some(group.status?.conditions));
         let rolls = |reason: &str| ["Rolling", "WaitingForTurn"].contains(&reason);
         of_clusters
