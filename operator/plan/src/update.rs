@@ -144,7 +144,7 @@ pub(crate) fn settle(workload: Workload<'_>) -> Settled {
             ..Marks::default()
         };
         let finding = Finding::holds(Reason::UpToDate, "all pods are made by the present template");
-        return finish(workload, marks, None, Some(0), finding, true);
+        return finish(workload, &marks, None, Some(0), finding, true);
     };
     let marks = Marks::of(live);
     match held_back(&workload, live, &marks, &template) {
@@ -270,7 +270,7 @@ fn begin(workload: Workload<'_>, live: &Value, marks: Marks, template: String) -
         Reason::Rolling,
         format!("pods are replaced one after the other, {name}-{partition} first"),
     );
-    finish(workload, marks, None, Some(partition), finding, false)
+    finish(workload, &marks, None, Some(partition), finding, false)
 }
 
 /// Goes on with the template that is there. `held` says why it is not the one that is wanted.
@@ -286,7 +286,7 @@ fn carry_on(workload: Workload<'_>, live: &Value, marks: Marks, held: Option<Fin
             };
             let finding =
                 held.unwrap_or_else(|| Finding::holds(Reason::UpToDate, "all pods are made by the present template"));
-            finish(workload, marks, stays, Some(0), finding, true)
+            finish(workload, &marks, stays, Some(0), finding, true)
         }
         Progress::Rolling { partition, waits_for } => {
             let replicas = workload.replicas;
@@ -302,7 +302,7 @@ fn carry_on(workload: Workload<'_>, live: &Value, marks: Marks, held: Option<Fin
                     "pods are replaced one after the other, {reached} of {replicas} so far; waits for {waits_for}{note}"
                 ),
             );
-            finish(workload, marks, stays, Some(partition), finding, false)
+            finish(workload, &marks, stays, Some(partition), finding, false)
         }
         Progress::Failed { why } => take_back(workload, marks, stays, &why),
     }
@@ -334,7 +334,7 @@ fn take_back(workload: Workload<'_>, marks: Marks, stays: Option<Value>, why: &s
             Reason::Degraded,
             format!("the change of the pods of {name} has stopped: {why}. Write other values"),
         );
-        return finish(workload, marks, stays, None, finding, false);
+        return finish(workload, &marks, stays, None, finding, false);
     };
     let failed = marks.template.as_deref().unwrap_or_default();
     let finding = taken_back(&name, &why);
@@ -347,13 +347,13 @@ fn take_back(workload: Workload<'_>, marks: Marks, stays: Option<Value>, why: &s
         previous_inputs: None,
         at_pod_since: None,
     };
-    finish(workload, marks, Some(previous), Some(0), finding, false)
+    finish(workload, &marks, Some(previous), Some(0), finding, false)
 }
 
 /// `template` takes the place of the wanted one; without `partition` the live one stays.
 fn finish(
     workload: Workload<'_>,
-    marks: Marks,
+    marks: &Marks,
     template: Option<Value>,
     partition: Option<u32>,
     finding: Finding,
