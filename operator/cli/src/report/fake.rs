@@ -1,5 +1,10 @@
 //! An API server of constant answers: what it has no answer for is forbidden.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "what json! makes reads better without a borrow"
+)]
+
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
