@@ -6,6 +6,7 @@ use chrono::{DateTime, DurationRound, TimeDelta, Timelike, Utc};
 use serde_json::json;
 
 use crate::department::{Department, EFFECT_LIMIT, LAKE, eventually, execute, nodes, shared, value};
+use crate::scenario::Scenario;
 
 const GROUP: &str = "windowed";
 /// From now to the opening, at least: cron counts in whole minutes.
@@ -17,7 +18,11 @@ const OPEN: TimeDelta = TimeDelta::seconds(15);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_has_compute_before_it_opens_and_none_after_it_closes() {
-    let department = shared().await;
+    let scenario = Scenario::begin("a window has compute before it opens, and none after it closes").may_take(
+        Duration::from_secs(180),
+        "windows open at whole minutes, and it is looked at from before its lead time until it has closed",
+    );
+    let department = shared(&scenario).await;
     department
         .with_own(&[], &[GROUP], async || {
             department.group(GROUP, LAKE, json!({"replicas": 0})).await;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use springtide_e2e::storage;
 
 use crate::department::{Department, eventually, said, with_department};
+use crate::scenario::Scenario;
 
 /// From an object that cannot work to a condition that says why; a volume claim gets 20 s before it is called trouble.
 const LIMIT: Duration = Duration::from_secs(100);
@@ -27,7 +28,8 @@ struct Group {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_work_says_why_and_what_to_do() {
-    with_department("bad", async |department| {
+    let scenario = Scenario::begin("what cannot work says why, and what to do");
+    with_department(&scenario, "bad", async |department| {
         department
             .apply(json!({"namespaces": [{"name": department.name, "quota": {"cpu": "2", "memory": "8Gi"}}]}))
             .await;

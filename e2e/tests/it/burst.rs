@@ -9,6 +9,7 @@ use kube::Api;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
+use crate::scenario::Scenario;
 use crate::{
     department::{Department, EFFECT_LIMIT, LAKE, eventually, execute, shared, value},
     harness::alone,
@@ -30,8 +31,12 @@ const SIZE_LIMIT: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_of_queries_brings_nodes_sooner_than_their_use_of_cpu_does() {
+    let scenario = Scenario::begin("a burst of queries brings nodes sooner than their use of CPU does").may_take(
+        Duration::from_secs(240),
+        "the operator goes and comes, and the autoscaler has to measure before each of two bursts",
+    );
     let _alone = alone().await;
-    let department = shared().await;
+    let department = shared(&scenario).await;
     department
         .with_own(&[], &[BY_CPU, BY_DEMAND, BESIDE], async || {
             let by_memory = json!({"minReplicas": 1, "maxReplicas": 2, "memory": 90});

@@ -10,6 +10,7 @@ use springtide_e2e::{
 };
 
 use crate::department::{Department, LAKE, with_department};
+use crate::scenario::Scenario;
 
 /// Groups of the two trials: a node of Kubernetes is emptied of the nodes of a group by its name, in whatever namespace they are.
 const ASKED: &str = "soak";
@@ -25,6 +26,10 @@ const LIMIT: Duration = Duration::from_secs(1200);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_statement_fails_while_nodes_come_and_go() {
+    let scenario = Scenario::begin("no statement fails while nodes come and go").may_take(
+        Duration::from_secs(600),
+        "thirty nodes go in eight ways, and finish what runs on them",
+    );
     on_stage(ASKED, async |department| {
         let with = tried(department, ASKED, true, Going::Asked, SCALE_INS).await;
         println!("with the drain: {with}");
@@ -38,6 +43,10 @@ async fn no_statement_fails_while_nodes_come_and_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn statements_fail_without_a_drain_and_with_nodes_that_are_torn_away_and_no_row_is_lost_or_doubled() {
+    let scenario = Scenario::begin("statements fail without a drain, and no row is lost or doubled").may_take(
+        Duration::from_secs(300),
+        "eight nodes go and three are torn away, and most are waited for",
+    );
     on_stage(TORN_AWAY, async |department| {
         // A test that cannot fail proves nothing.
         let without = tried(department, TORN_AWAY, false, Going::Asked, WITHOUT_DRAIN).await;
@@ -61,7 +70,7 @@ async fn statements_fail_without_a_drain_and_with_nodes_that_are_torn_away_and_n
 
 /// A department of its own with a cluster and room for many nodes.
 async fn on_stage(name: &str, trial: impl AsyncFnOnce(&Department)) {
-    with_department(name, async |department| {
+    with_department(&scenario, name, async |department| {
         let quota = json!({"cpu": "8", "memory": "32Gi", "storage": "50Gi", "pods": 60});
         department
             .apply(json!({"namespaces": [{"name": department.name, "quota": quota}]}))

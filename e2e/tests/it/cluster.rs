@@ -18,9 +18,11 @@ use springtide_e2e::{
 };
 
 use crate::harness::{alone, cluster, unique, with_temp_namespace};
+use crate::scenario::Scenario;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_s3_server_keeps_accounts_apart_and_honours_conditional_writes() {
+    let scenario = Scenario::begin("the S3 server keeps accounts apart and honours conditional writes");
     let cluster = cluster().await;
     let storage = cluster.storage().await;
     let (one, two) = (
@@ -62,6 +64,7 @@ async fn the_s3_server_keeps_accounts_apart_and_honours_conditional_writes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pods_get_volumes_and_run() {
+    let scenario = Scenario::begin("pods get volumes and run");
     let cluster = cluster().await;
     with_temp_namespace(&cluster, "volumes", async |namespace| {
         let sets: Api<StatefulSet> = Api::namespaced(cluster.client.clone(), namespace);
@@ -95,6 +98,7 @@ async fn pods_get_volumes_and_run() {
 /// A person who runs `make demo` or `make cluster-up` again has a cluster that goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn starting_the_cluster_again_ends_nothing() {
+    let scenario = Scenario::begin("starting the cluster again ends nothing");
     let cluster = cluster().await;
     let before = processes();
     assert!(before.len() >= 7, "{before:?}");
@@ -124,6 +128,7 @@ async fn starting_the_cluster_again_ends_nothing() {
 /// A machine that lost power leaves process ids and sockets behind that nobody owns.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_processes_were_killed_is_ready_when_the_cluster_is_started_again() {
+    let scenario = Scenario::begin("a node whose processes were killed is ready when the cluster is started again");
     let _alone = alone().await;
     let cluster = cluster().await;
     let api: Api<Node> = Api::all(cluster.client.clone());

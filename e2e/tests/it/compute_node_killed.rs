@@ -4,6 +4,7 @@ use mysql_async::{Conn, OptsBuilder, Row, prelude::Queryable};
 use serde_json::json;
 use springtide_e2e::{mishap::kill_engine, sql::Session};
 
+use crate::scenario::Scenario;
 use crate::{
     department::{Department, EFFECT_LIMIT, LAKE, Node, STATEMENT_LIMIT, eventually, nodes, shared, value},
     long_query::{ROWS, long_work, table},
@@ -15,7 +16,11 @@ const RETRYABLE: u16 = 5990;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_compute_node_killed_during_a_select_is_not_seen_before_the_first_row_and_retryable_after() {
-    let department = shared().await;
+    let scenario = Scenario::begin("compute nodes are killed under a query").may_take(
+        Duration::from_secs(120),
+        "queries that run for seconds are found first, on whatever machine, and two nodes start again",
+    );
+    let department = shared(&scenario).await;
     department
         .with_own(&[], &[GROUP], async || {
             // The drain's time is the limit of a statement, too, and other scenarios work on the same cores.

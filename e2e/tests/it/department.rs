@@ -1,21 +1,22 @@
 //! Departments with clusters, made as a platform team makes them: by objects, and the operator does the rest.
 //!
 //! Scenarios that break nothing share one department ([`shared`]); in it they have groups and clusters of their own, by
-//! [`Department::with_own`]. Others make a department that goes with them ([`with_department`]).
+//! [`Department::with_own`]. Others make a department that goes with them ([`with_department`]). What they look at and change in one is in
+//! [`objects`].
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
 
 use futures::FutureExt;
 use k8s_openapi::{
-    api::core::v1::{Namespace, Pod, Secret},
+    api::core::v1::{Namespace, Pod},
     apimachinery::pkg::apis::meta::v1::Condition,
 };
 use kube::{
     Api,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
-use springtide_crds::{ComputeGroup, ComputeGroupStatus, LakeCluster};
+use springtide_crds::{ComputeGroup, LakeCluster};
 use springtide_e2e::{
     cluster::{self, Look, wait_until},
     departments::{self, Login, OPERATOR_NAMESPACE},
@@ -25,7 +26,12 @@ use springtide_e2e::{
 };
 use tokio::sync::Mutex;
 
-use crate::harness::{Cluster, Once, cluster, describe, once, unique};
+use crate::{
+    harness::{Cluster, Once, cluster, describe, once, unique},
+    scenario::Scenario,
+};
+
+mod objects;
 
 /// Who writes the objects of scenarios.
 pub(crate) const FIELD_MANAGER: &str = "springtide-tests";
@@ -59,7 +65,12 @@ pub(crate) struct Node {
 }
 
 /// The department that scenarios share, with a cluster that serves; made once for all tests of this process.
-pub(crate) async fn shared() -> Department {
+pub(crate) async fn shared(scenario: &Scenario) -> Department {
+    let what = "the department that scenarios share, with a cluster that serves";
+    scenario.given(what, async || find_shared().await).await
+}
+
+async fn find_shared() -> Department {
     static MADE: Once = Once::const_new();
     let department = Department::find("it-shared").await;
     once(&MADE, async {
@@ -85,9 +96,12 @@ async fn make_shared(department: &Department) {
 }
 
 /// Runs a scenario in a department of its own, which is deleted at its end; on failure, all that is in it is printed first.
-pub(crate) async fn with_department(name: &str, scenario: impl AsyncFnOnce(&Department)) {
-    let department = Department::find(&unique(name)).await;
-    let outcome = AssertUnwindSafe(scenario(&department)).catch_unwind().await;
+pub(crate) async fn with_department(scenario: &Scenario, name: &str, told: impl AsyncFnOnce(&Department)) {
+    let what = "an operator, an S3 server and a bucket of the department's own";
+    let department = scenario
+        .given(what, async || Department::find(&unique(name)).await)
+        .await;
+    let outcome = AssertUnwindSafe(told(&department)).catch_unwind().await;
     if department.ends(outcome.is_ok()).await {
         department.remove().await;
     }
@@ -176,23 +190,28 @@ impl Department {
         self.groups().patch(name, &manager(), &Patch::Apply(&object)).await
     }
 
-    /// Waits until exactly so many nodes of a group serve, all others are forgotten, and the operator is done with it.
+    /// Waits until exactly so many nodes of a group serve, see [`Self::serving`].
     pub(crate) async fn serves(&self, group: &str, nodes: i32) -> ComputeGroup {
         eventually(&format!("{nodes} nodes of {group} serve"), EFFECT_LIMIT, async || {
-            let group = self.groups().get(group).await.expect("get");
-            let status = group.status.clone().unwrap_or_default();
-            let known = i32::try_from(status.nodes.len()).expect("a few nodes");
-            let counts = (status.wanted_replicas, status.replicas, known, status.serving_replicas);
-            // A roll has the right counts, too, before it begins and between its nodes.
-            let ready = holds(&status.conditions, "Ready");
-            let is_current = status.observed_generation == group.metadata.generation;
-            if is_current && counts == (Some(nodes), nodes, nodes, nodes) && ready.is_ok() {
-                return Ok(group);
-            }
-            let ready = said(&status.conditions, "Ready");
-            Err(format!("wanted, pods, known, serving: {counts:?}; {ready}"))
+            self.serving(group, nodes).await
         })
         .await
+    }
+
+    /// Whether exactly so many nodes of a group serve, all others are forgotten, and the operator is done with it.
+    pub(crate) async fn serving(&self, group: &str, nodes: i32) -> Result<ComputeGroup, String> {
+        let group = self.groups().get(group).await.expect("get");
+        let status = group.status.clone().unwrap_or_default();
+        let known = i32::try_from(status.nodes.len()).expect("a few nodes");
+        let counts = (status.wanted_replicas, status.replicas, known, status.serving_replicas);
+        // A roll has the right counts, too, before it begins and between its nodes.
+        let ready = holds(&status.conditions, "Ready");
+        let is_current = status.observed_generation == group.metadata.generation;
+        if is_current && counts == (Some(nodes), nodes, nodes, nodes) && ready.is_ok() {
+            return Ok(group);
+        }
+        let ready = said(&status.conditions, "Ready");
+        Err(format!("wanted, pods, known, serving: {counts:?}; {ready}"))
     }
 
     /// Waits until a cluster answers queries.
@@ -205,18 +224,14 @@ impl Department {
         .await
     }
 
-    /// Waits until the engine of a cluster refuses to start for this reason; gives the condition as a person reads it.
-    pub(crate) async fn refuses(&self, lake: &str, reason: &str) -> String {
-        eventually(&format!("{lake} refuses: {reason}"), EFFECT_LIMIT, async || {
-            let status = self.lakes().get(lake).await.expect("get").status.unwrap_or_default();
-            let available = said(&status.conditions, "Available");
-            if available.starts_with(&format!("Available=False {reason}: ")) {
-                Ok(available)
-            } else {
-                Err(available)
-            }
-        })
-        .await
+    /// Whether the engine of a cluster refuses to start for this reason; either way, what is said of it.
+    pub(crate) async fn refuses(&self, lake: &str, reason: &str) -> Result<String, String> {
+        let available = self.lake_says(lake, "Available").await;
+        if available.starts_with(&format!("Available=False {reason}: ")) {
+            Ok(available)
+        } else {
+            Err(available)
+        }
     }
 
     /// A session of the SQL administrator.
@@ -232,40 +247,16 @@ impl Department {
             .expect("log in")
     }
 
-    /// A value of a Secret of the department.
-    pub(crate) async fn secret(&self, name: &str, key: &str) -> String {
-        let api: Api<Secret> = Api::namespaced(self.cluster.client.clone(), &self.name);
-        let data = api.get(name).await.expect("get the Secret").data.unwrap_or_default();
-        String::from_utf8(data[key].0.clone()).expect("a text")
-    }
-
-    pub(crate) fn lakes(&self) -> Api<LakeCluster> {
-        Api::namespaced(self.cluster.client.clone(), &self.name)
-    }
-
-    pub(crate) fn groups(&self) -> Api<ComputeGroup> {
-        Api::namespaced(self.cluster.client.clone(), &self.name)
-    }
-
-    /// What the operator says of a group; nothing where it has not looked yet.
-    pub(crate) async fn status(&self, group: &str) -> ComputeGroupStatus {
-        self.groups().get(group).await.expect("get").status.unwrap_or_default()
-    }
-
-    pub(crate) fn pods(&self) -> Api<Pod> {
-        Api::namespaced(self.cluster.client.clone(), &self.name)
-    }
-
     /// Runs a scenario with clusters and groups that are deleted at its end; on failure, all that is in the department is
     /// printed first. What an earlier run left of them goes before it begins.
-    pub(crate) async fn with_own(&self, lakes: &[&str], groups: &[&str], scenario: impl AsyncFnOnce()) {
+    pub(crate) async fn with_own(&self, lakes: &[&str], groups: &[&str], told: impl AsyncFnOnce()) {
         self.delete(lakes, groups).await;
         eventually("what an earlier run left is gone", EFFECT_LIMIT, async || {
             let left = self.left(lakes, groups).await;
             if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
         })
         .await;
-        let outcome = AssertUnwindSafe(scenario()).catch_unwind().await;
+        let outcome = AssertUnwindSafe(told()).catch_unwind().await;
         if self.ends(outcome.is_ok()).await {
             self.delete(lakes, groups).await;
         }
@@ -304,8 +295,7 @@ impl Department {
                     .expect("get")
                     .map(|_| (*group).to_owned()),
             );
-            let pods = ListParams::default().labels(&format!("springtide.dev/compute-group={group}"));
-            left.extend(names(&self.pods().list(&pods).await.expect("list").items));
+            left.extend(names(&self.pods_of_group(group).await));
         }
         for lake in lakes {
             left.extend(
@@ -315,8 +305,7 @@ impl Department {
                     .expect("get")
                     .map(|_| (*lake).to_owned()),
             );
-            let pods = ListParams::default().labels(&format!("springtide.dev/cluster={lake}"));
-            left.extend(names(&self.pods().list(&pods).await.expect("list").items));
+            left.extend(names(&self.pods_of_lake(lake).await));
         }
         left
     }
@@ -398,6 +387,11 @@ fn node(row: &BTreeMap<String, String>) -> Node {
         alive: row["Alive"] == "true",
         running: row["NumRunningQueries"].parse().expect("a number"),
     }
+}
+
+/// What tells the nodes apart, whatever their pods are.
+pub(crate) fn ids(nodes: &[Node]) -> Vec<&str> {
+    nodes.iter().map(|node| node.id.as_str()).collect()
 }
 
 /// Runs statements that answer with nothing.

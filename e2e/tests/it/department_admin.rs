@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use springtide_crds::{Calendar, ComputeGroup, LakeCluster};
 
 use crate::department::{ADMIN_GROUP, ADMIN_USER, Department, GROUP, LAKE, manager, names, shared};
+use crate::scenario::Scenario;
 
 /// What they may not do. `NS` is their namespace.
 const FORBIDDEN: &[(&str, &str)] = &[
@@ -81,7 +82,8 @@ const NAME_KEYS: &[&str] = &["username", "access-key-id"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_department_admin_reads_no_secret() {
-    let department = shared().await;
+    let scenario = Scenario::begin("an admin of a department reads no Secret");
+    let department = shared(&scenario).await;
     department
         .with_own(&[], &["by-admin"], async || {
             let admin = client_as(&department, "it-anybody", &[ADMIN_GROUP]).await;
@@ -96,7 +98,8 @@ async fn a_department_admin_reads_no_secret() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admin_is_known_by_user_or_group_and_nobody_else_is_let_in() {
-    let department = shared().await;
+    let scenario = Scenario::begin("an admin is known by user or group, and nobody else is let in");
+    let department = shared(&scenario).await;
     let admin = client_as(&department, ADMIN_USER, &[]).await;
     let groups: Api<ComputeGroup> = Api::namespaced(admin, &department.name);
     groups.get(GROUP).await.expect("an admin by user reads groups");

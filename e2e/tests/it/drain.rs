@@ -11,6 +11,7 @@ use kube::{
 use serde_json::json;
 use springtide_e2e::process::run;
 
+use crate::scenario::Scenario;
 use crate::{
     department::{
         Department, EFFECT_LIMIT, FIELD_MANAGER, LAKE, Node, eventually, execute, manager, names, nodes, shared, value,
@@ -25,7 +26,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_goes_finishes_its_statement_and_a_roll_fails_none_and_forgets_none() {
-    let department = shared().await;
+    let scenario = Scenario::begin("a node that goes finishes its statement, and a roll fails none").may_take(Duration::from_secs(150), "three pods go, one at a statement of seconds, and each node of a roll serves for ten seconds before the next one goes");
+    let department = shared(&scenario).await;
     department
         .with_own(&[], &[GROUP], async || {
             let spec = json!({"replicas": 2, "drain": {"timeout": "90s"}});

@@ -12,6 +12,7 @@ use springtide_crds::{ComputeGroup, LakeCluster};
 use springtide_e2e::{departments, images, soak, sql_client::Installed, timeline::Progress};
 use tokio::sync::OnceCell;
 
+use crate::scenario::Scenario;
 use crate::{
     department::{Department, LAKE, eventually, nodes, said, two_rows, value, with_department},
     drain::ids,
@@ -107,7 +108,11 @@ fn image(version: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_go_to_the_next_version_and_back_under_load_and_no_statement_fails() {
-    with_department("upgrade", async |department| {
+    let scenario = Scenario::begin("nodes go to the next version and back under load").may_take(
+        Duration::from_secs(240),
+        "each node is replaced twice, and serves for ten seconds before the next one goes",
+    );
+    with_department(&scenario, "upgrade", async |department| {
         let lake = ground(department).await;
         let cluster = &department.cluster;
         next_version(cluster).await;
@@ -146,7 +151,11 @@ async fn nodes_go_to_the_next_version_and_back_under_load_and_no_statement_fails
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_cluster_goes_to_the_next_version_in_its_order_and_back_and_its_pause_is_short() {
-    with_department("versions", async |department| {
+    let scenario = Scenario::begin("a whole cluster goes to the next version and back").may_take(
+        Duration::from_secs(240),
+        "each pod is replaced twice, and serves for ten seconds before the next one goes",
+    );
+    with_department(&scenario, "versions", async |department| {
         ground(department).await;
         next_version(&department.cluster).await;
         let mut session = department.session(LAKE).await;
@@ -237,7 +246,11 @@ async fn longest_pause(department: &Department, version: &str) -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_does_not_exist_comes_to_one_node_and_is_taken_back() {
-    with_department("badimage", async |department| {
+    let scenario = Scenario::begin("an image that does not exist is taken back").may_take(
+        Duration::from_secs(120),
+        "a pod is replaced, waits for its image, and is replaced again",
+    );
+    with_department(&scenario, "badimage", async |department| {
         ground(department).await;
         let of_group = ListParams::default().labels(&format!("springtide.dev/compute-group={GROUP}"));
         let uid = async |ordinal: u32| {

@@ -9,6 +9,7 @@ use springtide_e2e::{mishap::kill_engine, sql::Session};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::department::{Department, EFFECT_LIMIT, STATEMENT_LIMIT, eventually, execute, shared};
+use crate::scenario::Scenario;
 
 const LAKE: &str = "mortal";
 const GROUP: &str = "mortal-main";
@@ -29,7 +30,9 @@ struct Ledger {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frontend_killed_again_and_again_loses_nothing_and_shows_nothing_in_part() {
-    let department = shared().await;
+    let scenario = Scenario::begin("a frontend that is killed again and again loses nothing")
+        .may_take(Duration::from_secs(120), "a frontend starts five times");
+    let department = shared(&scenario).await;
     department
         .with_own(&[LAKE], &[GROUP], async || {
             department.lake(LAKE, json!({})).await;

@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 use springtide_e2e::departments;
 
 use crate::{
-    department::{Department, EFFECT_LIMIT, LAKE, STATEMENT_LIMIT, said, two_rows, value, with_department},
+    department::{EFFECT_LIMIT, LAKE, STATEMENT_LIMIT, two_rows, value, with_department},
     scenario::Scenario,
 };
 
@@ -15,16 +14,10 @@ const GROUP: &str = "crew";
 /// A frontend and a node start, and find each other.
 const WAKE_LIMIT: Duration = Duration::from_secs(180);
 
-async fn suspend(department: &Department, suspend: bool) {
-    let patch = Patch::Merge(json!({"spec": {"suspend": suspend}}));
-    let written = department.lakes().patch(LAKE, &PatchParams::default(), &patch).await;
-    written.expect("write suspend");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_was_put_to_sleep_wakes_with_its_rows() {
-    with_department("sleep", async |department| {
-        let scenario = Scenario::begin("a cluster sleeps, and wakes");
+    let scenario = Scenario::begin("a cluster sleeps, and wakes");
+    with_department(&scenario, "sleep", async |department| {
         scenario
             .given("a cluster of one node with two rows", async || {
                 department.apply(json!({})).await;
@@ -37,20 +30,14 @@ async fn a_cluster_that_was_put_to_sleep_wakes_with_its_rows() {
             .await;
         let began = Instant::now();
         scenario
-            .when("it is suspended", async || suspend(department, true).await)
+            .when("it is suspended", async || {
+                department.change_lake(LAKE, json!({"suspend": true})).await;
+            })
             .await;
         scenario
             .then("it sleeps: no pod is left", EFFECT_LIMIT, async || {
-                let of_lake = ListParams::default().labels(&format!("springtide.dev/cluster={LAKE}"));
-                let pods = department.pods().list(&of_lake).await.expect("list").items;
-                let status = department
-                    .lakes()
-                    .get(LAKE)
-                    .await
-                    .expect("get")
-                    .status
-                    .unwrap_or_default();
-                let told = said(&status.conditions, "Ready");
+                let pods = department.pods_of_lake(LAKE).await;
+                let told = department.lake_says(LAKE, "Ready").await;
                 if pods.is_empty() && told.starts_with("Ready=True Suspended") {
                     Ok(())
                 } else {
@@ -61,7 +48,9 @@ async fn a_cluster_that_was_put_to_sleep_wakes_with_its_rows() {
         scenario.measured("asleep after", began.elapsed());
         let began = Instant::now();
         scenario
-            .when("it is woken", async || suspend(department, false).await)
+            .when("it is woken", async || {
+                department.change_lake(LAKE, json!({"suspend": false})).await;
+            })
             .await;
         let lake = department.lakes().get(LAKE).await.expect("get");
         scenario
@@ -77,9 +66,17 @@ async fn a_cluster_that_was_put_to_sleep_wakes_with_its_rows() {
             })
             .await;
         scenario.measured("awake, with its first answer, after", began.elapsed());
-        department.serves(GROUP, 1).await;
-        let mut session = department.session(LAKE).await;
-        assert_eq!(value(&mut session, "SELECT count(*) FROM d.t").await, "2");
+        scenario
+            .then("its node serves", EFFECT_LIMIT, async || {
+                department.serving(GROUP, 1).await
+            })
+            .await;
+        scenario
+            .and("it has two rows", async || {
+                let mut session = department.session(LAKE).await;
+                assert_eq!(value(&mut session, "SELECT count(*) FROM d.t").await, "2");
+            })
+            .await;
     })
     .await;
 }

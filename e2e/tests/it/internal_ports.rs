@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use springtide_contract::{drain, ports};
 use springtide_e2e::{Error, sql::Session};
 
+use crate::scenario::Scenario;
 use crate::{
     department::{Department, EFFECT_LIMIT, GROUP, LAKE, eventually, shared},
     harness::with_temp_namespace,
@@ -32,7 +33,8 @@ struct Call {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn internal_ports_refuse_a_pod_of_another_namespace() {
-    let department = shared().await;
+    let scenario = Scenario::begin("internal ports refuse a pod of another namespace");
+    let department = shared(&scenario).await;
     let calls = calls(&department);
     let expected: BTreeMap<&str, &str> = calls.iter().map(|call| (call.what, call.answer)).collect();
     assert_eq!(expected.len(), calls.len(), "each call has a name of its own");
@@ -61,7 +63,8 @@ async fn internal_ports_refuse_a_pod_of_another_namespace() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_logs_in_without_the_right_password() {
-    let department = shared().await;
+    let scenario = Scenario::begin("nobody logs in without the right password");
+    let department = shared(&scenario).await;
     let login = department.login(LAKE).await;
     for (user, password) in [
         ("", ""),

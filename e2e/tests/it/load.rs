@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::scenario::Scenario;
 use crate::{
     department::{EFFECT_LIMIT, LAKE, eventually, execute, shared, value},
     long_query::table,
@@ -13,7 +14,8 @@ const SLEEPER: &str = "sleeper";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_wakes_a_group_that_sleeps_and_nothing_else_does() {
-    let department = shared().await;
+    let scenario = Scenario::begin("a query wakes a group that sleeps, and nothing else does");
+    let department = shared(&scenario).await;
     department
         .with_own(&[], &[SLEEPER], async || {
             department

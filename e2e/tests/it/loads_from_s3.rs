@@ -15,6 +15,7 @@ use springtide_e2e::{
     stream_load::{StreamLoad, Way},
 };
 
+use crate::scenario::Scenario;
 use crate::{
     department::{Department, LAKE, STATEMENT_LIMIT, execute, shared, value},
     harness::unique,
@@ -25,7 +26,8 @@ const ROWS: i64 = 5000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_on_s3_are_loaded_by_insert_select() {
-    let department = shared().await;
+    let scenario = Scenario::begin("files on S3 are loaded by INSERT ... SELECT");
+    let department = shared(&scenario).await;
     let owner = department.storage.account(BUCKET).await.expect("an account");
     department.storage.bucket(BUCKET, &owner).await.expect("a bucket");
     let reader = department.storage.account("it-reader").await.expect("an account");
@@ -91,7 +93,8 @@ async fn files_on_s3_are_loaded_by_insert_select() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_load_goes_by_redirect_or_through_the_frontend_and_its_label_counts_once() {
-    let department = shared().await;
+    let scenario = Scenario::begin("a Stream Load goes by either way, and its label counts once");
+    let department = shared(&scenario).await;
     let mut session = department.session(LAKE).await;
     table(&mut session, "it_stream").await;
     let count = "SELECT concat(count(*), ' ', coalesce(sum(id), 0)) FROM it_stream.item";

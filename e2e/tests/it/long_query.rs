@@ -36,20 +36,25 @@ pub(crate) async fn table(session: &mut Session, database: &str, warehouse: &str
     );
 }
 
-/// An expression that takes a while for all rows of the table together, where they are read.
-pub(crate) async fn long_work(session: &mut Session, database: &str) -> String {
+/// A query of the table that takes a while, and its answer where nothing disturbs it.
+pub(crate) struct LongQuery {
+    /// An expression that takes this while for all rows of the table together, where they are read.
+    pub(crate) hash: String,
+    pub(crate) text: String,
+    pub(crate) answer: String,
+}
+
+/// Finds a query that runs long enough for something to happen in its middle.
+pub(crate) async fn long_work(session: &mut Session, database: &str) -> LongQuery {
     let mut work = 16.0;
     loop {
         let hash = format!("md5(repeat(concat('x', id), {work}))");
+        let text = format!("SELECT count(*) FROM {database}.numbers WHERE {hash} < '8'");
         let began = Instant::now();
-        value(
-            session,
-            &format!("SELECT count(*) FROM {database}.numbers WHERE {hash} < '8'"),
-        )
-        .await;
+        let answer = value(session, &text).await;
         let took = began.elapsed();
         if took >= RUNS {
-            return hash;
+            return LongQuery { hash, text, answer };
         }
         assert!(work < MOST_WORK, "{took:?} at {work} repetitions");
         let missing = RUNS.as_secs_f64() / took.as_secs_f64();

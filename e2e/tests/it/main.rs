@@ -35,5 +35,6 @@ mod scale;
 mod scenario;
 mod shared_prefix;
 mod taken_up_again;
+mod trial;
 mod uninstall;
 mod volume;

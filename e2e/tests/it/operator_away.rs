@@ -23,6 +23,7 @@ use springtide_e2e::{
     timeline::Progress,
 };
 
+use crate::scenario::Scenario;
 use crate::{
     department::{Department, EFFECT_LIMIT, LAKE, Node, eventually, names, nodes, two_rows, value, with_department},
     drain::{follow, ids, uids},
@@ -43,8 +44,9 @@ const HELD: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_that_is_away_changes_nothing_for_nodes_that_are_evicted_deleted_emptied_and_rolled_under_load() {
+    let scenario = Scenario::begin("nodes go under load while no operator is there").may_take(Duration::from_secs(360), "the operator goes and comes, and all nodes go by four ways, one after the other, each until its statements have ended");
     let _alone = alone().await;
-    with_department("away", async |department| {
+    with_department(&scenario, "away", async |department| {
         let quota = json!({"cpu": "8", "memory": "32Gi", "storage": "50Gi", "pods": 60});
         department
             .apply(json!({"namespaces": [{"name": department.name, "quota": quota}]}))
@@ -248,8 +250,12 @@ fn is_ready(pod: &Pod) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frontend_that_is_gone_holds_the_hook_until_its_deadline_and_no_longer() {
+    let scenario = Scenario::begin("a frontend that is gone holds the hook until its deadline").may_take(
+        Duration::from_secs(150),
+        "the operator goes and comes, a frontend starts twice, and the deadline is of twenty seconds",
+    );
     let _alone = alone().await;
-    with_department("mute", async |department| {
+    with_department(&scenario, "mute", async |department| {
         department.apply(json!({})).await;
         department.lake(LAKE, json!({})).await;
         let spec = |on_timeout: &str| {

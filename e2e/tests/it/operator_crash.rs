@@ -19,6 +19,7 @@ use springtide_e2e::{
 };
 
 use crate::department::{Department, EFFECT_LIMIT, eventually, holds, names, nodes, with_department};
+use crate::scenario::Scenario;
 
 /// Name of the operator's Deployment.
 const OPERATOR: &str = "springtide";
@@ -48,7 +49,8 @@ const WRITTEN: &[(&str, &str, &str, bool)] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_that_dies_or_is_deleted_in_the_middle_of_anything_converges_and_then_writes_nothing() {
-    with_department("crash", async |department| {
+    let scenario = Scenario::begin("an operator dies in the middle of anything").may_take(Duration::from_secs(300), "the operator is killed three times and installed anew, and then leads for longer than the minute after which it looks anyway");
+    with_department(&scenario, "crash", async |department| {
         let admins = json!({"groups": ["it-crash-admins"]});
         let quota = json!({"cpu": "4", "memory": "16Gi"});
         department

@@ -14,6 +14,7 @@ use springtide_e2e::{
     timeline::Progress,
 };
 
+use crate::scenario::Scenario;
 use crate::{
     department::{Department, EFFECT_LIMIT, LAKE, eventually, said, two_rows, value, with_department},
     engine_upgrade::{NEXT, next_version},
@@ -30,8 +31,12 @@ const ROLL_LIMIT: Duration = Duration::from_secs(420);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_of_the_operator_and_its_rollback_restart_nothing_until_somebody_opens_a_window() {
+    let scenario = Scenario::begin("an upgrade of the operator restarts nothing until a window opens").may_take(
+        Duration::from_secs(300),
+        "helm brings another operator four times, and the nodes are rolled",
+    );
     let _alone = alone().await;
-    with_department("release", async |department| {
+    with_department(&scenario, "release", async |department| {
         let outcome = AssertUnwindSafe(scenario(department)).catch_unwind().await;
         // Whatever came of it: the others need the operator as it was.
         let cluster = &department.cluster;

@@ -93,6 +93,7 @@ fn rows(rows: &[&[Option<&str>]]) -> Answer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_client_writes_reads_fails_and_connects_again() {
+    let scenario = Scenario::begin("every client writes, reads, fails and connects again");
     let mut engine = Engine::start().await;
     for kind in Kind::ALL {
         let mut client = engine.client(kind);
@@ -238,6 +239,7 @@ async fn a_late_answer_is_not_taken_for_that_of_the_next_statement(client: &mut 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_refused_with_the_servers_code() {
+    let scenario = Scenario::begin("a wrong password is refused with the code of the server");
     let engine = Engine::start().await;
     for kind in Kind::ALL {
         let login = Login::new(&engine.standalone.door, &engine.standalone.user, "wrong");

@@ -29,6 +29,7 @@ use springtide_e2e::{
 };
 use tokio::process::{Child, Command};
 
+use crate::scenario::Scenario;
 use crate::{
     department::{Department, two_rows, value, with_department},
     harness::{Cluster, alone, cluster, unique},
@@ -46,8 +47,12 @@ const CONTEXT: &str = "local";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_department_runs_from_a_private_registry_with_its_pull_secret_and_nobody_without() {
+    let scenario = Scenario::begin("a department runs from a private registry").may_take(
+        Duration::from_secs(240),
+        "all images are pushed and pulled, and helm brings another operator twice",
+    );
     let _alone = alone().await;
-    let outcome = AssertUnwindSafe(with_department("registry", runs_from_a_registry))
+    let outcome = AssertUnwindSafe(with_department(&scenario, "registry", runs_from_a_registry))
         .catch_unwind()
         .await;
     // The registry ends with its scenario: whoever uses this cluster next has images from its nodes again.

@@ -13,6 +13,7 @@ use serde_json::json;
 use springtide_contract::drain::drain_key;
 use springtide_e2e::process::run;
 
+use crate::scenario::Scenario;
 use crate::{
     department::{ADMIN_USER, Department, EFFECT_LIMIT, LAKE, shared},
     department_admin::shows_no_secret,
@@ -25,7 +26,8 @@ const PLANTED: &str = "Planted-7-where-it-does-not-belong";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_tells_what_there_is_and_no_secret() {
-    let department = shared().await;
+    let scenario = Scenario::begin("a report tells what there is, and no secret");
+    let department = shared(&scenario).await;
     department
         .with_own(&[], &[GROUP], async || {
             department.group(GROUP, LAKE, json!({"replicas": 0})).await;

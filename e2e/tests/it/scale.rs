@@ -4,12 +4,14 @@ use serde_json::json;
 use springtide_e2e::target::KUBECTL_LIMIT;
 
 use crate::department::{Department, EFFECT_LIMIT, LAKE, Node, eventually, execute, nodes, said, shared, value};
+use crate::scenario::Scenario;
 
 const GROUP: &str = "scaled";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_scale_adds_nodes_and_forgets_those_that_left() {
-    let department = shared().await;
+    let scenario = Scenario::begin("kubectl scale adds nodes, and those that left are forgotten");
+    let department = shared(&scenario).await;
     department
         .with_own(&[], &[GROUP], async || {
             department.group(GROUP, LAKE, json!({})).await;

@@ -1,7 +1,7 @@
 //! The language of scenarios: what is given, what happens, and what comes of it.
 //!
 //! A scenario waits for conditions and never for a time. Its run prints a timeline: each step with what was seen last while it ran, and how
-//! long it took; `cargo test` shows it where the scenario fails, `make scenario NAME=` always.
+//! long it took; `cargo test` shows it where the scenario fails, `make scenario NAME=` always. Its last line is the time in all.
 
 use std::{
     io::{self, Write},
@@ -16,9 +16,17 @@ use springtide_e2e::{
     timeline::{Progress, Timeline},
 };
 
+/// What a scenario takes at most where it runs alone on a cluster that is up. A longer one is told so, and fails nothing: how fast a machine
+/// is says nothing about the product.
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// One scenario that is told.
 pub(crate) struct Scenario {
+    what: String,
     timeline: Timeline,
+    limit: Duration,
+    /// Why it may take longer than [`LIMIT`].
+    reason: Option<&'static str>,
 }
 
 /// Standard output as `println!` has it: the harness keeps it until the test has ended.
@@ -36,11 +44,23 @@ impl Write for Kept {
 }
 
 impl Scenario {
-    /// Begins to tell.
+    /// Begins to tell. It is what each test does first, so that the time in all is that of all it needs.
     pub(crate) fn begin(what: &str) -> Self {
         let timeline = Timeline::on(Box::new(Kept));
         timeline.heading(what);
-        Self { timeline }
+        Self {
+            what: what.to_owned(),
+            timeline,
+            limit: LIMIT,
+            reason: None,
+        }
+    }
+
+    /// It may take longer than a minute, and why.
+    pub(crate) fn may_take(mut self, limit: Duration, reason: &'static str) -> Self {
+        self.limit = limit;
+        self.reason = Some(reason);
+        self
     }
 
     /// Makes what the scenario begins with.
@@ -53,6 +73,11 @@ impl Scenario {
         self.step(&format!("when {what}"), async |_| happens().await).await
     }
 
+    /// Does something in whose course other steps are told, such as a load under which nodes go. Its own line comes when it is over.
+    pub(crate) async fn meanwhile<T>(&self, what: &str, goes_on: impl AsyncFnOnce(Progress) -> T) -> T {
+        self.step(&format!("meanwhile {what}"), goes_on).await
+    }
+
     /// Waits until it is so, at most `limit`. The text of `Err` is what is seen meanwhile.
     pub(crate) async fn then<T>(
         &self,
@@ -61,11 +86,26 @@ impl Scenario {
         mut look: impl AsyncFnMut() -> Result<T, String>,
     ) -> T {
         self.step(&format!("then {what}"), async |progress| {
+            let found = wait_until(what, limit, &progress, async || Ok(looked(look().await)));
+            found.await.unwrap_or_else(|error| panic!("{error}"))
+        })
+        .await
+    }
+
+    /// Holds that it is so at every look, until something has come about, at most `limit`, and once more then: what must never happen
+    /// meanwhile. `holds` panics where it is not so.
+    pub(crate) async fn always<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        mut until: impl AsyncFnMut() -> Result<T, String>,
+        mut holds: impl AsyncFnMut(),
+    ) -> T {
+        self.step(&format!("always {what}"), async |progress| {
             let found = wait_until(what, limit, &progress, async || {
-                Ok(match look().await {
-                    Ok(value) => Look::Done(value),
-                    Err(seen) => Look::NotYet(seen),
-                })
+                let seen = until().await;
+                holds().await;
+                Ok(looked(seen))
             });
             found.await.unwrap_or_else(|error| panic!("{error}"))
         })
@@ -79,7 +119,12 @@ impl Scenario {
 
     /// A figure of the run, for people.
     pub(crate) fn measured(&self, what: &str, took: Duration) {
-        self.timeline.note(&format!("{what}: {:.1} s", took.as_secs_f64()));
+        self.note(&format!("{what}: {:.1} s", took.as_secs_f64()));
+    }
+
+    /// What came of a step, for people.
+    pub(crate) fn note(&self, text: &str) {
+        self.timeline.note(text);
     }
 
     /// One line of the timeline, whether it succeeds or panics.
@@ -103,5 +148,27 @@ impl Scenario {
             (_, Some(Err(panic))) => std::panic::resume_unwind(panic),
             (told, None) => panic!("{name} was not done: {told:?}"),
         }
+    }
+}
+
+/// The last line: `e2e/scenario` reads it.
+impl Drop for Scenario {
+    fn drop(&mut self) {
+        let (took, limit) = (self.timeline.elapsed(), self.limit.as_secs());
+        let mut line = format!("in all {:.1} s: {}", took.as_secs_f64(), self.what);
+        if let Some(reason) = self.reason {
+            line += &format!("; may take {limit} s: {reason}");
+        }
+        if took > self.limit {
+            line += &format!("; LONGER than the {limit} s that it may take alone on a cluster that is up");
+        }
+        self.timeline.line(&line);
+    }
+}
+
+fn looked<T>(seen: Result<T, String>) -> Look<T> {
+    match seen {
+        Ok(value) => Look::Done(value),
+        Err(seen) => Look::NotYet(seen),
     }
 }

@@ -3,10 +3,12 @@
 use serde_json::json;
 
 use crate::department::{LAKE, execute, shared, value};
+use crate::scenario::Scenario;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_cluster_on_a_prefix_refuses_to_start_and_the_first_is_unharmed() {
-    let department = shared().await;
+    let scenario = Scenario::begin("a second cluster on a prefix refuses to start");
+    let department = shared(&scenario).await;
     department
         .with_own(&["intruder"], &[], async || {
             let first = department.answers(LAKE).await;

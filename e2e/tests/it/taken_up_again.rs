@@ -4,13 +4,18 @@ use kube::api::DeleteParams;
 use serde_json::json;
 
 use crate::department::{EFFECT_LIMIT, eventually, execute, value, with_department};
+use crate::scenario::Scenario;
 
 const LAKE: &str = "lake";
 const GROUP: &str = "crew";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_cluster_is_refused_as_a_new_one_and_goes_on_with_all_its_data_when_it_is_adopted() {
-    with_department("adopt", async |department| {
+    let scenario = Scenario::begin("a deleted cluster is adopted").may_take(
+        Duration::from_secs(120),
+        "a cluster is made three times and deleted once, one after the other",
+    );
+    with_department(&scenario, "adopt", async |department| {
         department.apply(json!({})).await;
         department.lake(LAKE, json!({"deletionPolicy": "Retain"})).await;
         let on_default = json!({"warehouse": "default_warehouse"});

@@ -28,6 +28,7 @@ use springtide_e2e::{
     timeline::Progress,
 };
 
+use crate::scenario::Scenario;
 use crate::{
     department::{Department, EFFECT_LIMIT, LAKE, eventually, execute, nodes, two_rows, value, with_department},
     harness::{Cluster, alone, cluster},
@@ -47,8 +48,9 @@ const COPIES: u32 = 6;
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_that_is_uninstalled_in_a_window_or_a_drain_leaves_the_size_that_is_written_and_nothing_that_hangs()
 {
+    let scenario = Scenario::begin("an operator is uninstalled in a window and in a drain").may_take(Duration::from_secs(480), "helm uninstalls the operator twice and installs it twice, and the last node is held for its whole drain.timeout");
     let _alone = alone().await;
-    let outcome = AssertUnwindSafe(with_department("uninstall", scenario))
+    let outcome = AssertUnwindSafe(with_department(&scenario, "uninstall", scenario))
         .catch_unwind()
         .await;
     if let Err(panic) = outcome {
