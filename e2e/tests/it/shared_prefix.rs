@@ -2,8 +2,10 @@
 
 use serde_json::json;
 
-use crate::department::{LAKE, execute, shared, value};
-use crate::scenario::Scenario;
+use crate::{
+    department::{EFFECT_LIMIT, LAKE, execute, shared, value},
+    scenario::Scenario,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_cluster_on_a_prefix_refuses_to_start_and_the_first_is_unharmed() {
@@ -11,34 +13,53 @@ async fn a_second_cluster_on_a_prefix_refuses_to_start_and_the_first_is_unharmed
     let department = shared(&scenario).await;
     department
         .with_own(&["intruder"], &[], async || {
-            let first = department.answers(LAKE).await;
             let mut session = department.session(LAKE).await;
-            execute(
-                &mut session,
-                &[
-                    "DROP DATABASE IF EXISTS it_prefix",
-                    "CREATE DATABASE it_prefix",
-                    "CREATE TABLE it_prefix.t (id INT) DUPLICATE KEY(id) DISTRIBUTED BY HASH(id) BUCKETS 2",
-                    "INSERT INTO it_prefix.t VALUES (1), (2)",
-                ],
-            )
-            .await;
-            let prefix = first.spec.storage.prefix.as_str();
-            department
-                .lake("intruder", json!({"storage": {"prefix": prefix}}))
+            let first = scenario
+                .given("a cluster with two rows", async || {
+                    execute(
+                        &mut session,
+                        &[
+                            "DROP DATABASE IF EXISTS it_prefix",
+                            "CREATE DATABASE it_prefix",
+                            "CREATE TABLE it_prefix.t (id INT) DUPLICATE KEY(id) DISTRIBUTED BY HASH(id) BUCKETS 2",
+                            "INSERT INTO it_prefix.t VALUES (1), (2)",
+                        ],
+                    )
+                    .await;
+                    department.answers(LAKE).await
+                })
                 .await;
-            let available = department.refuses("intruder", "ForeignCluster").await;
+            let prefix = first.spec.storage.prefix.as_str();
+            scenario
+                .when("another cluster is given its prefix", async || {
+                    let spec = json!({"storage": {"prefix": prefix}});
+                    department.lake("intruder", spec).await;
+                })
+                .await;
+            let available = scenario
+                .then("that one refuses to start", EFFECT_LIMIT, async || {
+                    department.refuses("intruder", "ForeignCluster").await
+                })
+                .await;
             let owner = first.status.and_then(|status| status.cluster_id).expect("an id");
-            assert!(
-                available.contains(&owner),
-                "the message names the owner {owner}: {available}"
-            );
-            assert!(
-                available.contains("choose another prefix"),
-                "the message says what to do: {available}"
-            );
-            execute(&mut session, &["INSERT INTO it_prefix.t VALUES (3)"]).await;
-            assert_eq!(value(&mut session, "SELECT sum(id) FROM it_prefix.t").await, "6");
+            scenario
+                .and("says whose the prefix is, and what to do", async || {
+                    assert!(
+                        available.contains(&owner),
+                        "the message names the owner {owner}: {available}"
+                    );
+                    assert!(
+                        available.contains("choose another prefix"),
+                        "the message says what to do: {available}"
+                    );
+                })
+                .await;
+            scenario
+                .and("the first one writes and reads on", async || {
+                    execute(&mut session, &["INSERT INTO it_prefix.t VALUES (3)"]).await;
+                    assert_eq!(value(&mut session, "SELECT sum(id) FROM it_prefix.t").await, "6");
+                })
+                .await;
         })
         .await;
 }
