@@ -4,9 +4,12 @@ use std::{fmt::Debug, path::PathBuf, time::Duration};
 
 use kube::{Api, api::DynamicObject};
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
+use tokio::{net::TcpStream, time::Instant};
 
 use crate::{Error, Result, places::Places, process::run, timeline::Progress};
+
+#[cfg(test)]
+mod tests;
 
 /// Building Kubernetes the first time takes 17 minutes of two free cores, more when they are busy.
 const UP_LIMIT: Duration = Duration::from_secs(60 * 60);
@@ -85,6 +88,16 @@ pub async fn wait_until<T>(
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
+}
+
+/// Waits until somebody listens at an address, at most `limit`: what a client does whose server is away. Answers whether somebody does.
+pub async fn listens(host: &str, port: u16, limit: Duration) -> bool {
+    let connected = async {
+        while TcpStream::connect((host, port)).await.is_err() {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    };
+    tokio::time::timeout(limit, connected).await.is_ok()
 }
 
 /// Reads one object; `None` when it is not there.

@@ -5,11 +5,13 @@ use std::{collections::BTreeMap, time::Duration};
 use kube::api::DeleteParams;
 use mysql_async::{Conn, OptsBuilder, prelude::Queryable};
 use serde_json::json;
-use springtide_e2e::{mishap::kill_engine, sql::Session};
+use springtide_e2e::{cluster::listens, mishap::kill_engine, sql::Session};
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::department::{Department, EFFECT_LIMIT, STATEMENT_LIMIT, eventually, execute, shared};
-use crate::scenario::Scenario;
+use crate::{
+    department::{Department, EFFECT_LIMIT, STATEMENT_LIMIT, execute, shared},
+    scenario::Scenario,
+};
 
 const LAKE: &str = "mortal";
 const GROUP: &str = "mortal-main";
@@ -18,6 +20,8 @@ const ROWS: usize = 3;
 /// Writers at once.
 const WRITERS: usize = 3;
 const KILLS: usize = 4;
+/// A writer gives a connection or a statement up after this.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 /// Statements that each writer has acknowledged between two kills.
 const STATEMENTS_BETWEEN: u32 = 4;
 
@@ -35,40 +39,58 @@ async fn a_frontend_killed_again_and_again_loses_nothing_and_shows_nothing_in_pa
     let department = shared(&scenario).await;
     department
         .with_own(&[LAKE], &[GROUP], async || {
-            department.lake(LAKE, json!({})).await;
-            department
-                .group(GROUP, LAKE, json!({"warehouse": "default_warehouse"}))
+            let (ends, writers) = scenario
+                .given("a cluster of one node, and writers", async || {
+                    department.lake(LAKE, json!({})).await;
+                    let spec = json!({"warehouse": "default_warehouse"});
+                    department.group(GROUP, LAKE, spec).await;
+                    department.serves(GROUP, 1).await;
+                    execute(
+                        &mut department.session(LAKE).await,
+                        &[
+                            "CREATE DATABASE it_ledger",
+                            "CREATE TABLE it_ledger.entry (statement BIGINT, part INT)
+                             DUPLICATE KEY(statement, part) DISTRIBUTED BY HASH(part) BUCKETS 3",
+                        ],
+                    )
+                    .await;
+                    start_writers(&department).await
+                })
                 .await;
-            department.serves(GROUP, 1).await;
-            execute(
-                &mut department.session(LAKE).await,
-                &[
-                    "CREATE DATABASE it_ledger",
-                    "CREATE TABLE it_ledger.entry (statement BIGINT, part INT)
-                     DUPLICATE KEY(statement, part) DISTRIBUTED BY HASH(part) BUCKETS 3",
-                ],
-            )
-            .await;
-            let (ends, writers) = start_writers(&department).await;
             for round in 0..KILLS {
-                progress(&writers).await;
-                let frontend = department.pods().get("mortal-fe-0").await.expect("get");
-                kill_engine(&frontend).expect("kill the engine");
-                if round > 0 {
-                    // The kubelet would wait longer before each further start of the container: a new pod starts at once.
-                    let now = DeleteParams::default().grace_period(0);
-                    department.pods().delete("mortal-fe-0", &now).await.expect("delete");
-                }
+                all_get_on(&scenario, &writers).await;
+                scenario
+                    .when("the frontend is killed", async || {
+                        let frontend = department.pods().get("mortal-fe-0").await.expect("get");
+                        kill_engine(&frontend).expect("kill the engine");
+                        if round > 0 {
+                            // The kubelet would wait longer before each further start of the container: a new pod starts at once.
+                            let now = DeleteParams::default().grace_period(0);
+                            department.pods().delete("mortal-fe-0", &now).await.expect("delete");
+                        }
+                    })
+                    .await;
             }
-            progress(&writers).await;
-            ends.send_replace(true);
+            all_get_on(&scenario, &writers).await;
             let mut ledger = Ledger::default();
-            for writer in writers {
-                let Ledger { acknowledged, failed } = writer.task.await.expect("a writer");
-                ledger.acknowledged.extend(acknowledged);
-                ledger.failed.extend(failed);
-            }
-            audit(&department, &ledger).await;
+            scenario
+                .when("the writers end", async || {
+                    ends.send_replace(true);
+                    for writer in writers {
+                        let Ledger { acknowledged, failed } = writer.task.await.expect("a writer");
+                        ledger.acknowledged.extend(acknowledged);
+                        ledger.failed.extend(failed);
+                    }
+                })
+                .await;
+            scenario
+                .and(
+                    "what was acknowledged is there once, and all else whole or not at all",
+                    async || {
+                        audit(&department, &ledger).await;
+                    },
+                )
+                .await;
         })
         .await;
 }
@@ -113,7 +135,7 @@ async fn write(
     end: watch::Receiver<bool>,
 ) -> Ledger {
     let options = OptsBuilder::default()
-        .ip_or_hostname(host)
+        .ip_or_hostname(host.as_str())
         .tcp_port(port)
         .user(Some(user))
         .pass(Some(password))
@@ -126,7 +148,7 @@ async fn write(
             connection = within(Conn::new(options.clone())).await;
         }
         let Some(open) = &mut connection else {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            listens(&host, port, ANSWER_LIMIT).await;
             continue;
         };
         statement += 1;
@@ -145,25 +167,26 @@ async fn write(
 
 /// The value, unless it failed or took too long.
 async fn within<T>(work: impl Future<Output = mysql_async::Result<T>>) -> Option<T> {
-    tokio::time::timeout(Duration::from_secs(20), work).await.ok()?.ok()
+    tokio::time::timeout(ANSWER_LIMIT, work).await.ok()?.ok()
 }
 
 /// Waits until every writer has further statements acknowledged: the frontend serves again.
-async fn progress(writers: &[Writer]) {
+async fn all_get_on(scenario: &Scenario, writers: &[Writer]) {
     let before: Vec<u32> = writers.iter().map(|writer| *writer.acknowledged.borrow()).collect();
-    eventually("all writers get on", EFFECT_LIMIT, async || {
-        let now: Vec<u32> = writers.iter().map(|writer| *writer.acknowledged.borrow()).collect();
-        let got_on = now
-            .iter()
-            .zip(&before)
-            .all(|(now, before)| *now >= before + STATEMENTS_BETWEEN);
-        if got_on {
-            Ok(())
-        } else {
-            Err(format!("{before:?} then {now:?}"))
-        }
-    })
-    .await;
+    scenario
+        .then("all writers get on", EFFECT_LIMIT, async || {
+            let now: Vec<u32> = writers.iter().map(|writer| *writer.acknowledged.borrow()).collect();
+            let got_on = now
+                .iter()
+                .zip(&before)
+                .all(|(now, before)| *now >= before + STATEMENTS_BETWEEN);
+            if got_on {
+                Ok(())
+            } else {
+                Err(format!("{before:?} then {now:?}"))
+            }
+        })
+        .await;
 }
 
 /// Everything that was acknowledged is there once; what was not is there whole or not at all.
