@@ -12,54 +12,77 @@ use kube::{
     api::{ListParams, PostParams},
 };
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload, path::Path};
-use springtide_e2e::{
-    cluster::{self, Look, wait_until},
-    timeline::Progress,
+use springtide_e2e::{cluster, timeline::Progress};
+
+use crate::{
+    harness::{Cluster, alone, cluster, unique, with_temp_namespace},
+    scenario::Scenario,
 };
 
-use crate::harness::{alone, cluster, unique, with_temp_namespace};
-use crate::scenario::Scenario;
+/// From a cluster that was started again until its nodes have told their state.
+const TELL_LIMIT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_s3_server_keeps_accounts_apart_and_honours_conditional_writes() {
     let scenario = Scenario::begin("the S3 server keeps accounts apart and honours conditional writes");
-    let cluster = cluster().await;
-    let storage = cluster.storage().await;
-    let (one, two) = (
-        storage.account("it-one").await.expect("account"),
-        storage.account("it-two").await.expect("account"),
-    );
     let bucket = unique("one");
-    storage.bucket(&bucket, &one).await.expect("bucket");
-    let mine = storage.store(&bucket, &one).expect("store");
     let place = Path::from("object");
     let create = || PutOptions::from(PutMode::Create);
-    mine.put_opts(&place, PutPayload::from_static(b"first"), create())
-        .await
-        .expect("the first create wins");
-    let second = mine
-        .put_opts(&place, PutPayload::from_static(b"second"), create())
+    let (storage, one, two) = scenario
+        .given("two accounts, and a bucket of the first", async || {
+            let storage = cluster().await.storage().await;
+            let (one, two) = (
+                storage.account("it-one").await.expect("account"),
+                storage.account("it-two").await.expect("account"),
+            );
+            storage.bucket(&bucket, &one).await.expect("bucket");
+            (storage, one, two)
+        })
         .await;
-    assert!(
-        matches!(second, Err(object_store::Error::AlreadyExists { .. })),
-        "{second:?}"
-    );
+    let mine = storage.store(&bucket, &one).expect("store");
     let foreign = storage.store(&bucket, &two).expect("store");
-    foreign.get(&place).await.expect_err("another account reads nothing");
-    storage.let_read(&bucket, &one, &[&two.id]).await.expect("policy");
-    let read = foreign
-        .get(&place)
-        .await
-        .expect("a reader by policy")
-        .bytes()
-        .await
-        .expect("bytes");
-    assert_eq!(&read[..], b"first");
-    foreign
-        .put(&place, PutPayload::from_static(b"third"))
-        .await
-        .expect_err("a reader writes nothing");
-    mine.get(&place).await.expect("the owner reads on");
+    let second = scenario
+        .when("an object is created twice", async || {
+            mine.put_opts(&place, PutPayload::from_static(b"first"), create())
+                .await
+                .expect("the first create wins");
+            mine.put_opts(&place, PutPayload::from_static(b"second"), create())
+                .await
+        })
+        .await;
+    scenario
+        .and("the second time it is there already", async || {
+            assert!(
+                matches!(second, Err(object_store::Error::AlreadyExists { .. })),
+                "{second:?}"
+            );
+        })
+        .await;
+    scenario
+        .and("another account reads nothing", async || {
+            foreign.get(&place).await.expect_err("another account reads nothing");
+        })
+        .await;
+    scenario
+        .when("that account may read", async || {
+            storage.let_read(&bucket, &one, &[&two.id]).await.expect("policy");
+        })
+        .await;
+    scenario
+        .and("it reads what was created first, and writes nothing", async || {
+            let read = foreign.get(&place).await.expect("a reader by policy");
+            assert_eq!(&read.bytes().await.expect("bytes")[..], b"first");
+            foreign
+                .put(&place, PutPayload::from_static(b"third"))
+                .await
+                .expect_err("a reader writes nothing");
+        })
+        .await;
+    scenario
+        .and("the owner reads on", async || {
+            mine.get(&place).await.expect("the owner reads on");
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,15 +105,27 @@ async fn pods_get_volumes_and_run() {
                     "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}}],
             },
         }));
-        sets.create(&PostParams::default(), &set.expect("a StatefulSet")).await.expect("create");
+        scenario
+            .when("two pods with a volume each are wanted", async || {
+                sets.create(&PostParams::default(), &set.expect("a StatefulSet"))
+                    .await
+                    .expect("create");
+            })
+            .await;
         let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
-        wait_until("two pods run", Duration::from_secs(60), &Progress::default(), async || {
-            let list = pods.list(&ListParams::default().labels("app=keeper")).await.expect("list pods");
-            let running = list.iter().filter(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")).count();
-            Ok(if running == 2 { Look::Done(()) } else { Look::NotYet(format!("{running} run")) })
-        })
-        .await
-        .expect("two pods");
+        scenario
+            .then("two pods run", Duration::from_secs(60), async || {
+                let list = pods.list(&ListParams::default().labels("app=keeper")).await;
+                let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
+                let list = list.expect("list pods").items;
+                let running = list.iter().filter(|pod| phase(pod).as_deref() == Some("Running")).count();
+                if running == 2 {
+                    Ok(())
+                } else {
+                    Err(format!("{running} run"))
+                }
+            })
+            .await;
     })
     .await;
 }
@@ -102,27 +137,32 @@ async fn starting_the_cluster_again_ends_nothing() {
     let cluster = cluster().await;
     let before = processes();
     assert!(before.len() >= 7, "{before:?}");
-    let nodes: Api<Node> = Api::all(cluster.client.clone());
-    let nodes = nodes
-        .list(&ListParams::default())
-        .await
-        .expect("list nodes")
-        .items
-        .len();
-    let nodes = u8::try_from(nodes).expect("a few nodes");
-    cluster::up(&cluster.places, nodes, &Progress::default())
-        .await
-        .expect("up succeeds");
+    let nodes = nodes(&cluster).await;
+    scenario
+        .when("the cluster is started again", async || up(&cluster, nodes.len()).await)
+        .await;
+    let started = Utc::now().timestamp();
     // A process that watches its files would end a moment later.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(processes(), before);
-    for (name, id) in before {
-        let process = id.split(' ').next().expect("a number");
-        assert!(
-            std::path::Path::new("/proc").join(process).exists(),
-            "{name} has ended: process {process}"
-        );
-    }
+    scenario
+        .then("all nodes have told their state since", TELL_LIMIT, async || {
+            for node in &nodes {
+                has_told(&cluster, node, started).await?;
+            }
+            Ok(())
+        })
+        .await;
+    scenario
+        .and("all processes are the same, and run", async || {
+            assert_eq!(processes(), before);
+            for (name, id) in &before {
+                let process = id.split(' ').next().expect("a number");
+                assert!(
+                    std::path::Path::new("/proc").join(process).exists(),
+                    "{name} has ended: process {process}"
+                );
+            }
+        })
+        .await;
 }
 
 /// A machine that lost power leaves process ids and sockets behind that nobody owns.
@@ -131,72 +171,72 @@ async fn a_node_whose_processes_were_killed_is_ready_when_the_cluster_is_started
     let scenario = Scenario::begin("a node whose processes were killed is ready when the cluster is started again");
     let _alone = alone().await;
     let cluster = cluster().await;
-    let api: Api<Node> = Api::all(cluster.client.clone());
-    let all = api.list(&ListParams::default()).await.expect("list nodes").items;
-    let nodes = u8::try_from(all.len()).expect("a few nodes");
-    let node = format!("node-{}", nodes - 1);
+    let nodes = nodes(&cluster).await;
+    let node = format!("node-{}", nodes.len() - 1);
     for (name, id) in processes() {
         let process = id.split(' ').next().expect("a number");
         if name.starts_with(&format!("{node}-")) {
-            let killed = Command::new("kill").args(["-9", process]).status().expect("kill runs");
-            assert!(killed.success(), "{name} ran as {process}");
-            has_ended(process).await;
+            scenario
+                .when(&format!("{name} is killed"), async || {
+                    let killed = Command::new("kill").args(["-9", process]).status().expect("kill runs");
+                    assert!(killed.success(), "{name} ran as {process}");
+                })
+                .await;
+            let limit = Duration::from_secs(10);
+            scenario.then("it has ended", limit, async || has_ended(process)).await;
         }
     }
     let killed_at = Utc::now().timestamp();
+    scenario
+        .when("the cluster is started again", async || up(&cluster, nodes.len()).await)
+        .await;
+    scenario
+        .then("the node tells its state again", TELL_LIMIT, async || {
+            has_told(&cluster, &node, killed_at).await
+        })
+        .await;
+}
+
+async fn nodes(cluster: &Cluster) -> Vec<String> {
+    let nodes: Api<Node> = Api::all(cluster.client.clone());
+    let nodes = nodes.list(&ListParams::default()).await.expect("list nodes").items;
+    nodes.into_iter().filter_map(|node| node.metadata.name).collect()
+}
+
+async fn up(cluster: &Cluster, nodes: usize) {
+    let nodes = u8::try_from(nodes).expect("a few nodes");
     cluster::up(&cluster.places, nodes, &Progress::default())
         .await
         .expect("up succeeds");
-    wait_until(
-        "the node tells its state again",
-        Duration::from_secs(60),
-        &Progress::default(),
-        async || {
-            let conditions = api
-                .get(&node)
-                .await
-                .expect("get")
-                .status
-                .and_then(|status| status.conditions)
-                .unwrap_or_default();
-            let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
-            let again = ready.is_some_and(|ready| {
-                ready.status == "True"
-                    && ready
-                        .last_heartbeat_time
-                        .as_ref()
-                        .is_some_and(|time| time.0.as_second() > killed_at)
-            });
-            Ok(if again {
-                Look::Done(())
-            } else {
-                Look::NotYet(format!("{ready:?}"))
-            })
-        },
-    )
-    .await
-    .expect("a node that is ready");
 }
 
-/// Waits until a process that was killed runs no more; what is left of it may be there until its parent asks.
-async fn has_ended(process: &str) {
+/// Whether a node has said after a second of the clock that it is ready; what it said instead.
+async fn has_told(cluster: &Cluster, node: &str, after: i64) -> Result<(), String> {
+    let api: Api<Node> = Api::all(cluster.client.clone());
+    let status = api.get(node).await.expect("get").status;
+    let conditions = status.and_then(|status| status.conditions).unwrap_or_default();
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+    let again = ready.is_some_and(|ready| {
+        let heartbeat = ready.last_heartbeat_time.as_ref();
+        ready.status == "True" && heartbeat.is_some_and(|time| time.0.as_second() > after)
+    });
+    if again {
+        Ok(())
+    } else {
+        Err(format!("{node}: {ready:?}"))
+    }
+}
+
+/// Whether a process that was killed runs no more; what is left of it may be there until its parent asks.
+fn has_ended(process: &str) -> Result<(), String> {
     let stat = std::path::Path::new("/proc").join(process).join("stat");
-    wait_until(
-        "the process ends",
-        Duration::from_secs(10),
-        &Progress::default(),
-        async || {
-            let text = std::fs::read_to_string(&stat).unwrap_or_default();
-            let state = text.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-            Ok(if matches!(state, None | Some('Z' | 'X')) {
-                Look::Done(())
-            } else {
-                Look::NotYet(text)
-            })
-        },
-    )
-    .await
-    .expect("SIGKILL ends a process");
+    let text = std::fs::read_to_string(stat).unwrap_or_default();
+    let state = text.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    if matches!(state, None | Some('Z' | 'X')) {
+        Ok(())
+    } else {
+        Err(text)
+    }
 }
 
 /// The processes of the cluster: name, and process id with its start time.

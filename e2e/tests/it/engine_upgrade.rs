@@ -1,22 +1,19 @@
 //! Another version of the engine comes and goes: under load, in its order, and not at all where it does not run.
 
-use std::time::{Duration, Instant};
-
-use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    ResourceExt,
-    api::{ListParams, Patch, PatchParams},
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
 };
-use serde_json::{Value, json};
-use springtide_crds::{ComputeGroup, LakeCluster};
-use springtide_e2e::{departments, images, soak, sql_client::Installed, timeline::Progress};
+
+use serde_json::json;
+use springtide_e2e::{departments, images, timeline::Progress};
 use tokio::sync::OnceCell;
 
-use crate::scenario::Scenario;
 use crate::{
-    department::{Department, LAKE, eventually, nodes, said, two_rows, value, with_department},
-    drain::ids,
+    department::{Department, EFFECT_LIMIT, LAKE, ids, nodes, said, two_rows, value, with_department},
     harness::Cluster,
+    scenario::Scenario,
+    trial::under_load,
 };
 
 const GROUP: &str = "crew";
@@ -26,8 +23,8 @@ const NOW: &str = env!("CARGO_PKG_VERSION");
 pub(crate) const NEXT: &str = "999.0.0";
 /// Each pod drains, starts, and has to serve for ten seconds before the next one goes; beside other scenarios.
 const ROLL_LIMIT: Duration = Duration::from_secs(420);
-/// Between two tries of a client that connects anew.
-const BETWEEN_TRIES: Duration = Duration::from_millis(100);
+/// One statement of a client that connects anew for each.
+const TRY_LIMIT: Duration = Duration::from_secs(5);
 /// Far below what clients send in the minutes that this takes.
 const FEWEST_STATEMENTS: u64 = 100;
 
@@ -51,55 +48,21 @@ pub(crate) async fn next_version(cluster: &Cluster) {
         .await;
 }
 
-async fn ground(department: &Department) -> LakeCluster {
-    department.apply(json!({})).await;
-    department.lake(LAKE, json!({})).await;
-    let spec = json!({"replicas": NODES, "warehouse": "default_warehouse", "drain": {"timeout": "3m"}});
-    department.group(GROUP, LAKE, spec).await;
-    department.serves(GROUP, NODES).await;
-    department.answers(LAKE).await
-}
-
-async fn write(department: &Department, spec: Value) {
-    department
-        .lakes()
-        .patch(LAKE, &PatchParams::default(), &Patch::Merge(json!({"spec": spec})))
-        .await
-        .expect("write the LakeCluster");
-}
-
-/// Waits until a group's pods are up to date, or are said not to be for this reason.
-async fn group_is(department: &Department, reason: &str) -> ComputeGroup {
-    eventually(&format!("{GROUP} is {reason}"), ROLL_LIMIT, async || {
-        let group = department.groups().get(GROUP).await.expect("get");
-        let conditions = group.status.clone().unwrap_or_default().conditions;
-        let told = conditions.iter().find(|condition| condition.type_ == "UpToDate");
-        if told.is_some_and(|told| told.reason == reason) {
-            Ok(group)
-        } else {
-            Err(said(&conditions, "UpToDate"))
-        }
-    })
-    .await
-}
-
-/// Waits until all nodes run this image.
-async fn nodes_run(department: &Department, image: &str) {
-    eventually(&format!("all nodes run {image}"), ROLL_LIMIT, async || {
-        let status = department.status(GROUP).await;
-        let runs = status.engine.unwrap_or_default().image;
-        if runs == image && status.serving_replicas == NODES {
-            Ok(())
-        } else {
-            Err(format!(
-                "{} serve, {runs}; {}",
-                status.serving_replicas,
-                said(&status.conditions, "UpToDate")
-            ))
-        }
-    })
-    .await;
-    group_is(department, "UpToDate").await;
+async fn ground(scenario: &Scenario, department: &Department) {
+    scenario
+        .given(
+            "a cluster of two nodes, and the images of the next version",
+            async || {
+                department.apply(json!({})).await;
+                department.lake(LAKE, json!({})).await;
+                let spec = json!({"replicas": NODES, "warehouse": "default_warehouse", "drain": {"timeout": "3m"}});
+                department.group(GROUP, LAKE, spec).await;
+                department.serves(GROUP, NODES).await;
+                department.answers(LAKE).await;
+                next_version(&department.cluster).await;
+            },
+        )
+        .await;
 }
 
 fn image(version: &str) -> String {
@@ -113,40 +76,42 @@ async fn nodes_go_to_the_next_version_and_back_under_load_and_no_statement_fails
         "each node is replaced twice, and serves for ten seconds before the next one goes",
     );
     with_department(&scenario, "upgrade", async |department| {
-        let lake = ground(department).await;
-        let cluster = &department.cluster;
-        next_version(cluster).await;
-        let installed = Installed::on(&cluster.places, &Progress::default()).await;
-        let installed = installed.unwrap_or_else(|error| panic!("{error}"));
+        ground(&scenario, department).await;
         let there_and_back = async {
             for version in [NEXT, NOW] {
-                write(department, json!({"computeTemplate": {"image": image(version)}})).await;
-                nodes_run(department, &image(version)).await;
+                let image = image(version);
+                scenario
+                    .when(&format!("nodes are to run {image}"), async || {
+                        let spec = json!({"computeTemplate": {"image": image}});
+                        department.change_lake(LAKE, spec).await;
+                    })
+                    .await;
+                nodes_run(&scenario, department, &image).await;
             }
         };
-        let outcome = soak::under_load(
-            &cluster.target,
-            &cluster.client,
-            &lake,
-            GROUP,
-            &installed,
-            there_and_back,
-            &Progress::default(),
-        )
-        .await
-        .unwrap_or_else(|error| panic!("{error}"));
-        println!("to the next version and back: {outcome}");
-        assert_eq!((outcome.failed, outcome.ledger_difference), (0, 0), "{outcome}");
-        assert!(
-            outcome.wrong_answers.is_empty() && outcome.wrong_nodes.is_empty(),
-            "{outcome}"
-        );
-        assert!(
-            outcome.succeeded() > FEWEST_STATEMENTS,
-            "the clients hardly worked: {outcome}"
-        );
+        under_load(&scenario, department, GROUP, FEWEST_STATEMENTS, there_and_back).await;
     })
     .await;
+}
+
+async fn nodes_run(scenario: &Scenario, department: &Department, image: &str) {
+    scenario
+        .then("all nodes run it", ROLL_LIMIT, async || {
+            let status = department.status(GROUP).await;
+            let runs = status.engine.unwrap_or_default().image;
+            if runs == image && status.serving_replicas == NODES {
+                Ok(())
+            } else {
+                let told = said(&status.conditions, "UpToDate");
+                Err(format!("{} serve, {runs}; {told}", status.serving_replicas))
+            }
+        })
+        .await;
+    scenario
+        .then("they are up to date", ROLL_LIMIT, async || {
+            department.up_to_date(GROUP, "UpToDate").await
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,91 +121,99 @@ async fn a_whole_cluster_goes_to_the_next_version_in_its_order_and_back_and_its_
         "each pod is replaced twice, and serves for ten seconds before the next one goes",
     );
     with_department(&scenario, "versions", async |department| {
-        ground(department).await;
-        next_version(&department.cluster).await;
+        ground(&scenario, department).await;
         let mut session = department.session(LAKE).await;
         two_rows(&mut session).await;
         let known = nodes(&mut session, GROUP).await;
         drop(session);
         for version in [NEXT, NOW] {
-            write(department, json!({"engine": {"version": version}})).await;
-            let (order, pause) = tokio::join!(order_of(department, version), longest_pause(department, version));
-            println!(
-                "to {version}: {order:?}, nobody could connect for {:.1} s",
-                pause.as_secs_f64()
+            scenario
+                .when(&format!("the cluster is to run {version}"), async || {
+                    let spec = json!({"engine": {"version": version}});
+                    department.change_lake(LAKE, spec).await;
+                })
+                .await;
+            let (order, pause) = tokio::join!(
+                order_of(&scenario, department, version),
+                longest_pause(&scenario, department, version)
             );
-            let first = if version == NEXT { "nodes" } else { "frontends" };
-            assert_eq!(order.first().copied(), Some(first), "{order:?}");
+            scenario.measured("nobody could connect for", pause);
+            scenario
+                .and("they came in their order", async || {
+                    let first = if version == NEXT { "nodes" } else { "frontends" };
+                    assert_eq!(order.first().copied(), Some(first), "{order:?}");
+                })
+                .await;
         }
-        let mut session = department.session(LAKE).await;
-        assert_eq!(
-            ids(&nodes(&mut session, GROUP).await),
-            ids(&known),
-            "no node was dropped"
-        );
-        assert_eq!(value(&mut session, "SELECT sum(id) FROM d.t").await, "3");
+        scenario
+            .and(
+                "the frontend knows the same nodes, and the rows are there",
+                async || {
+                    let mut session = department.session(LAKE).await;
+                    assert_eq!(
+                        ids(&nodes(&mut session, GROUP).await),
+                        ids(&known),
+                        "no node was dropped"
+                    );
+                    assert_eq!(value(&mut session, "SELECT sum(id) FROM d.t").await, "3");
+                },
+            )
+            .await;
     })
     .await;
 }
 
 /// Who ran a version first, and who then.
-async fn order_of(department: &Department, version: &str) -> Vec<&'static str> {
+async fn order_of(scenario: &Scenario, department: &Department, version: &str) -> Vec<&'static str> {
     let mut order = Vec::new();
-    eventually(&format!("all run {version}"), ROLL_LIMIT, async || {
-        let lake = department
-            .lakes()
-            .get(LAKE)
-            .await
-            .expect("get")
-            .status
-            .unwrap_or_default();
-        let group = department.status(GROUP).await;
-        for (who, runs) in [("frontends", &lake.engine), ("nodes", &group.engine)] {
-            let is_there = runs.as_ref().is_some_and(|engine| engine.version == version);
-            if is_there && !order.contains(&who) {
-                order.push(who);
+    scenario
+        .then("frontends and nodes run it", ROLL_LIMIT, async || {
+            let lake = department.lake_status(LAKE).await;
+            let group = department.status(GROUP).await;
+            for (who, runs) in [("frontends", &lake.engine), ("nodes", &group.engine)] {
+                let is_there = runs.as_ref().is_some_and(|engine| engine.version == version);
+                if is_there && !order.contains(&who) {
+                    order.push(who);
+                }
             }
-        }
-        if order.len() == 2 {
-            Ok(())
-        } else {
-            Err(format!(
-                "{order:?}; frontends: {}; nodes: {}",
-                said(&lake.conditions, "UpToDate"),
-                said(&group.conditions, "UpToDate")
-            ))
-        }
-    })
-    .await;
+            if order.len() == 2 {
+                Ok(())
+            } else {
+                Err(format!(
+                    "{order:?}; frontends: {}; nodes: {}",
+                    said(&lake.conditions, "UpToDate"),
+                    said(&group.conditions, "UpToDate")
+                ))
+            }
+        })
+        .await;
     order
 }
 
 /// The longest time for which a client that connects anew for each statement had no answer, until the frontends run a version.
-async fn longest_pause(department: &Department, version: &str) -> Duration {
+async fn longest_pause(scenario: &Scenario, department: &Department, version: &str) -> Duration {
     let lake = department.answers(LAKE).await;
     let cluster = &department.cluster;
     let (mut answered, mut longest) = (Instant::now(), Duration::ZERO);
-    let deadline = Instant::now() + ROLL_LIMIT;
-    let mut runs = false;
-    // Once more after it, so that the pause is over.
-    while !runs || answered.elapsed() > BETWEEN_TRIES * 5 {
-        assert!(Instant::now() < deadline, "no answer any more");
-        let status = department
-            .lakes()
-            .get(LAKE)
-            .await
-            .expect("get")
-            .status
-            .unwrap_or_default();
-        runs = status.engine.is_some_and(|engine| engine.version == version);
-        if let Ok(mut login) = departments::log_in(&cluster.target, &cluster.client, &lake).await
-            && login.session.value("SELECT 1", Duration::from_secs(5)).await.is_ok()
-        {
+    scenario
+        .then("clients can connect to its frontends", ROLL_LIMIT, async || {
+            // Before the try: its answer is that of a frontend that runs the version.
+            let runs = department.lake_status(LAKE).await.engine;
+            let runs = runs.is_some_and(|engine| engine.version == version);
+            let mut login = departments::log_in(&cluster.target, &cluster.client, &lake)
+                .await
+                .map_err(|error| error.to_string())?;
+            let answer = login.session.value("SELECT 1", TRY_LIMIT).await;
+            answer.map_err(|error| error.to_string())?;
             longest = longest.max(answered.elapsed());
             answered = Instant::now();
-        }
-        tokio::time::sleep(BETWEEN_TRIES).await;
-    }
+            if runs {
+                Ok(())
+            } else {
+                Err(format!("{:.1} s without an answer, at most", longest.as_secs_f64()))
+            }
+        })
+        .await;
     longest
 }
 
@@ -251,32 +224,51 @@ async fn an_image_that_does_not_exist_comes_to_one_node_and_is_taken_back() {
         "a pod is replaced, waits for its image, and is replaced again",
     );
     with_department(&scenario, "badimage", async |department| {
-        ground(department).await;
-        let of_group = ListParams::default().labels(&format!("springtide.dev/compute-group={GROUP}"));
-        let uid = async |ordinal: u32| {
-            let pods = department.pods().list(&of_group).await.expect("list").items;
-            let name = format!("{GROUP}-cn-{ordinal}");
-            pods.iter()
-                .find(|pod: &&Pod| pod.name_any() == name)
-                .and_then(ResourceExt::uid)
-        };
-        let before = (uid(0).await, uid(1).await);
-        write(
-            department,
-            json!({"computeTemplate": {"image": image("there-is-none")}}),
-        )
-        .await;
-        let group = group_is(department, "Degraded").await;
-        let told = said(&group.status.unwrap_or_default().conditions, "UpToDate");
-        assert!(
-            told.contains("springtide.dev/engine:there-is-none cannot be pulled"),
-            "{told}"
-        );
-        department.serves(GROUP, NODES).await;
-        assert_eq!(uid(0).await, before.0, "the other node was never touched");
-        assert_ne!(uid(1).await, before.1);
-        write(department, json!({"computeTemplate": {"image": null}})).await;
-        group_is(department, "UpToDate").await;
+        ground(&scenario, department).await;
+        let before = department.uids_of_group(GROUP).await;
+        let uid = |uids: &BTreeMap<String, String>, ordinal: u32| uids.get(&format!("{GROUP}-cn-{ordinal}")).cloned();
+        scenario
+            .when("nodes are to run an image that does not exist", async || {
+                let spec = json!({"computeTemplate": {"image": image("there-is-none")}});
+                department.change_lake(LAKE, spec).await;
+            })
+            .await;
+        let told = scenario
+            .then("the change is taken back", ROLL_LIMIT, async || {
+                department.up_to_date(GROUP, "Degraded").await
+            })
+            .await;
+        scenario
+            .and("it is said why", async || {
+                assert!(
+                    told.contains("springtide.dev/engine:there-is-none cannot be pulled"),
+                    "{told}"
+                );
+            })
+            .await;
+        scenario
+            .then("all nodes serve", EFFECT_LIMIT, async || {
+                department.serving(GROUP, NODES).await
+            })
+            .await;
+        scenario
+            .and("one node was never touched", async || {
+                let now = department.uids_of_group(GROUP).await;
+                assert_eq!(uid(&now, 0), uid(&before, 0), "the other node was never touched");
+                assert_ne!(uid(&now, 1), uid(&before, 1));
+            })
+            .await;
+        scenario
+            .when("the image is taken out of the spec", async || {
+                let spec = json!({"computeTemplate": {"image": null}});
+                department.change_lake(LAKE, spec).await;
+            })
+            .await;
+        scenario
+            .then("the nodes are up to date", ROLL_LIMIT, async || {
+                department.up_to_date(GROUP, "UpToDate").await
+            })
+            .await;
     })
     .await;
 }

@@ -78,6 +78,13 @@ impl Cluster {
         .await;
     }
 
+    /// Installs it, whatever is there: what a scenario owes the others that has taken it away or changed it.
+    pub(crate) async fn install_operator(&self) {
+        departments::install_operator(&self.target, &self.places, &Progress::default())
+            .await
+            .expect("helm installs the operator");
+    }
+
     /// The S3 server in the cluster, started once for all tests of this process.
     pub(crate) async fn storage(&self) -> Storage {
         static STARTED: Once = Once::const_new();

@@ -1,24 +1,18 @@
 //! Another release of the operator, by helm, and back. It replaces the operator of everybody: `e2e/test` runs it after the scenarios that share
 //! it.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use futures::FutureExt;
-use kube::{
-    ResourceExt,
-    api::{ListParams, Patch, PatchParams},
-};
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use springtide_e2e::{
-    departments::{self, OPERATOR_NAMESPACE},
-    timeline::Progress,
-};
+use springtide_e2e::departments::OPERATOR_NAMESPACE;
 
-use crate::scenario::Scenario;
 use crate::{
-    department::{Department, EFFECT_LIMIT, LAKE, eventually, said, two_rows, value, with_department},
+    department::{Department, EFFECT_LIMIT, LAKE, two_rows, value, with_department},
     engine_upgrade::{NEXT, next_version},
     harness::alone,
+    scenario::Scenario,
 };
 
 const GROUP: &str = "crew";
@@ -37,12 +31,15 @@ async fn an_upgrade_of_the_operator_and_its_rollback_restart_nothing_until_someb
     );
     let _alone = alone().await;
     with_department(&scenario, "release", async |department| {
-        let outcome = AssertUnwindSafe(scenario(department)).catch_unwind().await;
+        let outcome = AssertUnwindSafe(there_and_back_again(&scenario, department))
+            .catch_unwind()
+            .await;
         // Whatever came of it: the others need the operator as it was.
-        let cluster = &department.cluster;
-        departments::install_operator(&cluster.target, &cluster.places, &Progress::default())
-            .await
-            .expect("helm installs the operator");
+        scenario
+            .and("the operator is as it was", async || {
+                department.cluster.install_operator().await;
+            })
+            .await;
         if let Err(panic) = outcome {
             std::panic::resume_unwind(panic);
         }
@@ -50,50 +47,98 @@ async fn an_upgrade_of_the_operator_and_its_rollback_restart_nothing_until_someb
     .await;
 }
 
-async fn scenario(department: &Department) {
-    department.apply(json!({})).await;
-    department.lake(LAKE, json!({})).await;
-    let spec = json!({"replicas": NODES, "warehouse": "default_warehouse"});
-    department.group(GROUP, LAKE, spec).await;
-    department.serves(GROUP, NODES).await;
-    let mut session = department.session(LAKE).await;
-    two_rows(&mut session).await;
-    next_version(&department.cluster).await;
-    let before = pods(department).await;
-
+async fn there_and_back_again(scenario: &Scenario, department: &Department) {
+    let mut session = scenario
+        .given(
+            "a cluster of two nodes with two rows, and another release",
+            async || {
+                department.apply(json!({})).await;
+                department.lake(LAKE, json!({})).await;
+                let spec = json!({"replicas": NODES, "warehouse": "default_warehouse"});
+                department.group(GROUP, LAKE, spec).await;
+                department.serves(GROUP, NODES).await;
+                let mut session = department.session(LAKE).await;
+                two_rows(&mut session).await;
+                next_version(&department.cluster).await;
+                session
+            },
+        )
+        .await;
+    let before = department.uids().await;
     let next = format!("sidecarImage.tag={NEXT}");
     let chart = department.cluster.places.checkout.join("charts").join(RELEASE);
     let chart = chart.to_string_lossy();
     let upgrade = ["upgrade", RELEASE, &chart, "--reuse-values", "--set", &next];
-    helm(department, &upgrade).await;
-    let told = nodes_are(department, "UpdatePending", EFFECT_LIMIT).await;
-    assert!(told.contains("spec.initContainers[drain].image: "), "{told}");
-    assert_eq!(pods(department).await, before, "no pod was replaced by the upgrade");
+    let nodes_are = async |reason: &str, limit: Duration| {
+        scenario
+            .then(&format!("{GROUP} is {reason}"), limit, async || {
+                department.up_to_date(GROUP, reason).await
+            })
+            .await
+    };
+    let none_was_replaced = async || {
+        scenario
+            .and("no pod was replaced", async || {
+                assert_eq!(department.uids().await, before, "no pod was replaced");
+            })
+            .await;
+    };
 
-    helm(department, &["rollback", RELEASE]).await;
-    nodes_are(department, "UpToDate", EFFECT_LIMIT).await;
-    assert_eq!(pods(department).await, before, "no pod was replaced by the rollback");
+    scenario
+        .when("the operator is upgraded", async || helm(department, &upgrade).await)
+        .await;
+    let told = nodes_are("UpdatePending", EFFECT_LIMIT).await;
+    scenario
+        .and("it is said what would change", async || {
+            assert!(told.contains("spec.initContainers[drain].image: "), "{told}");
+        })
+        .await;
+    none_was_replaced().await;
 
-    helm(department, &upgrade).await;
-    nodes_are(department, "UpdatePending", EFFECT_LIMIT).await;
-    let until = json!({"metadata": {"annotations": {"springtide.dev/maintenance-until": "2100-01-01T00:00:00Z"}}});
-    department
-        .lakes()
-        .patch(LAKE, &PatchParams::default(), &Patch::Merge(until))
-        .await
-        .expect("open a maintenance window");
-    nodes_are(department, "UpToDate", ROLL_LIMIT).await;
-    department.serves(GROUP, NODES).await;
-    let after = pods(department).await;
-    for (name, uid) in &before {
-        let is_node = name.starts_with(GROUP);
-        assert_eq!(after.get(name) != Some(uid), is_node, "{name}");
-    }
-    assert_eq!(
-        value(&mut session, "SELECT sum(id) FROM d.t").await,
-        "3",
-        "the same session"
-    );
+    scenario
+        .when("it is rolled back", async || {
+            helm(department, &["rollback", RELEASE]).await
+        })
+        .await;
+    nodes_are("UpToDate", EFFECT_LIMIT).await;
+    none_was_replaced().await;
+
+    scenario
+        .when("it is upgraded again", async || helm(department, &upgrade).await)
+        .await;
+    nodes_are("UpdatePending", EFFECT_LIMIT).await;
+    scenario
+        .when("somebody opens a maintenance window", async || {
+            let until =
+                json!({"metadata": {"annotations": {"springtide.dev/maintenance-until": "2100-01-01T00:00:00Z"}}});
+            department
+                .lakes()
+                .patch(LAKE, &PatchParams::default(), &Patch::Merge(until))
+                .await
+                .expect("open a maintenance window");
+        })
+        .await;
+    nodes_are("UpToDate", ROLL_LIMIT).await;
+    scenario
+        .then("all nodes serve", EFFECT_LIMIT, async || {
+            department.serving(GROUP, NODES).await
+        })
+        .await;
+    scenario
+        .and("the nodes were replaced, and they alone", async || {
+            let after = department.uids().await;
+            for (name, uid) in &before {
+                let is_node = name.starts_with(GROUP);
+                assert_eq!(after.get(name) != Some(uid), is_node, "{name}");
+            }
+        })
+        .await;
+    scenario
+        .and("the same session reads on", async || {
+            let sum = value(&mut session, "SELECT sum(id) FROM d.t").await;
+            assert_eq!(sum, "3", "the same session");
+        })
+        .await;
 }
 
 async fn helm(department: &Department, arguments: &[&str]) {
@@ -106,31 +151,4 @@ async fn helm(department: &Department, arguments: &[&str]) {
         .output()
         .await
         .unwrap_or_else(|error| panic!("helm {arguments:?}: {error}"));
-}
-
-/// Names and uids of the pods of the department.
-async fn pods(department: &Department) -> BTreeMap<String, String> {
-    let pods = department
-        .pods()
-        .list(&ListParams::default())
-        .await
-        .expect("list")
-        .items;
-    pods.iter()
-        .map(|pod| (pod.name_any(), pod.uid().unwrap_or_default()))
-        .collect()
-}
-
-/// What is said of whether a group's pods are up to date, once it has this reason and is said of it by an operator that has just looked.
-async fn nodes_are(department: &Department, reason: &str, limit: Duration) -> String {
-    eventually(&format!("{GROUP} is {reason}"), limit, async || {
-        let conditions = department.status(GROUP).await.conditions;
-        let told = said(&conditions, "UpToDate");
-        if told.contains(&format!(" {reason}: ")) {
-            Ok(told)
-        } else {
-            Err(told)
-        }
-    })
-    .await
 }
