@@ -1,7 +1,7 @@
 //! Another release of the operator, by helm, and back. It replaces the operator of everybody: `e2e/test` runs it after the scenarios that share
 //! it.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
 
 use futures::FutureExt;
 use kube::api::{Patch, PatchParams};
@@ -69,44 +69,29 @@ async fn there_and_back_again(scenario: &Scenario, department: &Department) {
     let chart = department.cluster.places.checkout.join("charts").join(RELEASE);
     let chart = chart.to_string_lossy();
     let upgrade = ["upgrade", RELEASE, &chart, "--reuse-values", "--set", &next];
-    let nodes_are = async |reason: &str, limit: Duration| {
-        scenario
-            .then(&format!("{GROUP} is {reason}"), limit, async || {
-                department.up_to_date(GROUP, reason).await
-            })
-            .await
-    };
-    let none_was_replaced = async || {
-        scenario
-            .and("no pod was replaced", async || {
-                assert_eq!(department.uids().await, before, "no pod was replaced");
-            })
-            .await;
-    };
-
     scenario
         .when("the operator is upgraded", async || helm(department, &upgrade).await)
         .await;
-    let told = nodes_are("UpdatePending", EFFECT_LIMIT).await;
+    let told = nodes_are(scenario, department, "UpdatePending", EFFECT_LIMIT).await;
     scenario
         .and("it is said what would change", async || {
             assert!(told.contains("spec.initContainers[drain].image: "), "{told}");
         })
         .await;
-    none_was_replaced().await;
+    none_was_replaced(scenario, department, &before).await;
 
     scenario
         .when("it is rolled back", async || {
             helm(department, &["rollback", RELEASE]).await
         })
         .await;
-    nodes_are("UpToDate", EFFECT_LIMIT).await;
-    none_was_replaced().await;
+    nodes_are(scenario, department, "UpToDate", EFFECT_LIMIT).await;
+    none_was_replaced(scenario, department, &before).await;
 
     scenario
         .when("it is upgraded again", async || helm(department, &upgrade).await)
         .await;
-    nodes_are("UpdatePending", EFFECT_LIMIT).await;
+    nodes_are(scenario, department, "UpdatePending", EFFECT_LIMIT).await;
     scenario
         .when("somebody opens a maintenance window", async || {
             let until =
@@ -118,7 +103,7 @@ async fn there_and_back_again(scenario: &Scenario, department: &Department) {
                 .expect("open a maintenance window");
         })
         .await;
-    nodes_are("UpToDate", ROLL_LIMIT).await;
+    nodes_are(scenario, department, "UpToDate", ROLL_LIMIT).await;
     scenario
         .then("all nodes serve", EFFECT_LIMIT, async || {
             department.serving(GROUP, NODES).await
@@ -151,4 +136,21 @@ async fn helm(department: &Department, arguments: &[&str]) {
         .output()
         .await
         .unwrap_or_else(|error| panic!("helm {arguments:?}: {error}"));
+}
+
+/// What is said of whether the nodes are up to date, once it has this reason and is said by an operator that has just looked.
+async fn nodes_are(scenario: &Scenario, department: &Department, reason: &str, limit: Duration) -> String {
+    scenario
+        .then(&format!("{GROUP} is {reason}"), limit, async || {
+            department.up_to_date(GROUP, reason).await
+        })
+        .await
+}
+
+async fn none_was_replaced(scenario: &Scenario, department: &Department, before: &BTreeMap<String, String>) {
+    scenario
+        .and("no pod was replaced", async || {
+            assert_eq!(department.uids().await, *before, "no pod was replaced");
+        })
+        .await;
 }
