@@ -32,7 +32,7 @@ use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use crate::department::{EFFECT_LIMIT, eventually, names};
 
 /// Name of the operator's Deployment.
-const OPERATOR: &str = "springtide";
+pub(crate) const OPERATOR: &str = "springtide";
 /// Lines of each container's log that a description holds.
 const LOG_LINES: i64 = 200;
 
@@ -114,10 +114,8 @@ impl Cluster {
     /// brings it back.
     pub(crate) async fn stop_operator(&self) {
         self.scale_operator(0).await;
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
-        let operators = ListParams::default().labels("app.kubernetes.io/component=operator");
         eventually("no operator is left", EFFECT_LIMIT, async || {
-            let left = names(&pods.list(&operators).await.expect("list").items);
+            let left = self.operator_pods().await;
             if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
         })
         .await;
@@ -147,6 +145,13 @@ impl Cluster {
         })
         .await;
         value
+    }
+
+    /// The names of the operator's pods.
+    pub(crate) async fn operator_pods(&self) -> Vec<String> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), OPERATOR_NAMESPACE);
+        let operators = ListParams::default().labels("app.kubernetes.io/component=operator");
+        names(&pods.list(&operators).await.expect("list").items)
     }
 
     async fn scale_operator(&self, replicas: i32) {

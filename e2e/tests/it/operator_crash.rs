@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
 use futures::FutureExt;
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
+    coordination::v1::Lease,
     core::v1::{Pod, Service},
 };
 use kube::{
@@ -13,20 +14,23 @@ use kube::{
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::json;
-use springtide_e2e::{
-    departments::{self, OPERATOR_NAMESPACE},
-    timeline::Progress,
+use springtide_e2e::departments::OPERATOR_NAMESPACE;
+
+use crate::{
+    department::{Department, EFFECT_LIMIT, LAKE, holds, nodes, with_department},
+    harness::OPERATOR,
+    scenario::Scenario,
 };
 
-use crate::department::{Department, EFFECT_LIMIT, eventually, holds, names, nodes, with_department};
-use crate::scenario::Scenario;
-
-/// Name of the operator's Deployment.
-const OPERATOR: &str = "springtide";
-const LAKE: &str = "lake";
 const GROUP: &str = "crew";
+/// The Lease by which the operator says that it leads, every few seconds.
+const LEASE: &str = "springtide-operator";
+/// Nothing is left to be done where nothing has been written for as long.
+const QUIET_S: i64 = 3;
 /// How long nothing may be written while nothing is to be done; longer than the minute after which the operator looks anyway.
-const IDLE: Duration = Duration::from_secs(75);
+const IDLE_S: i64 = 75;
+/// It leads for that long, on a machine that runs several scenarios at once.
+const IDLE_LIMIT: Duration = Duration::from_secs(180);
 
 /// What the operator writes, as group, version, kind and whether it is in the department's namespace.
 const WRITTEN: &[(&str, &str, &str, bool)] = &[
@@ -49,155 +53,212 @@ const WRITTEN: &[(&str, &str, &str, bool)] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_that_dies_or_is_deleted_in_the_middle_of_anything_converges_and_then_writes_nothing() {
-    let scenario = Scenario::begin("an operator dies in the middle of anything").may_take(Duration::from_secs(300), "the operator is killed three times and installed anew, and then leads for longer than the minute after which it looks anyway");
+    let scenario = Scenario::begin("an operator dies in the middle of anything").may_take(
+        Duration::from_secs(300),
+        "the operator is killed three times and installed anew, and then leads for longer than the minute after which it looks anyway",
+    );
     with_department(&scenario, "crash", async |department| {
-        let admins = json!({"groups": ["it-crash-admins"]});
-        let quota = json!({"cpu": "4", "memory": "16Gi"});
-        department
-            .apply(json!({"admins": admins, "namespaces": [{"name": department.name, "quota": quota}]}))
+        scenario
+            .given("a cluster of two nodes that is being made", async || {
+                let admins = json!({"groups": ["it-crash-admins"]});
+                let quota = json!({"cpu": "4", "memory": "16Gi"});
+                department
+                    .apply(json!({"admins": admins, "namespaces": [{"name": department.name, "quota": quota}]}))
+                    .await;
+                department.lake(LAKE, json!({})).await;
+                department.group(GROUP, LAKE, json!({"replicas": 2})).await;
+            })
             .await;
-        department.lake(LAKE, json!({})).await;
-        department.group(GROUP, LAKE, json!({"replicas": 2})).await;
-        // In the middle of making the cluster.
         let sets: Api<StatefulSet> = Api::namespaced(department.cluster.client.clone(), &department.name);
-        eventually("the frontend is being made", EFFECT_LIMIT, async || {
-            sets.get_opt("lake-fe")
-                .await
-                .expect("get")
-                .map(drop)
-                .ok_or_else(String::new)
-        })
-        .await;
-        kill_operator(department, 0).await;
-        department.serves(GROUP, 2).await;
+        scenario
+            .then("its frontend is being made", EFFECT_LIMIT, async || {
+                let set = sets.get_opt(&format!("{LAKE}-fe")).await.expect("get");
+                set.map(drop).ok_or_else(String::new)
+            })
+            .await;
+        kill_operator(&scenario, department, 0).await;
+        serve(&scenario, department, 2).await;
         // In the middle of adding a node, and of letting two go; once by force and once as an upgrade does it.
-        scale(department, 3).await;
-        kill_operator(department, 30).await;
-        department.serves(GROUP, 3).await;
-        scale(department, 1).await;
-        kill_operator(department, 0).await;
-        department.serves(GROUP, 1).await;
-        let mut session = department.session(LAKE).await;
-        assert_eq!(nodes(&mut session, GROUP).await.len(), 1);
+        scale(&scenario, department, 3).await;
+        kill_operator(&scenario, department, 30).await;
+        serve(&scenario, department, 3).await;
+        scale(&scenario, department, 1).await;
+        kill_operator(&scenario, department, 0).await;
+        serve(&scenario, department, 1).await;
         // Deleted in the middle of adding nodes, and made again when other things are wanted.
-        scale(department, 3).await;
-        without_operator(department, async || {
-            scale(department, 2).await;
-            let services: Api<Service> = Api::namespaced(department.cluster.client.clone(), &department.name);
-            services.delete(LAKE, &DeleteParams::default()).await.expect("delete");
+        scale(&scenario, department, 3).await;
+        without_operator(&scenario, department, async || {
+            scale(&scenario, department, 2).await;
+            scenario
+                .when("a Service is deleted", async || {
+                    let services: Api<Service> = Api::namespaced(department.cluster.client.clone(), &department.name);
+                    services.delete(LAKE, &DeleteParams::default()).await.expect("delete");
+                })
+                .await;
         })
         .await;
-        department.serves(GROUP, 2).await;
-        assert_eq!(nodes(&mut department.session(LAKE).await, GROUP).await.len(), 2);
-        writes_nothing(department).await;
+        serve(&scenario, department, 2).await;
+        writes_nothing(&scenario, department).await;
     })
     .await;
+}
+
+/// So many nodes serve, and the frontend knows no other.
+async fn serve(scenario: &Scenario, department: &Department, replicas: i32) {
+    scenario
+        .then(&format!("{replicas} nodes serve"), EFFECT_LIMIT, async || {
+            department.serving(GROUP, replicas).await
+        })
+        .await;
+    scenario
+        .and("the frontend knows no other", async || {
+            let known = nodes(&mut department.session(LAKE).await, GROUP).await;
+            assert_eq!(i32::try_from(known.len()), Ok(replicas), "{known:?}");
+        })
+        .await;
 }
 
 /// Deletes the operator's pod, and waits until another one is there.
-async fn kill_operator(department: &Department, grace_s: u32) {
-    let pods: Api<Pod> = Api::namespaced(department.cluster.client.clone(), OPERATOR_NAMESPACE);
-    let operators = ListParams::default().labels("app.kubernetes.io/component=operator");
-    let before = names(&pods.list(&operators).await.expect("list").items);
+async fn kill_operator(scenario: &Scenario, department: &Department, grace_s: u32) {
+    let cluster = &department.cluster;
+    let before = cluster.operator_pods().await;
     assert!(!before.is_empty(), "no operator runs");
-    for pod in &before {
-        pods.delete(pod, &DeleteParams::default().grace_period(grace_s))
-            .await
-            .expect("delete");
-    }
-    eventually("another operator is there", EFFECT_LIMIT, async || {
-        let now = names(&pods.list(&operators).await.expect("list").items);
-        if now.iter().any(|pod| !before.contains(pod)) {
-            Ok(())
-        } else {
-            Err(now.join(", "))
-        }
-    })
-    .await;
+    scenario
+        .when(&format!("the operator is killed within {grace_s} s"), async || {
+            let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), OPERATOR_NAMESPACE);
+            for pod in &before {
+                pods.delete(pod, &DeleteParams::default().grace_period(grace_s))
+                    .await
+                    .expect("delete");
+            }
+        })
+        .await;
+    scenario
+        .then("another operator is there", EFFECT_LIMIT, async || {
+            let now = cluster.operator_pods().await;
+            if now.iter().any(|pod| !before.contains(pod)) {
+                Ok(())
+            } else {
+                Err(now.join(", "))
+            }
+        })
+        .await;
 }
 
 /// Deletes the operator, does something, and makes the operator again.
-async fn without_operator(department: &Department, meanwhile: impl AsyncFnOnce()) {
-    let client = &department.cluster.client;
-    let deployments: Api<Deployment> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
-    deployments
-        .delete(OPERATOR, &DeleteParams::foreground())
-        .await
-        .expect("delete");
-    let pods: Api<Pod> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
-    let operators = ListParams::default().labels("app.kubernetes.io/component=operator");
-    eventually("the operator is gone", EFFECT_LIMIT, async || {
-        let deployment = deployments.get_opt(OPERATOR).await.expect("get");
-        let left = names(&pods.list(&operators).await.expect("list").items);
-        if deployment.is_none() && left.is_empty() {
-            Ok(())
-        } else {
-            Err(left.join(", "))
-        }
-    })
-    .await;
+async fn without_operator(scenario: &Scenario, department: &Department, meanwhile: impl AsyncFnOnce()) {
+    let cluster = &department.cluster;
+    let deployments: Api<Deployment> = Api::namespaced(cluster.client.clone(), OPERATOR_NAMESPACE);
+    scenario
+        .when("the operator is deleted", async || {
+            let deleted = deployments.delete(OPERATOR, &DeleteParams::foreground()).await;
+            deleted.expect("delete");
+        })
+        .await;
+    scenario
+        .then("it is gone", EFFECT_LIMIT, async || {
+            let deployment = deployments.get_opt(OPERATOR).await.expect("get");
+            let left = cluster.operator_pods().await;
+            if deployment.is_none() && left.is_empty() {
+                Ok(())
+            } else {
+                Err(left.join(", "))
+            }
+        })
+        .await;
     // All scenarios share the operator: it comes back whatever happens meanwhile.
     let outcome = AssertUnwindSafe(meanwhile()).catch_unwind().await;
     // By the chart, as its owner would: an object made by another hand is in the way of the next upgrade.
-    departments::install_operator(
-        &department.cluster.target,
-        &department.cluster.places,
-        &Progress::default(),
-    )
-    .await
-    .expect("helm installs the operator again");
+    scenario
+        .when("the operator is installed again", async || {
+            cluster.install_operator().await
+        })
+        .await;
     if let Err(panic) = outcome {
         std::panic::resume_unwind(panic);
     }
 }
 
-async fn scale(department: &Department, replicas: u32) {
-    let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-    department
-        .groups()
-        .patch_scale(GROUP, &PatchParams::default(), &patch)
-        .await
-        .expect("scale");
+async fn scale(scenario: &Scenario, department: &Department, replicas: u32) {
+    scenario
+        .when(&format!("{replicas} nodes are wanted"), async || {
+            let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+            department
+                .groups()
+                .patch_scale(GROUP, &PatchParams::default(), &patch)
+                .await
+                .expect("scale");
+        })
+        .await;
 }
 
 /// Every write of an object, whoever does it, gives it another resource version.
-async fn writes_nothing(department: &Department) {
+async fn writes_nothing(scenario: &Scenario, department: &Department) {
     // Pods that are ready, the last status, and what Kubernetes' own controllers write of pods that have just gone.
-    let mut before = versions(department).await;
-    eventually("nothing is left to be done", EFFECT_LIMIT, async || {
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        let now = versions(department).await;
-        let changed = changed(&before, &now);
-        before = now;
-        let status = department.status(GROUP).await;
-        holds(&status.conditions, "Ready")?;
-        // Nodes serve before their kubelet has looked whether they are ready.
-        if status.ready_replicas != status.replicas {
-            return Err(format!(
-                "{} of {} pods are ready",
-                status.ready_replicas, status.replicas
-            ));
-        }
-        if changed.is_empty() {
-            Ok(())
-        } else {
-            Err(changed.join(", "))
-        }
-    })
-    .await;
+    let (mut before, mut since) = (versions(department).await, led_until(department).await);
+    scenario
+        .then("nothing is left to be done", EFFECT_LIMIT, async || {
+            let now = versions(department).await;
+            let changed = changed(&before, &now);
+            let led = led_until(department).await;
+            if !changed.is_empty() {
+                since = led;
+            }
+            before = now;
+            let status = department.status(GROUP).await;
+            holds(&status.conditions, "Ready")?;
+            // Nodes serve before their kubelet has looked whether they are ready.
+            if status.ready_replicas != status.replicas {
+                return Err(format!(
+                    "{} of {} pods are ready",
+                    status.ready_replicas, status.replicas
+                ));
+            }
+            if changed.is_empty() && led >= since + QUIET_S {
+                Ok(())
+            } else {
+                Err(changed.join(", "))
+            }
+        })
+        .await;
     assert!(before.len() >= 12, "{before:?}");
-    tokio::time::sleep(IDLE).await;
-    let after = versions(department).await;
-    let changed = changed(&before, &after);
-    let written: Vec<String> = changed
-        .iter()
-        .map(|object| format!("{object}: {:#?} became {:#?}", before.get(object), after.get(object)))
-        .collect();
-    assert!(
-        written.is_empty(),
-        "written within {IDLE:?} without a cause: {}",
-        written.join("\n")
-    );
+    let since = led_until(department).await;
+    scenario
+        .then(
+            "the operator has led for longer than the minute after which it looks",
+            IDLE_LIMIT,
+            async || {
+                let led = led_until(department).await - since;
+                if led >= IDLE_S {
+                    Ok(())
+                } else {
+                    Err(format!("it has led for {led} s of {IDLE_S} s"))
+                }
+            },
+        )
+        .await;
+    scenario
+        .and("nothing was written", async || {
+            let after = versions(department).await;
+            let changed = changed(&before, &after);
+            let written: Vec<String> = changed
+                .iter()
+                .map(|object| format!("{object}: {:#?} became {:#?}", before.get(object), after.get(object)))
+                .collect();
+            assert!(
+                written.is_empty(),
+                "written within {IDLE_S} s without a cause: {}",
+                written.join("\n")
+            );
+        })
+        .await;
+}
+
+/// The second in which the operator last said that it leads.
+async fn led_until(department: &Department) -> i64 {
+    let leases: Api<Lease> = Api::namespaced(department.cluster.client.clone(), OPERATOR_NAMESPACE);
+    let spec = leases.get(LEASE).await.expect("get the Lease").spec.unwrap_or_default();
+    spec.renew_time.expect("a leader").0.as_second()
 }
 
 async fn versions(department: &Department) -> BTreeMap<String, DynamicObject> {
