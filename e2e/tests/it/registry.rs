@@ -29,10 +29,10 @@ use springtide_e2e::{
 };
 use tokio::process::{Child, Command};
 
-use crate::scenario::Scenario;
 use crate::{
-    department::{Department, two_rows, value, with_department},
+    department::{Department, EFFECT_LIMIT, LAKE, two_rows, value, with_department},
     harness::{Cluster, alone, cluster, unique},
+    scenario::Scenario,
 };
 
 /// The nodes' side of this machine, which the registry listens on.
@@ -42,6 +42,7 @@ const USERS: &str = "tests:$2a$04$9ySSrtbCLqdJ1/Rb8rJpSemEthENQN8IYYAU8sIVExQvrS
 /// The same login as a Docker configuration has it.
 const LOGIN: &str = "dGVzdHM6bm90LWEtc2VjcmV0";
 const LIMIT: Duration = Duration::from_secs(60);
+const GROUP: &str = "crew";
 /// The context of the local cluster's kubeconfig.
 const CONTEXT: &str = "local";
 
@@ -52,74 +53,103 @@ async fn a_department_runs_from_a_private_registry_with_its_pull_secret_and_nobo
         "all images are pushed and pulled, and helm brings another operator twice",
     );
     let _alone = alone().await;
-    let outcome = AssertUnwindSafe(with_department(&scenario, "registry", runs_from_a_registry))
-        .catch_unwind()
-        .await;
+    let outcome = AssertUnwindSafe(with_department(&scenario, "registry", async |department| {
+        runs_from_a_registry(&scenario, department).await;
+    }))
+    .catch_unwind()
+    .await;
     // The registry ends with its scenario: whoever uses this cluster next has images from its nodes again.
-    let Cluster { places, target, .. } = cluster().await;
-    departments::install_operator(&target, &places, &Progress::default())
-        .await
-        .expect("helm installs the operator with the nodes' images");
+    scenario
+        .and("the operator has the nodes' images again", async || {
+            cluster().await.install_operator().await;
+        })
+        .await;
     if let Err(panic) = outcome {
         std::panic::resume_unwind(panic);
     }
 }
 
-async fn runs_from_a_registry(department: &Department) {
+async fn runs_from_a_registry(scenario: &Scenario, department: &Department) {
     let Cluster {
         places, client, target, ..
     } = &department.cluster;
-    let registry = Registry::start(&department.cluster).await;
+    let registry = scenario
+        .given("a registry that wants a password", async || {
+            Registry::start(&department.cluster).await
+        })
+        .await;
     let delivery = Delivery::for_context(CONTEXT, Some(registry.name()), Some(registry.login())).expect("a way");
     let mut by_registry = Target::context(CONTEXT.to_owned(), delivery, places.cluster_programs());
     by_registry.kubeconfig.clone_from(&target.kubeconfig);
-    let tools = images::tools(places, by_registry.delivery.tools(), &Progress::default())
-        .await
-        .expect("crane is built");
-    let packed = images::pack(places, &Progress::default()).await.expect("images");
-    let mut own = Vec::new();
-    for image in &packed {
-        own.push(own_image(image, registry.folder.path()).await);
-    }
-    images::deliver(places, &by_registry.delivery, &own, &tools, &Progress::default())
-        .await
-        .expect("crane pushes all images");
-
-    departments::pull_secret(&by_registry, client, OPERATOR_NAMESPACE)
-        .await
-        .expect("a pull secret for the operator");
-    departments::install_operator(&by_registry, places, &Progress::default())
-        .await
-        .expect("helm installs the operator from the registry");
-    department.apply(json!({})).await;
-    a_stranger_is_refused(department, &own[0].in_registry(&registry.name())).await;
-    departments::pull_secret(&by_registry, client, &department.name)
-        .await
-        .expect("a pull secret");
-    department.lake("lake", json!({})).await;
-    department
-        .group("crew", "lake", json!({"warehouse": "default_warehouse"}))
+    let own = scenario
+        .given("all images in it", async || {
+            let tools = images::tools(places, by_registry.delivery.tools(), &Progress::default())
+                .await
+                .expect("crane is built");
+            let packed = images::pack(places, &Progress::default()).await.expect("images");
+            let mut own = Vec::new();
+            for image in &packed {
+                own.push(own_image(image, registry.folder.path()).await);
+            }
+            images::deliver(places, &by_registry.delivery, &own, &tools, &Progress::default())
+                .await
+                .expect("crane pushes all images");
+            own
+        })
         .await;
-    department.serves("crew", 1).await;
-    let mut session = department.session("lake").await;
-    two_rows(&mut session).await;
-    assert_eq!(value(&mut session, "SELECT sum(id) FROM d.t").await, "3");
-
-    let mut images = images_in_use(&department.cluster, &department.name).await;
-    images.extend(images_in_use(&department.cluster, OPERATOR_NAMESPACE).await);
-    for part in ["engine", "sidecar", "operator"] {
-        let from_registry = format!("{}/springtide.dev/{part}:", registry.name());
-        assert!(
-            images.iter().any(|image| image.starts_with(&from_registry)),
-            "{part}: {images:?}"
-        );
-    }
-    let elsewhere = |image: &&String| !image.starts_with(&registry.name());
-    assert_eq!(
-        images.iter().find(elsewhere),
-        None,
-        "an image that the registry did not give"
-    );
+    scenario
+        .when("the operator is installed from it", async || {
+            departments::pull_secret(&by_registry, client, OPERATOR_NAMESPACE)
+                .await
+                .expect("a pull secret for the operator");
+            departments::install_operator(&by_registry, places, &Progress::default())
+                .await
+                .expect("helm installs the operator from the registry");
+            department.apply(json!({})).await;
+        })
+        .await;
+    a_stranger_is_refused(scenario, department, &own[0].in_registry(&registry.name())).await;
+    scenario
+        .when("the department has the pull secret, and a cluster", async || {
+            departments::pull_secret(&by_registry, client, &department.name)
+                .await
+                .expect("a pull secret");
+            department.lake(LAKE, json!({})).await;
+            let spec = json!({"warehouse": "default_warehouse"});
+            department.group(GROUP, LAKE, spec).await;
+        })
+        .await;
+    scenario
+        .then("its node serves", EFFECT_LIMIT, async || {
+            department.serving(GROUP, 1).await
+        })
+        .await;
+    scenario
+        .and("it writes and reads", async || {
+            let mut session = department.session(LAKE).await;
+            two_rows(&mut session).await;
+            assert_eq!(value(&mut session, "SELECT sum(id) FROM d.t").await, "3");
+        })
+        .await;
+    scenario
+        .and("every image is one that the registry gave", async || {
+            let mut images = images_in_use(&department.cluster, &department.name).await;
+            images.extend(images_in_use(&department.cluster, OPERATOR_NAMESPACE).await);
+            for part in ["engine", "sidecar", "operator"] {
+                let from_registry = format!("{}/springtide.dev/{part}:", registry.name());
+                assert!(
+                    images.iter().any(|image| image.starts_with(&from_registry)),
+                    "{part}: {images:?}"
+                );
+            }
+            let elsewhere = |image: &&String| !image.starts_with(&registry.name());
+            assert_eq!(
+                images.iter().find(elsewhere),
+                None,
+                "an image that the registry did not give"
+            );
+        })
+        .await;
 }
 
 async fn images_in_use(cluster: &Cluster, namespace: &str) -> Vec<String> {
@@ -138,7 +168,7 @@ async fn images_in_use(cluster: &Cluster, namespace: &str) -> Vec<String> {
 }
 
 /// A pod without the login gets nothing, whatever the node has fetched for others.
-async fn a_stranger_is_refused(department: &Department, image: &str) {
+async fn a_stranger_is_refused(scenario: &Scenario, department: &Department, image: &str) {
     let pod = serde_json::from_value(json!({
         "metadata": {"name": "stranger"},
         "spec": {
@@ -152,38 +182,40 @@ async fn a_stranger_is_refused(department: &Department, image: &str) {
         },
     }));
     let pods = department.pods();
-    pods.create(&PostParams::default(), &pod.expect("a pod"))
-        .await
-        .expect("create");
-    let reason = waiting_reason(&pods, "stranger").await;
-    assert!(
-        ["ErrImagePull", "ImagePullBackOff"].contains(&reason.as_str()),
-        "{reason}"
-    );
-    pods.delete("stranger", &Default::default()).await.expect("delete");
+    let pod: Pod = pod.expect("a pod");
+    scenario
+        .when("a pod without the login wants an image", async || {
+            pods.create(&PostParams::default(), &pod).await.expect("create");
+        })
+        .await;
+    let reason = scenario
+        .then("its image is refused", LIMIT, async || {
+            let reason = waiting_reason(&pods, "stranger").await;
+            if reason.contains("Image") {
+                Ok(reason)
+            } else {
+                Err(reason)
+            }
+        })
+        .await;
+    scenario
+        .and("since it cannot be pulled", async || {
+            assert!(
+                ["ErrImagePull", "ImagePullBackOff"].contains(&reason.as_str()),
+                "{reason}"
+            );
+            pods.delete("stranger", &Default::default()).await.expect("delete");
+        })
+        .await;
 }
 
+/// Why the first container of a pod waits; nothing where it does not.
 async fn waiting_reason(pods: &Api<Pod>, name: &str) -> String {
-    wait_until("the image is refused", LIMIT, &Progress::default(), async || {
-        let status = pods.get(name).await.expect("get").status.unwrap_or_default();
-        let state = status
-            .container_statuses
-            .unwrap_or_default()
-            .into_iter()
-            .next()
-            .and_then(|container| container.state);
-        let reason = state
-            .and_then(|state| state.waiting)
-            .and_then(|waiting| waiting.reason)
-            .unwrap_or_default();
-        Ok(if reason.contains("Image") {
-            Look::Done(reason)
-        } else {
-            Look::NotYet(reason)
-        })
-    })
-    .await
-    .expect("the kubelet says why")
+    let status = pods.get(name).await.expect("get").status.unwrap_or_default();
+    let container = status.container_statuses.unwrap_or_default().into_iter().next();
+    container
+        .and_then(|container| container.state?.waiting?.reason)
+        .unwrap_or_default()
 }
 
 /// The same image with another id: the kubelet remembers which image came by a login, whatever its name, and gives it to
