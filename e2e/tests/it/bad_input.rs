@@ -5,8 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use springtide_e2e::storage;
 
-use crate::department::{Department, eventually, said, with_department};
-use crate::scenario::Scenario;
+use crate::{
+    department::{Department, with_department},
+    scenario::Scenario,
+};
 
 /// From an object that cannot work to a condition that says why; a volume claim gets 20 s before it is called trouble.
 const LIMIT: Duration = Duration::from_secs(100);
@@ -30,60 +32,60 @@ struct Group {
 async fn what_cannot_work_says_why_and_what_to_do() {
     let scenario = Scenario::begin("what cannot work says why, and what to do");
     with_department(&scenario, "bad", async |department| {
-        department
-            .apply(json!({"namespaces": [{"name": department.name, "quota": {"cpu": "2", "memory": "8Gi"}}]}))
+        scenario
+            .given("a department with a small quota, and wrong keys", async || {
+                department
+                    .apply(json!({"namespaces": [{"name": department.name, "quota": {"cpu": "2", "memory": "8Gi"}}]}))
+                    .await;
+                let wrong = storage::Keys {
+                    secret: "not-the-key-of-this-account".into(),
+                    ..department.keys.clone()
+                };
+                storage::write_secret(
+                    &department.cluster.client,
+                    &department.name,
+                    "wrong",
+                    "Opaque",
+                    wrong.data(),
+                )
+                .await
+                .expect("write the wrong keys");
+            })
             .await;
-        let wrong = storage::Keys {
-            secret: "not-the-key-of-this-account".into(),
-            ..department.keys.clone()
-        };
-        storage::write_secret(
-            &department.cluster.client,
-            &department.name,
-            "wrong",
-            "Opaque",
-            wrong.data(),
-        )
-        .await
-        .expect("write the wrong keys");
-        refused_at_once(department).await;
-        for Lake { name, spec, .. } in lakes() {
-            department.lake(name, spec).await;
-        }
-        for Group { name, spec, .. } in groups() {
-            department.group(name, "none", spec).await;
-        }
-        let lakes = lakes();
-        let groups = groups();
-        eventually("every condition says what is wrong", LIMIT, async || {
-            let mut missing = Vec::new();
-            for lake in &lakes {
-                let status = department
-                    .lakes()
-                    .get(lake.name)
-                    .await
-                    .expect("get")
-                    .status
-                    .unwrap_or_default();
-                missing.extend(unsaid(lake.name, &said(&status.conditions, lake.condition), lake.says));
-            }
-            for group in &groups {
-                let status = department
-                    .groups()
-                    .get(group.name)
-                    .await
-                    .expect("get")
-                    .status
-                    .unwrap_or_default();
-                missing.extend(unsaid(group.name, &said(&status.conditions, "Accepted"), group.says));
-            }
-            if missing.is_empty() {
-                Ok(())
-            } else {
-                Err(missing.join("\n"))
-            }
-        })
-        .await;
+        scenario
+            .and("some of it is refused at once", async || {
+                refused_at_once(department).await
+            })
+            .await;
+        let (lakes, groups) = (lakes(), groups());
+        scenario
+            .when("clusters and groups are written that cannot work", async || {
+                for Lake { name, spec, .. } in &lakes {
+                    department.lake(name, spec.clone()).await;
+                }
+                for Group { name, spec, .. } in &groups {
+                    department.group(name, "none", spec.clone()).await;
+                }
+            })
+            .await;
+        scenario
+            .then("every condition says what is wrong", LIMIT, async || {
+                let mut missing = Vec::new();
+                for lake in &lakes {
+                    let told = department.lake_says(lake.name, lake.condition).await;
+                    missing.extend(unsaid(lake.name, &told, lake.says));
+                }
+                for group in &groups {
+                    let told = department.group_says(group.name, "Accepted").await;
+                    missing.extend(unsaid(group.name, &told, group.says));
+                }
+                if missing.is_empty() {
+                    Ok(())
+                } else {
+                    Err(missing.join("\n"))
+                }
+            })
+            .await;
     })
     .await;
 }
