@@ -10,8 +10,10 @@ use kube::{
 use serde_json::{Value, json};
 use springtide_crds::{Calendar, ComputeGroup, LakeCluster};
 
-use crate::department::{ADMIN_GROUP, ADMIN_USER, Department, GROUP, LAKE, manager, names, shared};
-use crate::scenario::Scenario;
+use crate::{
+    department::{ADMIN_GROUP, ADMIN_USER, Department, EFFECT_LIMIT, GROUP, LAKE, manager, names, shared},
+    scenario::Scenario,
+};
 
 /// What they may not do. `NS` is their namespace.
 const FORBIDDEN: &[(&str, &str)] = &[
@@ -87,11 +89,33 @@ async fn a_department_admin_reads_no_secret() {
     department
         .with_own(&[], &["by-admin"], async || {
             let admin = client_as(&department, "it-anybody", &[ADMIN_GROUP]).await;
-            forbidden(&department, &admin).await;
-            may_scale(&department, &admin).await;
-            let pods = pods_that_they_cause(&department, &admin).await;
-            let seen = everything(&department, &admin, &pods).await;
-            shows_no_secret(&department, &seen).await;
+            scenario
+                .and("an admin is forbidden what leads to a Secret", async || {
+                    forbidden(&department, &admin).await;
+                })
+                .await;
+            scenario
+                .and("reads what is theirs, and scales groups", async || {
+                    may_scale(&department, &admin).await;
+                })
+                .await;
+            scenario
+                .when("the admin makes a group with every field that there is", async || {
+                    make_a_group(&department, &admin).await;
+                })
+                .await;
+            scenario
+                .then("its node serves", EFFECT_LIMIT, async || {
+                    department.serving("by-admin", 1).await
+                })
+                .await;
+            scenario
+                .and("nothing that the admin can get shows a Secret", async || {
+                    let pods = pods_that_they_caused(&department, &admin).await;
+                    let seen = everything(&department, &admin, &pods).await;
+                    shows_no_secret(&department, &seen).await;
+                })
+                .await;
         })
         .await;
 }
@@ -100,17 +124,25 @@ async fn a_department_admin_reads_no_secret() {
 async fn an_admin_is_known_by_user_or_group_and_nobody_else_is_let_in() {
     let scenario = Scenario::begin("an admin is known by user or group, and nobody else is let in");
     let department = shared(&scenario).await;
-    let admin = client_as(&department, ADMIN_USER, &[]).await;
-    let groups: Api<ComputeGroup> = Api::namespaced(admin, &department.name);
-    groups.get(GROUP).await.expect("an admin by user reads groups");
-    let stranger = client_as(&department, "it-mallory", &["it-other-admins"]).await;
-    for path in [
-        "/apis/springtide.dev/v1alpha1/namespaces/NS/computegroups",
-        "/api/v1/namespaces/NS/pods",
-    ] {
-        let code = status_of(&department, &stranger, "GET", path).await;
-        assert_eq!(code, 403, "a stranger's GET {path}");
-    }
+    scenario
+        .and("an admin by user reads groups", async || {
+            let admin = client_as(&department, ADMIN_USER, &[]).await;
+            let groups: Api<ComputeGroup> = Api::namespaced(admin, &department.name);
+            groups.get(GROUP).await.expect("an admin by user reads groups");
+        })
+        .await;
+    scenario
+        .and("a stranger reads nothing", async || {
+            let stranger = client_as(&department, "it-mallory", &["it-other-admins"]).await;
+            for path in [
+                "/apis/springtide.dev/v1alpha1/namespaces/NS/computegroups",
+                "/api/v1/namespaces/NS/pods",
+            ] {
+                let code = status_of(&department, &stranger, "GET", path).await;
+                assert_eq!(code, 403, "a stranger's GET {path}");
+            }
+        })
+        .await;
 }
 
 /// A client of the API server as another user: what an authenticating proxy would make of their login.
@@ -177,8 +209,8 @@ async fn may_scale(department: &Department, admin: &Client) {
         .expect("change a group");
 }
 
-/// Pods of a group in which the admin has set every field that there is, and some that there are not.
-async fn pods_that_they_cause(department: &Department, admin: &Client) -> Vec<Pod> {
+/// A group in which the admin has set every field that there is, and some that there are not.
+async fn make_a_group(department: &Department, admin: &Client) {
     let groups: Api<ComputeGroup> = Api::namespaced(admin.clone(), &department.name);
     let group = |labels: Value| -> ComputeGroup {
         let spec = json!({
@@ -249,7 +281,10 @@ async fn pods_that_they_cause(department: &Department, admin: &Client) -> Vec<Po
     for field in ["image", "env", "podTemplate", "config", "serviceAccountName"] {
         assert_eq!(kept.data["spec"].get(field), None, "{field}");
     }
-    department.serves("by-admin", 1).await;
+}
+
+/// The pods of that group, as the admin sees them.
+async fn pods_that_they_caused(department: &Department, admin: &Client) -> Vec<Pod> {
     let pods: Api<Pod> = Api::namespaced(admin.clone(), &department.name);
     let theirs = ListParams::default().labels("springtide.dev/compute-group=by-admin");
     let theirs = pods.list(&theirs).await.expect("list pods").items;

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use springtide_contract::{drain, ports};
 use springtide_e2e::{Error, sql::Session};
 
-use crate::scenario::Scenario;
 use crate::{
-    department::{Department, EFFECT_LIMIT, GROUP, LAKE, eventually, shared},
+    department::{Department, EFFECT_LIMIT, GROUP, LAKE, shared},
     harness::with_temp_namespace,
+    scenario::Scenario,
 };
 
 const WRONG: &str = "-H 'authorization: Bearer 0123456789abcdef0123456789abcdef'";
@@ -41,22 +41,31 @@ async fn internal_ports_refuse_a_pod_of_another_namespace() {
     with_temp_namespace(&department.cluster, "stranger", async |namespace| {
         let token = department.secret("lake-internal", "token").await;
         let pods: Api<Pod> = Api::namespaced(department.cluster.client.clone(), namespace);
-        let stranger = serde_json::from_value(stranger(&script(&calls), &token)).expect("a pod");
-        pods.create(&PostParams::default(), &stranger).await.expect("create");
-        eventually("the stranger has made its calls", EFFECT_LIMIT, async || {
-            let status = pods.get("stranger").await.expect("get").status.unwrap_or_default();
-            match status.phase.as_deref() {
-                Some("Succeeded") => Ok(()),
-                _ => Err(serde_json::to_string(&status.container_statuses).unwrap_or_default()),
-            }
-        })
-        .await;
-        let log = pods.logs("stranger", &LogParams::default()).await.expect("its log");
-        let found: BTreeMap<&str, &str> = log
-            .lines()
-            .filter_map(|line| line.trim_end().split_once(": "))
-            .collect();
-        assert_eq!(found, expected);
+        let stranger: Pod = serde_json::from_value(stranger(&script(&calls), &token)).expect("a pod");
+        scenario
+            .when("a pod of another namespace calls every port", async || {
+                pods.create(&PostParams::default(), &stranger).await.expect("create");
+            })
+            .await;
+        scenario
+            .then("it has made its calls", EFFECT_LIMIT, async || {
+                let status = pods.get("stranger").await.expect("get").status.unwrap_or_default();
+                match status.phase.as_deref() {
+                    Some("Succeeded") => Ok(()),
+                    _ => Err(serde_json::to_string(&status.container_statuses).unwrap_or_default()),
+                }
+            })
+            .await;
+        scenario
+            .and("each has the answer that a stranger gets", async || {
+                let log = pods.logs("stranger", &LogParams::default()).await.expect("its log");
+                let found: BTreeMap<&str, &str> = log
+                    .lines()
+                    .filter_map(|line| line.trim_end().split_once(": "))
+                    .collect();
+                assert_eq!(found, expected);
+            })
+            .await;
     })
     .await;
 }
@@ -66,22 +75,26 @@ async fn nobody_logs_in_without_the_right_password() {
     let scenario = Scenario::begin("nobody logs in without the right password");
     let department = shared(&scenario).await;
     let login = department.login(LAKE).await;
-    for (user, password) in [
-        ("", ""),
-        ("root", ""),
-        (login.account.user.as_str(), ""),
-        (login.account.user.as_str(), "wrong"),
-        ("nobody", "wrong"),
-    ] {
-        let refused = Session::open(&login.door, user, password).await.expect_err("a login");
-        let Error::Sql { source, .. } = &refused else {
-            panic!("{user}: {refused}");
-        };
-        let mysql_async::Error::Server(answer) = source.as_ref() else {
-            panic!("{user}: {refused}");
-        };
-        assert_eq!(answer.code, 1045, "{user}: {refused}");
-    }
+    scenario
+        .and("each login is refused", async || {
+            for (user, password) in [
+                ("", ""),
+                ("root", ""),
+                (login.account.user.as_str(), ""),
+                (login.account.user.as_str(), "wrong"),
+                ("nobody", "wrong"),
+            ] {
+                let refused = Session::open(&login.door, user, password).await.expect_err("a login");
+                let Error::Sql { source, .. } = &refused else {
+                    panic!("{user}: {refused}");
+                };
+                let mysql_async::Error::Server(answer) = source.as_ref() else {
+                    panic!("{user}: {refused}");
+                };
+                assert_eq!(answer.code, 1045, "{user}: {refused}");
+            }
+        })
+        .await;
 }
 
 fn calls(department: &Department) -> Vec<Call> {

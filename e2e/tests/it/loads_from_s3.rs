@@ -15,10 +15,10 @@ use springtide_e2e::{
     stream_load::{StreamLoad, Way},
 };
 
-use crate::scenario::Scenario;
 use crate::{
     department::{Department, LAKE, STATEMENT_LIMIT, execute, shared, value},
     harness::unique,
+    scenario::Scenario,
 };
 
 const BUCKET: &str = "it-files";
@@ -28,40 +28,54 @@ const ROWS: i64 = 5000;
 async fn files_on_s3_are_loaded_by_insert_select() {
     let scenario = Scenario::begin("files on S3 are loaded by INSERT ... SELECT");
     let department = shared(&scenario).await;
-    let owner = department.storage.account(BUCKET).await.expect("an account");
-    department.storage.bucket(BUCKET, &owner).await.expect("a bucket");
-    let reader = department.storage.account("it-reader").await.expect("an account");
-    department
-        .storage
-        .let_read(BUCKET, &owner, &[&reader.id])
-        .await
-        .expect("a policy");
     let folder = unique("files");
-    let store = department.storage.store(BUCKET, &owner).expect("the bucket");
-    for part in 0..2 {
-        let (parquet, csv) = (parquet_file(part * ROWS), csv_file(part * ROWS));
-        for (name, bytes) in [("parquet", parquet), ("csv", csv)] {
-            let place = Path::from(format!("{folder}/{name}/{part}.{name}"));
-            store.put(&place, bytes.into()).await.expect("put");
-        }
-    }
     let mut session = department.session(LAKE).await;
-    table(&mut session, "it_files").await;
+    let reader = scenario
+        .given(
+            "files of an account that lets another one read, and a table",
+            async || {
+                let owner = department.storage.account(BUCKET).await.expect("an account");
+                department.storage.bucket(BUCKET, &owner).await.expect("a bucket");
+                let reader = department.storage.account("it-reader").await.expect("an account");
+                department
+                    .storage
+                    .let_read(BUCKET, &owner, &[&reader.id])
+                    .await
+                    .expect("a policy");
+                let store = department.storage.store(BUCKET, &owner).expect("the bucket");
+                for part in 0..2 {
+                    let (parquet, csv) = (parquet_file(part * ROWS), csv_file(part * ROWS));
+                    for (name, bytes) in [("parquet", parquet), ("csv", csv)] {
+                        let place = Path::from(format!("{folder}/{name}/{part}.{name}"));
+                        store.put(&place, bytes.into()).await.expect("put");
+                    }
+                }
+                table(&mut session, "it_files").await;
+                reader
+            },
+        )
+        .await;
     for format in ["parquet", "csv"] {
-        let path = format!("s3://{BUCKET}/{folder}/{format}/*.{format}");
-        let load = format!(
-            "INSERT INTO it_files.item SELECT * FROM {}",
-            files(&path, format, &reader)
-        );
-        assert_eq!(
-            session.execute(&load, STATEMENT_LIMIT).await.expect("load"),
-            2 * ROWS as u64
-        );
-        let sums = "SELECT concat(count(*), ' ', sum(id), ' ', max(name)) FROM it_files.item";
-        let all = 2 * ROWS;
-        let expected = format!("{all} {} name {}", all * (all - 1) / 2, all - 1);
-        assert_eq!(value(&mut session, sums).await, expected, "{format}");
-        execute(&mut session, &["TRUNCATE TABLE it_files.item"]).await;
+        scenario
+            .when(&format!("files of {format} are loaded"), async || {
+                let path = format!("s3://{BUCKET}/{folder}/{format}/*.{format}");
+                let load = format!(
+                    "INSERT INTO it_files.item SELECT * FROM {}",
+                    files(&path, format, &reader)
+                );
+                let loaded = session.execute(&load, STATEMENT_LIMIT).await.expect("load");
+                assert_eq!(loaded, 2 * ROWS as u64);
+            })
+            .await;
+        scenario
+            .and("all rows are there, once", async || {
+                let sums = "SELECT concat(count(*), ' ', sum(id), ' ', max(name)) FROM it_files.item";
+                let all = 2 * ROWS;
+                let expected = format!("{all} {} name {}", all * (all - 1) / 2, all - 1);
+                assert_eq!(value(&mut session, sums).await, expected, "{format}");
+                execute(&mut session, &["TRUNCATE TABLE it_files.item"]).await;
+            })
+            .await;
     }
     let path = format!("s3://{BUCKET}/{folder}/parquet/*.parquet");
     let wrong = Keys {
@@ -77,17 +91,21 @@ async fn files_on_s3_are_loaded_by_insert_select() {
         (nothing.as_str(), &reader, "names no file"),
         (of_the_cluster.as_str(), &reader, "the keys do not open"),
     ] {
-        let query = format!("SELECT count(*) FROM {}", files(path, "parquet", keys));
-        let error = session
-            .value(&query, STATEMENT_LIMIT)
-            .await
-            .expect_err("an error")
-            .to_string();
-        assert!(error.contains(says), "{path}: {error}");
-        assert!(
-            !error.contains(&keys.secret) || keys.secret == "wrong",
-            "the key is in the message: {error}"
-        );
+        scenario
+            .and(&format!("it is said of {path}: {says}"), async || {
+                let query = format!("SELECT count(*) FROM {}", files(path, "parquet", keys));
+                let error = session
+                    .value(&query, STATEMENT_LIMIT)
+                    .await
+                    .expect_err("an error")
+                    .to_string();
+                assert!(error.contains(says), "{path}: {error}");
+                assert!(
+                    !error.contains(&keys.secret) || keys.secret == "wrong",
+                    "the key is in the message: {error}"
+                );
+            })
+            .await;
     }
 }
 
@@ -96,41 +114,66 @@ async fn a_stream_load_goes_by_redirect_or_through_the_frontend_and_its_label_co
     let scenario = Scenario::begin("a Stream Load goes by either way, and its label counts once");
     let department = shared(&scenario).await;
     let mut session = department.session(LAKE).await;
-    table(&mut session, "it_stream").await;
     let count = "SELECT concat(count(*), ' ', coalesce(sum(id), 0)) FROM it_stream.item";
-    let http = Http::new(&department).await;
+    let http = scenario
+        .given("a table, and a client of HTTP", async || {
+            table(&mut session, "it_stream").await;
+            Http::new(&department).await
+        })
+        .await;
     let label = unique("label");
     let body = "1,one\n2,two\n3,three\n";
 
-    let first = http.load(&[("label", &label)], body, Way::Redirect).await;
-    assert_eq!(
-        (first["Status"].as_str(), &first["NumberLoadedRows"]),
-        (Some("Success"), &Value::from(3)),
-        "{first}"
-    );
-    assert_eq!(value(&mut session, count).await, "3 6");
-
-    // The answer was lost, say: the client repeats, by either way, and nothing is loaded twice.
-    for way in [Way::Redirect, Way::Proxy] {
-        let again = http.load(&[("label", &label)], body, way).await;
-        assert_eq!(again["Status"], "Label Already Exists", "{again}");
-        assert_eq!(again["ExistingJobStatus"], "FINISHED", "{again}");
-    }
-    assert_eq!(value(&mut session, count).await, "3 6");
-
-    let other = http.load(&[("label", &unique("label"))], "10,ten\n", Way::Proxy).await;
-    assert_eq!(other["Status"], "Success", "{other}");
-    assert_eq!(value(&mut session, count).await, "4 16");
-
-    let wrong = http
-        .load(&[("label", &unique("label"))], "11,eleven\nx,y\n", Way::Proxy)
+    scenario
+        .when("three rows are loaded by redirect", async || {
+            let first = http.load(&[("label", &label)], body, Way::Redirect).await;
+            assert_eq!(
+                (first["Status"].as_str(), &first["NumberLoadedRows"]),
+                (Some("Success"), &Value::from(3)),
+                "{first}"
+            );
+            assert_eq!(value(&mut session, count).await, "3 6");
+        })
         .await;
-    assert_eq!(wrong["Status"], "Fail", "{wrong}");
-    assert_eq!(
-        value(&mut session, count).await,
-        "4 16",
-        "nothing of a failed load is seen"
-    );
+    // The answer was lost, say: the client repeats, by either way, and nothing is loaded twice.
+    for (way, name) in [(Way::Redirect, "redirect"), (Way::Proxy, "the frontend")] {
+        scenario
+            .when(&format!("they are loaded again by {name}"), async || {
+                let again = http.load(&[("label", &label)], body, way).await;
+                assert_eq!(again["Status"], "Label Already Exists", "{again}");
+                assert_eq!(again["ExistingJobStatus"], "FINISHED", "{again}");
+            })
+            .await;
+    }
+    scenario
+        .and("nothing is loaded twice", async || {
+            assert_eq!(value(&mut session, count).await, "3 6");
+        })
+        .await;
+    scenario
+        .when("another row is loaded through the frontend", async || {
+            let other = http.load(&[("label", &unique("label"))], "10,ten\n", Way::Proxy).await;
+            assert_eq!(other["Status"], "Success", "{other}");
+            assert_eq!(value(&mut session, count).await, "4 16");
+        })
+        .await;
+    scenario
+        .when("one is loaded with one that is none", async || {
+            let wrong = http
+                .load(&[("label", &unique("label"))], "11,eleven\nx,y\n", Way::Proxy)
+                .await;
+            assert_eq!(wrong["Status"], "Fail", "{wrong}");
+        })
+        .await;
+    scenario
+        .and("nothing of it is seen", async || {
+            assert_eq!(
+                value(&mut session, count).await,
+                "4 16",
+                "nothing of a failed load is seen"
+            );
+        })
+        .await;
 }
 
 async fn table(session: &mut Session, database: &str) {

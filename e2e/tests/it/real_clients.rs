@@ -11,11 +11,15 @@ use springtide_e2e::{
 };
 use tempfile::TempDir;
 
+use crate::scenario::Scenario;
+
 /// One statement; a JVM on a busy machine takes a while to begin.
 const LIMIT: Duration = Duration::from_secs(90);
 /// What a client must not garble.
 const TEXT: &str = "Zoë's \"tab\" \\ \t日本\n";
 const DATABASE: &str = "people";
+/// What each scenario begins with.
+const AN_ENGINE: &str = "an engine of its own, and clients";
 
 struct Engine {
     standalone: Standalone,
@@ -94,17 +98,20 @@ fn rows(rows: &[&[Option<&str>]]) -> Answer {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_client_writes_reads_fails_and_connects_again() {
     let scenario = Scenario::begin("every client writes, reads, fails and connects again");
-    let mut engine = Engine::start().await;
+    let mut engine = scenario.given(AN_ENGINE, async || Engine::start().await).await;
     for kind in Kind::ALL {
         let mut client = engine.client(kind);
-        values_of_many_types_arrive_as_they_were_written(&mut client).await;
-        a_failure_has_the_servers_code_and_is_not_the_last_word(&mut client).await;
-        if kind.takes_values() {
-            values_go_apart_from_the_statement(&mut client).await;
-        }
-        a_killed_connection_is_opened_again(&mut client, &mut engine).await;
-        a_late_answer_is_not_taken_for_that_of_the_next_statement(&mut client).await;
-        println!("{}: as wanted", kind.name());
+        scenario
+            .and(&format!("{} works with it", kind.name()), async || {
+                values_of_many_types_arrive_as_they_were_written(&mut client).await;
+                a_failure_has_the_servers_code_and_is_not_the_last_word(&mut client).await;
+                if kind.takes_values() {
+                    values_go_apart_from_the_statement(&mut client).await;
+                }
+                a_killed_connection_is_opened_again(&mut client, &mut engine).await;
+                a_late_answer_is_not_taken_for_that_of_the_next_statement(&mut client).await;
+            })
+            .await;
     }
 }
 
@@ -240,18 +247,25 @@ async fn a_late_answer_is_not_taken_for_that_of_the_next_statement(client: &mut 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_refused_with_the_servers_code() {
     let scenario = Scenario::begin("a wrong password is refused with the code of the server");
-    let engine = Engine::start().await;
+    let engine = scenario.given(AN_ENGINE, async || Engine::start().await).await;
     for kind in Kind::ALL {
-        let login = Login::new(&engine.standalone.door, &engine.standalone.user, "wrong");
-        let mut client = SqlClient::new(kind, &engine.installed, &login);
-        let error = client
-            .run("SELECT 1", LIMIT)
-            .await
-            .expect_err("nobody is let in with it");
-        assert_eq!(error.sql_code(), Some(1045), "{}: {error}", kind.name());
-        assert!(
-            !error.to_string().contains("wrong"),
-            "no password in a message: {error}"
-        );
+        scenario
+            .and(
+                &format!("{} is refused with another password", kind.name()),
+                async || {
+                    let login = Login::new(&engine.standalone.door, &engine.standalone.user, "wrong");
+                    let mut client = SqlClient::new(kind, &engine.installed, &login);
+                    let error = client
+                        .run("SELECT 1", LIMIT)
+                        .await
+                        .expect_err("nobody is let in with it");
+                    assert_eq!(error.sql_code(), Some(1045), "{}: {error}", kind.name());
+                    assert!(
+                        !error.to_string().contains("wrong"),
+                        "no password in a message: {error}"
+                    );
+                },
+            )
+            .await;
     }
 }

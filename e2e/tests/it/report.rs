@@ -13,10 +13,10 @@ use serde_json::json;
 use springtide_contract::drain::drain_key;
 use springtide_e2e::process::run;
 
-use crate::scenario::Scenario;
 use crate::{
     department::{ADMIN_USER, Department, EFFECT_LIMIT, LAKE, shared},
     department_admin::shows_no_secret,
+    scenario::Scenario,
 };
 
 /// A group that no other scenario has, without nodes.
@@ -30,17 +30,37 @@ async fn a_report_tells_what_there_is_and_no_secret() {
     let department = shared(&scenario).await;
     department
         .with_own(&[], &[GROUP], async || {
-            department.group(GROUP, LAKE, json!({"replicas": 0})).await;
-            plant(&department).await;
+            scenario
+                .given("a group in which somebody wrote a password", async || {
+                    department.group(GROUP, LAKE, json!({"replicas": 0})).await;
+                    plant(&department).await;
+                })
+                .await;
             let folder = tempfile::tempdir().expect("a folder");
             let team = department.cluster.target.kubeconfig.clone().expect("a kubeconfig");
-            let seen = report(&department, &team, &folder.path().join("team")).await;
-            of_the_central_team(&department, &seen);
-            is_clean(&department, &seen).await;
+            let seen = scenario
+                .when("the central team makes a report", async || {
+                    report(&department, &team, &folder.path().join("team")).await
+                })
+                .await;
+            scenario
+                .and("it has all that there is, and no secret", async || {
+                    of_the_central_team(&department, &seen);
+                    is_clean(&department, &seen).await;
+                })
+                .await;
             let admin = admin(&team, folder.path());
-            let seen = report(&department, &admin, &folder.path().join("admin")).await;
-            of_an_admin(&department, &seen);
-            is_clean(&department, &seen).await;
+            let seen = scenario
+                .when("an admin makes a report", async || {
+                    report(&department, &admin, &folder.path().join("admin")).await
+                })
+                .await;
+            scenario
+                .and("it has what is theirs, and no secret", async || {
+                    of_an_admin(&department, &seen);
+                    is_clean(&department, &seen).await;
+                })
+                .await;
         })
         .await;
 }
