@@ -1,8 +1,11 @@
-//! The house: the crates' dependencies, as drawn in ARCHITECTURE.md. Reads `cargo metadata`; needs no cluster.
+//! The house: the crates' dependencies, as drawn in ARCHITECTURE.md, and how scenarios are told. Reads `cargo metadata` and the sources; needs
+//! no cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
+
+mod scenarios;
 
 /// Each crate, and the crates of ours that it may use directly. One that is not listed here fails the first test: a new
 /// crate is a decision about the drawing.
