@@ -101,7 +101,7 @@ pub(crate) async fn with_department(scenario: &Scenario, name: &str, told: impl 
     let department = scenario
         .given(what, async || Department::find(&unique(name)).await)
         .await;
-    let outcome = AssertUnwindSafe(told(&department)).catch_unwind().await;
+    let outcome = AssertUnwindSafe(Box::pin(told(&department))).catch_unwind().await;
     if department.ends(outcome.is_ok()).await {
         department.remove().await;
     }
@@ -256,7 +256,7 @@ impl Department {
             if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
         })
         .await;
-        let outcome = AssertUnwindSafe(told()).catch_unwind().await;
+        let outcome = AssertUnwindSafe(Box::pin(told())).catch_unwind().await;
         if self.ends(outcome.is_ok()).await {
             self.delete(lakes, groups).await;
         }

@@ -128,7 +128,7 @@ impl Cluster {
         assert!(replicas > 0, "no operator runs");
         let outcome = AssertUnwindSafe(async {
             self.stop_operator().await;
-            meanwhile().await
+            Box::pin(meanwhile()).await
         })
         .catch_unwind()
         .await;

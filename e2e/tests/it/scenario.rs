@@ -133,7 +133,8 @@ impl Scenario {
         let told = self
             .timeline
             .step(name, async |progress| {
-                let ended = AssertUnwindSafe(work(progress)).catch_unwind().await;
+                // Steps may be told within steps: futures within futures grow large, and their types deep.
+                let ended = AssertUnwindSafe(Box::pin(work(progress))).catch_unwind().await;
                 let failed = ended.is_err();
                 outcome = Some(ended);
                 if failed {

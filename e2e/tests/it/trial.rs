@@ -32,6 +32,7 @@ pub(crate) async fn under_load(
     let outcome = scenario
         .meanwhile("clients load and query without a pause", async |progress| {
             let (target, client) = (&cluster.target, &cluster.client);
+            let happens = Box::pin(happens);
             let outcome = soak::under_load(target, client, &lake, group, &installed, happens, &progress).await;
             outcome.unwrap_or_else(|error| panic!("{error}"))
         })
