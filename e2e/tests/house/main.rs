@@ -1,5 +1,5 @@
-//! The house: the crates' dependencies, as drawn in ARCHITECTURE.md, and how scenarios are told. Reads `cargo metadata` and the sources; needs
-//! no cluster.
+//! The house: the crates' dependencies, as drawn in ARCHITECTURE.md, and how scenarios are told. Reads `cargo metadata` and the sources;
+//! needs no cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -11,8 +11,8 @@ use crate::{
 };
 
 const SLEEPER: &str = "sleeper";
-/// So many times statements that need no compute are answered. There is a moment between two of them, and the operator asks every few seconds
-/// who waits.
+/// So many times statements that need no compute are answered. There is a moment between two of them, and the operator asks every two
+/// seconds who waits.
 const ROUNDS: usize = 25;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,8 +16,8 @@ use springtide_e2e::{
     timeline::{Progress, Timeline},
 };
 
-/// What a scenario takes at most where it runs alone on a cluster that is up. A longer one is told so, and fails nothing: how fast a machine
-/// is says nothing about the product.
+/// What a scenario takes at most where it runs alone on a cluster that is up. A longer one is told so, and fails nothing: how fast a
+/// machine is says nothing about the product.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// One scenario that is told.

@@ -105,7 +105,8 @@ impl Department {
         String::from_utf8(data[key].0.clone()).expect("a text")
     }
 
-    /// What the log of a cluster's first frontend says of queries that lost a node and were run once more; all of it, or of the last seconds.
+    /// What the log of a cluster's first frontend says of queries that lost a node and were run once more; all of it, or of the last
+    /// seconds.
     pub(crate) async fn second_runs(&self, lake: &str, since_s: Option<i64>) -> Vec<String> {
         let wanted = LogParams {
             since_seconds: since_s,
