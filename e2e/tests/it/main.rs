@@ -9,6 +9,7 @@
 )]
 
 mod ahead_of_a_peak;
+mod authority;
 mod bad_input;
 mod burst;
 mod churn;
@@ -28,9 +29,12 @@ mod long_query;
 mod operator_away;
 mod operator_crash;
 mod operator_upgrade;
+mod page;
+mod programs;
 mod real_clients;
 mod registry;
 mod report;
+mod rotation;
 mod scale;
 mod scenario;
 mod shared_prefix;
