@@ -11,6 +11,7 @@ mod harness;
 mod api;
 mod bad_input;
 mod crash;
+mod crd_upgrade;
 mod departments;
 mod drains;
 mod faults;
