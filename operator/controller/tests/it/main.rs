@@ -18,6 +18,7 @@ mod faults;
 mod finalizers;
 mod hibernation;
 mod idle;
+mod install_variants;
 mod leadership;
 mod lifecycle;
 mod manifests;
