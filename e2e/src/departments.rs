@@ -47,6 +47,12 @@ pub async fn install_operator(target: &Target, places: &Places, progress: &Progr
     let charts = places.checkout.join("charts");
     let client = target.client().await?;
     storage::namespace(&client, OPERATOR_NAMESPACE).await?;
+    let restricted =
+        Patch::Merge(json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}));
+    Api::<Namespace>::all(client.clone())
+        .patch(OPERATOR_NAMESPACE, &PatchParams::default(), &restricted)
+        .await
+        .map_err(Error::kubernetes("restrict the operator's pods"))?;
     progress.say("helm upgrade --install springtide-crds");
     let release = |name: &str, wait: bool| {
         let run = target

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, Client};
 use mysql_async::{
-    Conn, OptsBuilder, QueryResult, Value,
+    Conn, OptsBuilder, QueryResult, SslOpts, Value,
     prelude::{Protocol, Queryable},
 };
 use tokio::process::Child;
@@ -110,14 +110,19 @@ pub struct Session {
 impl Session {
     /// Logs in.
     pub async fn open(door: &Door, user: &str, password: &str) -> Result<Self> {
-        let options = OptsBuilder::default()
-            .ip_or_hostname(door.host())
-            .tcp_port(door.port())
-            .user(Some(user))
-            .pass(Some(password))
-            .prefer_socket(Some(false))
-            .max_allowed_packet(Some(MAX_PACKET_BYTES))
-            .wait_timeout(Some(IDLE_LIMIT.as_secs() as usize));
+        Self::opened(door, user, options(door, user, password)).await
+    }
+
+    /// Logs in over TLS, to a server whose certificate is for `host` and has one of these `authorities` (PEM) behind it.
+    pub async fn open_with_tls(door: &Door, user: &str, password: &str, authorities: &str, host: &str) -> Result<Self> {
+        let tls = SslOpts::default()
+            .with_root_certs(vec![authorities.as_bytes().to_vec().into()])
+            .with_disable_built_in_roots(true)
+            .with_danger_tls_hostname_override(Some(host.to_owned()));
+        Self::opened(door, user, options(door, user, password).ssl_opts(tls)).await
+    }
+
+    async fn opened(door: &Door, user: &str, options: OptsBuilder) -> Result<Self> {
         let what = || format!("log in as {user} at {}", door.address());
         match tokio::time::timeout(CONNECT_LIMIT, Conn::new(options)).await {
             Ok(Ok(connection)) => Ok(Self { connection }),
@@ -199,6 +204,17 @@ impl Session {
             }),
         }
     }
+}
+
+fn options(door: &Door, user: &str, password: &str) -> OptsBuilder {
+    OptsBuilder::default()
+        .ip_or_hostname(door.host())
+        .tcp_port(door.port())
+        .user(Some(user))
+        .pass(Some(password))
+        .prefer_socket(Some(false))
+        .max_allowed_packet(Some(MAX_PACKET_BYTES))
+        .wait_timeout(Some(IDLE_LIMIT.as_secs() as usize))
 }
 
 /// What a statement answers.

@@ -14,7 +14,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client,
-    api::{ObjectMeta, Patch, PatchParams},
+    api::{DeleteParams, ObjectMeta, Patch, PatchParams},
 };
 use object_store::{
     ClientOptions, ObjectStore,
@@ -219,15 +219,33 @@ impl Storage {
         Ok(())
     }
 
+    /// Removes an account: its keys open nothing any more.
+    pub async fn remove_account(&self, name: &str) -> Result<()> {
+        self.administer(&["delete-user", "--access", name]).await?;
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), NAMESPACE);
+        secrets
+            .delete(&format!("s3-account-{name}"), &DeleteParams::default())
+            .await
+            .map(drop)
+            .map_err(Error::kubernetes(format!("delete the keys of account {name}")))
+    }
+
     /// Lets accounts read a bucket that is not theirs. The owner is named as well: to this server, a bucket with a policy is
     /// open to those alone whom the policy names.
     pub async fn let_read(&self, bucket: &str, owner: &Keys, readers: &[&str]) -> Result<()> {
-        let resources = [format!("arn:aws:s3:::{bucket}"), format!("arn:aws:s3:::{bucket}/*")];
-        let allow = |who: &[&str], actions: &[&str]| serde_json::json!({"Effect": "Allow", "Principal": {"AWS": who}, "Action": actions, "Resource": resources});
         let statements = [
-            allow(&[&owner.id], &["s3:*"]),
-            allow(readers, &["s3:GetObject", "s3:ListBucket"]),
+            allow(bucket, &[&owner.id], &["s3:*"]),
+            allow(bucket, readers, &["s3:GetObject", "s3:ListBucket"]),
         ];
+        self.write_policy(bucket, &statements).await
+    }
+
+    /// Gives these accounts, and nobody else, every right to a bucket.
+    pub async fn let_use(&self, bucket: &str, accounts: &[&str]) -> Result<()> {
+        self.write_policy(bucket, &[allow(bucket, accounts, &["s3:*"])]).await
+    }
+
+    async fn write_policy(&self, bucket: &str, statements: &[serde_json::Value]) -> Result<()> {
         let policy = serde_json::json!({"Version": "2012-10-17", "Statement": statements});
         let doing = format!("write the policy of bucket {bucket}");
         let credential = AwsCredential {
@@ -295,6 +313,12 @@ impl Storage {
         }
         program.output().await
     }
+}
+
+/// A statement of a bucket's policy.
+fn allow(bucket: &str, who: &[&str], actions: &[&str]) -> serde_json::Value {
+    let resources = [format!("arn:aws:s3:::{bucket}"), format!("arn:aws:s3:::{bucket}/*")];
+    serde_json::json!({"Effect": "Allow", "Principal": {"AWS": who}, "Action": actions, "Resource": resources})
 }
 
 /// The first column of a table.

@@ -9,6 +9,7 @@
 )]
 
 mod ahead_of_a_peak;
+mod authority;
 mod bad_input;
 mod burst;
 mod churn;
@@ -21,6 +22,7 @@ mod engine_upgrade;
 mod frontend_killed;
 mod harness;
 mod hibernation;
+mod install_variants;
 mod internal_ports;
 mod load;
 mod loads_from_s3;
@@ -28,10 +30,14 @@ mod long_query;
 mod operator_away;
 mod operator_crash;
 mod operator_upgrade;
+mod page;
 mod placement;
+mod programs;
 mod real_clients;
 mod registry;
 mod report;
+mod restricted_pods;
+mod rotation;
 mod scale;
 mod scenario;
 mod shared_prefix;
