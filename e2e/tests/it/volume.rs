@@ -1,28 +1,73 @@
-//! The volume of a frontend's metadata grows while the frontend runs, and never shrinks.
+//! The volume of a frontend's metadata grows while the frontend runs, and never shrinks. Volumes of further frontends are as large.
 
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::PersistentVolumeClaim};
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     department::{Department, EFFECT_LIMIT, LAKE, said, with_department},
     scenario::Scenario,
 };
 
-async fn write_size(department: &Department, size: &str) {
-    let patch = Patch::Merge(json!({"spec": {"frontends": {"metadataVolume": {"size": size}}}}));
+async fn write(department: &Department, spec: &Value) {
+    let patch = Patch::Merge(json!({"spec": spec}));
     let written = department.lakes().patch(LAKE, &PatchParams::default(), &patch).await;
-    written.expect("write the size");
+    written.expect("write the spec");
+}
+
+async fn write_size(department: &Department, size: &str) {
+    write(department, &json!({"frontends": {"metadataVolume": {"size": size}}})).await;
+}
+
+async fn claim(department: &Department) -> PersistentVolumeClaim {
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(department.cluster.client.clone(), &department.name);
+    claims.get(&format!("meta-{LAKE}-fe-0")).await.expect("get the claim")
 }
 
 async fn capacity(department: &Department) -> String {
-    let claims: Api<PersistentVolumeClaim> = Api::namespaced(department.cluster.client.clone(), &department.name);
-    let claim = claims.get(&format!("meta-{LAKE}-fe-0")).await.expect("get the claim");
-    let capacity = claim.status.and_then(|status| status.capacity?.remove("storage"));
+    let status = claim(department).await.status;
+    let capacity = status.and_then(|status| status.capacity?.remove("storage"));
     capacity.map_or_else(String::new, |capacity| capacity.0)
+}
+
+/// The frontends' StatefulSet: its uid, and what further claims of it ask for. `None` while it is made anew.
+async fn stateful_set(department: &Department) -> Option<(String, String)> {
+    let sets: Api<StatefulSet> = Api::namespaced(department.cluster.client.clone(), &department.name);
+    let set = sets
+        .get_opt(&format!("{LAKE}-fe"))
+        .await
+        .expect("get the StatefulSet")?;
+    let uid = set.uid()?;
+    let claim = set.spec?.volume_claim_templates?.into_iter().next()?;
+    let size = claim.spec?.resources?.requests?.remove("storage")?;
+    Some((uid, size.0))
+}
+
+/// The volume and those of further frontends have this size, in a StatefulSet that is another one than `before`, and the cluster is
+/// ready. The claim goes with the StatefulSet or with nothing.
+async fn has_grown(
+    department: &Department,
+    size: &str,
+    before: Option<&(String, String)>,
+    goes: bool,
+) -> Result<(), String> {
+    let ready = condition(department, "Ready").await;
+    let now = stateful_set(department).await;
+    let capacity = capacity(department).await;
+    let claim = claim(department).await;
+    let owners: Vec<&String> = claim.owner_references().iter().map(|owner| &owner.uid).collect();
+    let is_so = now.as_ref().is_some_and(|(uid, further)| {
+        let is_another = before.is_some_and(|(before, _)| before != uid);
+        let expected = if goes { vec![uid] } else { Vec::new() };
+        is_another && further == size && owners == expected
+    });
+    if is_so && capacity == size && ready.starts_with("Ready=True") {
+        return Ok(());
+    }
+    Err(format!("{capacity}; {now:?}, owners of the claim {owners:?}; {ready}"))
 }
 
 async fn condition(department: &Department, type_: &str) -> String {
@@ -54,13 +99,14 @@ async fn frontend(department: &Department) -> (Option<String>, i32) {
 async fn a_metadata_volume_grows_under_a_frontend_that_runs_and_a_smaller_one_is_refused() {
     with_department("volume", async |department| {
         let scenario = Scenario::begin("a metadata volume grows");
-        let before = scenario
+        let (before, first) = scenario
             .given("a frontend with a volume of 1Gi", async || {
                 department.apply(json!({})).await;
                 department.lake(LAKE, json!({})).await;
                 department.answers(LAKE).await;
                 assert_eq!(capacity(department).await, "1Gi");
-                frontend(department).await
+                let before = (frontend(department).await, claim(department).await.uid());
+                (before, stateful_set(department).await)
             })
             .await;
         scenario
@@ -68,21 +114,38 @@ async fn a_metadata_volume_grows_under_a_frontend_that_runs_and_a_smaller_one_is
             .await;
         scenario
             .then(
-                "the volume has them, and the cluster is ready",
+                "the volume and further ones have them, the cluster is ready, and the volume goes with it as before",
                 EFFECT_LIMIT,
+                async || has_grown(department, "2Gi", first.as_ref(), true).await,
+            )
+            .await;
+        scenario
+            .and("the frontend has run on, on the same volume", async || {
+                let now = (frontend(department).await, claim(department).await.uid());
+                assert_eq!(now, before);
+            })
+            .await;
+        let second = stateful_set(department).await;
+        scenario
+            .when(
+                "the volume is to stay when the cluster goes, and 3Gi are written",
                 async || {
-                    let (capacity, ready) = (capacity(department).await, condition(department, "Ready").await);
-                    if capacity == "2Gi" && ready.starts_with("Ready=True") {
-                        Ok(())
-                    } else {
-                        Err(format!("{capacity}; {ready}"))
-                    }
+                    write(department, &json!({"deletionPolicy": "Retain"})).await;
+                    write_size(department, "3Gi").await;
                 },
             )
             .await;
         scenario
-            .and("the frontend has run on", async || {
-                assert_eq!(frontend(department).await, before);
+            .then(
+                "the same happens, and the volume belongs to nobody",
+                EFFECT_LIMIT,
+                async || has_grown(department, "3Gi", second.as_ref(), false).await,
+            )
+            .await;
+        scenario
+            .and("the frontend has run on, on the same volume", async || {
+                let now = (frontend(department).await, claim(department).await.uid());
+                assert_eq!(now, before);
             })
             .await;
         scenario
@@ -99,7 +162,7 @@ async fn a_metadata_volume_grows_under_a_frontend_that_runs_and_a_smaller_one_is
             })
             .await;
         assert!(told.contains("a volume never shrinks"), "{told}");
-        assert_eq!(frontend(department).await, before);
+        assert_eq!(frontend(department).await, before.0);
     })
     .await;
 }
