@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use springtide_crds::{ComputeGroup, LakeCluster};
 use springtide_plan::{
     Action, AdminStatement, DesiredObject, ObjectKey, ObjectKind, SecretField, SecretToCreate,
+    lake_cluster::kept_stateful_set,
     names::{self, FINALIZER},
 };
 
@@ -40,6 +41,9 @@ pub(crate) enum ApplyError {
     /// A StatefulSet was to be made for an owner that has gone or is going: the watch of the owner is behind.
     #[error("{object} is not made, as the {owner} that it is for goes or has gone")]
     OwnerGone { object: String, owner: String },
+    /// A StatefulSet was to be made otherwise than the copy of the one before it says: the watch of the copy is behind.
+    #[error("{object} is not made yet, as the copy of the one before it says otherwise")]
+    CopySaysOtherwise { object: String },
     /// A statement needs a password that is not there.
     #[error("Secret {secret} has no key `password` for `{statement}`")]
     NoPassword { secret: String, statement: &'static str },
@@ -109,6 +113,13 @@ where
         }
         Action::CreateSecretOnce(secret) => create_secret(context, cluster, secret).await?,
         Action::Delete { object, uid } => delete(context, object, uid.as_deref()).await?,
+        Action::Orphan { object, uid, version } => {
+            let only_if = Only {
+                uid: uid.as_deref(),
+                version: version.as_deref(),
+            };
+            orphan(context, object, only_if).await?;
+        }
         Action::Sql(statement) => run(context, cluster, statement).await?,
         Action::Wake { replicas } => wake(context, object, *replicas).await?,
         Action::AddFinalizer => set_finalizer(&context.kubernetes, object, true).await?,
@@ -133,14 +144,41 @@ where
         let goes_since = now.deletion_timestamp.is_some() && planned_for.deletion_timestamp.is_none();
         now.uid == planned_for.uid && !goes_since
     });
+    let name = planned_for.name.as_deref().unwrap_or_default();
+    if stays && names::frontends(name) == desired.key.name {
+        return follows_copy(context, name, desired).await;
+    }
     if stays {
         return Ok(());
     }
-    let name = planned_for.name.as_deref().unwrap_or_default();
     Err(ApplyError::OwnerGone {
         object: desired.key.to_string(),
         owner: format!("{} {name}", K::kind(&())),
     })
+}
+
+/// Frontends run by the template that the copy has, if there is one, and another one would replace them.
+async fn follows_copy(context: &Context, cluster: &str, desired: &DesiredObject) -> Result<(), ApplyError> {
+    let copy = ObjectKey {
+        kind: ObjectKind::ConfigMap,
+        namespace: desired.key.namespace.clone(),
+        name: names::frontends_copy(cluster),
+    };
+    let Some(found) = context.kubernetes.read(&copy).await? else {
+        return Ok(());
+    };
+    context.caches.objects.put(copy.kind, &found);
+    let kept = serde_json::to_value(&found)
+        .ok()
+        .and_then(|found| kept_stateful_set(&found));
+    match kept {
+        Some(kept) if kept["spec"]["template"] != desired.body["spec"]["template"] => {
+            Err(ApplyError::CopySaysOtherwise {
+                object: desired.key.to_string(),
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn write(context: &Context, desired: &DesiredObject) -> Result<(), ApplyError> {
@@ -195,13 +233,18 @@ async fn scale(context: &Context, object: &ObjectKey, only_if: Only<'_>, replica
 /// After a conflict the next look has to see what this one did not: the watch may be behind for minutes, and windows open meanwhile.
 async fn refreshed(context: &Context, object: &ObjectKey, error: KubernetesError) -> KubernetesError {
     if error.is_conflict() {
-        match context.kubernetes.read(object).await {
-            Ok(Some(now)) => context.caches.objects.put(object.kind, &now),
-            Ok(None) => context.caches.objects.remove(object),
-            Err(unread) => tracing::debug!(%object, error = %unread, "cannot be read after a conflict"),
-        }
+        look_again(context, object).await;
     }
     error
+}
+
+/// Takes an object as it is now, whatever the watch has told.
+async fn look_again(context: &Context, object: &ObjectKey) {
+    match context.kubernetes.read(object).await {
+        Ok(Some(now)) => context.caches.objects.put(object.kind, &now),
+        Ok(None) => context.caches.objects.remove(object),
+        Err(unread) => tracing::debug!(%object, error = %unread, "cannot be read again"),
+    }
 }
 
 /// Somebody may have written a label since the watch told of the group, which may be minutes behind: after a conflict the next look has to see
@@ -270,6 +313,18 @@ async fn delete(context: &Context, object: &ObjectKey, uid: Option<&str>) -> Res
         Err(error) => return Err(error.into()),
     }
     Ok(())
+}
+
+async fn orphan(context: &Context, object: &ObjectKey, only_if: Only<'_>) -> Result<(), ApplyError> {
+    match context.kubernetes.orphan(object, only_if).await {
+        Ok(()) => {
+            tracing::info!(%object, "deleted without what it owns");
+            // It goes when Kubernetes has let go of that; the next look must not delete it again because the watch is behind.
+            look_again(context, object).await;
+            Ok(())
+        }
+        Err(error) => Err(refreshed(context, object, error).await.into()),
+    }
 }
 
 async fn run(context: &Context, cluster: Option<&LakeCluster>, statement: &AdminStatement) -> Result<(), ApplyError> {

@@ -236,13 +236,31 @@ impl Kubernetes {
 
     /// Deletes an object, if it still has this `uid`; one that is gone is fine.
     pub(crate) async fn delete(&self, key: &ObjectKey, uid: Option<&str>) -> Result<(), KubernetesError> {
+        let only_if = Only { uid, version: None };
+        self.delete_with(key, only_if, DeleteParams::background()).await
+    }
+
+    /// Deletes an object and leaves what it owns, if it is the one that is meant; one that is gone is fine.
+    pub(crate) async fn orphan(&self, key: &ObjectKey, only_if: Only<'_>) -> Result<(), KubernetesError> {
+        self.delete_with(key, only_if, DeleteParams::orphan()).await
+    }
+
+    async fn delete_with(
+        &self,
+        key: &ObjectKey,
+        only_if: Only<'_>,
+        parameters: DeleteParams,
+    ) -> Result<(), KubernetesError> {
         self.metrics.count_write(key.kind.kind(), "delete");
-        let parameters = match uid {
-            Some(uid) => DeleteParams::background().preconditions(Preconditions {
-                uid: Some(uid.to_owned()),
-                resource_version: None,
+        let parameters = match only_if {
+            Only {
+                uid: None,
+                version: None,
+            } => parameters,
+            Only { uid, version } => parameters.preconditions(Preconditions {
+                uid: uid.map(str::to_owned),
+                resource_version: version.map(str::to_owned),
             }),
-            None => DeleteParams::background(),
         };
         match limited(
             "delete",

@@ -46,9 +46,12 @@ impl ReconcileError {
         match self {
             Self::Kubernetes(error) | Self::Apply(ApplyError::Kubernetes(error)) => error.is_conflict(),
             Self::Apply(ApplyError::Engine(EngineError::Unreachable { .. } | EngineError::Timeout { .. })) => true,
-            Self::Apply(ApplyError::NoFrontend { .. } | ApplyError::PodThere { .. } | ApplyError::OwnerGone { .. }) => {
-                true
-            }
+            Self::Apply(
+                ApplyError::NoFrontend { .. }
+                | ApplyError::PodThere { .. }
+                | ApplyError::OwnerGone { .. }
+                | ApplyError::CopySaysOtherwise { .. },
+            ) => true,
             _ => false,
         }
     }

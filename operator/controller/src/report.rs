@@ -182,7 +182,8 @@ fn failure(error: &ApplyError) -> Option<Notice> {
         ApplyError::Engine(EngineError::Unreachable { .. } | EngineError::Timeout { .. })
         | ApplyError::NoFrontend { .. }
         | ApplyError::PodThere { .. }
-        | ApplyError::OwnerGone { .. } => false,
+        | ApplyError::OwnerGone { .. }
+        | ApplyError::CopySaysOtherwise { .. } => false,
     };
     is_worth_telling.then(|| Notice {
         is_warning: true,

@@ -8,7 +8,10 @@
 use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
 
 use futures::{SinkExt, StreamExt, channel::mpsc};
-use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::FieldsV1};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry},
+};
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::DynamicObject,
@@ -395,11 +398,17 @@ fn keep_who_scaled(group: &mut ComputeGroup) {
     }
 }
 
-/// Drops what others have noted about their fields, but leaves one note as a sign that there are notes.
+/// Drops what others have noted about their fields, but for those of pod templates, which stay where a StatefulSet is made anew; and leaves
+/// one note as a sign that there are notes.
 fn keep_our_notes(object: &mut DynamicObject) {
     let notes = object.managed_fields_mut();
-    if notes.iter().any(|note| note.manager.as_deref() == Some(FIELD_MANAGER)) {
-        notes.retain(|note| note.manager.as_deref() == Some(FIELD_MANAGER));
+    let is_ours = |note: &ManagedFieldsEntry| note.manager.as_deref() == Some(FIELD_MANAGER);
+    let is_of_template = |note: &ManagedFieldsEntry| {
+        let fields = note.fields_v1.as_ref();
+        fields.is_some_and(|fields| fields.0.pointer("/f:spec/f:template").is_some())
+    };
+    if notes.iter().any(is_ours) {
+        notes.retain(|note| is_ours(note) || is_of_template(note));
     } else {
         notes.truncate(1);
     }

@@ -69,6 +69,16 @@ pub enum Action {
         /// The precondition.
         uid: Option<String>,
     },
+    /// Delete the object, and leave what it owns: Kubernetes lets go of that first, and the object is there until then. One that is gone
+    /// already is no error.
+    Orphan {
+        /// Which object.
+        object: ObjectKey,
+        /// The precondition.
+        uid: Option<String>,
+        /// A further one, the object's version: it must not have changed since. `None` only where the object tells none.
+        version: Option<String>,
+    },
     /// Run the statement on the cluster's leading frontend, as the operator.
     Sql(AdminStatement),
     /// Write `replicas` through the scale subresource of the custom resource: the one write of the operator to a group's spec,

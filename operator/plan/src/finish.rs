@@ -107,7 +107,7 @@ fn scale(desired: &DesiredObject, live: &Value) -> Option<Action> {
 
 /// What carries a size is written only while the live one is there and as it was seen. An operator that was frozen, and another one leads
 /// since, would send those nodes away that the other one has fetched, even if its size is more than it saw.
-fn unless_changed(mut desired: DesiredObject, live: &Value) -> DesiredObject {
+pub(crate) fn unless_changed(mut desired: DesiredObject, live: &Value) -> DesiredObject {
     if desired.key.kind == ObjectKind::StatefulSet
         && let Some(version) = version(live)
     {
@@ -132,7 +132,7 @@ fn is_owned(body: &Value, owner_uid: Option<&str>) -> bool {
     })
 }
 
-fn is_leaving(body: &Value) -> bool {
+pub(crate) fn is_leaving(body: &Value) -> bool {
     body.pointer("/metadata/deletionTimestamp")
         .is_some_and(|time| !time.is_null())
 }

@@ -22,6 +22,7 @@ mod health;
 mod hibernation;
 mod members;
 mod network_policies;
+mod recreation;
 mod service_account;
 mod services;
 mod shape;
@@ -31,6 +32,8 @@ mod volume_claims;
 pub(crate) use health::is_rolling;
 pub use health::is_woken_by_statements;
 use hibernation::Hibernation;
+use recreation::Recreation;
+pub use recreation::kept_stateful_set;
 pub(crate) use services::service_port;
 pub use shape::{ClusterShape, StorageShape};
 pub(crate) use shape::{check_resources, positive};
@@ -71,32 +74,42 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
     }
     let in_force = InForce::decide(observed);
     let mut frontends = None;
+    let mut recreation = None;
     let trouble = match (&in_force.shape, &in_force.spec) {
         (Some(shape), Some(spec)) => {
             let missing = missing_secrets(observed, shape);
             let hibernation = Hibernation::of(observed, shape);
             if missing.is_empty() {
                 let frontends = frontends.insert(up_to_date(observed, spec, shape, &hibernation, now));
-                actions.extend(finish::writes(
-                    desired(observed, shape, frontends),
-                    &observed.live,
-                    metadata.uid.as_deref(),
-                    &files::in_use(&shape.namespace, &frontends.templates, &observed.pods),
-                ));
-                if let Hibernation::FallingAsleep { statement, .. } = &hibernation {
-                    actions.extend(statement.clone().map(Action::Sql));
+                let recreation = &*recreation.insert(Recreation::next(observed, shape, frontends));
+                if let Recreation::Alone(alone) = recreation {
+                    actions.extend(alone.iter().cloned());
+                } else {
+                    actions.extend(finish::writes(
+                        desired(observed, shape, frontends, recreation),
+                        &observed.live,
+                        metadata.uid.as_deref(),
+                        &files::in_use(&shape.namespace, &frontends.templates, &observed.pods),
+                    ));
+                    if let Hibernation::FallingAsleep { statement, .. } = &hibernation {
+                        actions.extend(statement.clone().map(Action::Sql));
+                    }
+                    actions.extend(members::statements(observed, shape));
+                    actions.extend(members::orphans(observed, shape));
+                    // Last, since a storage class may refuse it for good.
+                    actions.extend(volume_claims::growth(observed, shape));
                 }
-                actions.extend(members::statements(observed, shape));
-                actions.extend(members::orphans(observed, shape));
-                // Last, since a storage class may refuse it for good.
-                actions.extend(volume_claims::growth(observed, shape));
             } else {
                 // Alone, and the rest next time: pods carry a hash of Secrets that is keyed with one of these.
                 actions.extend(missing);
             }
-            health::assess(observed, shape, &hibernation, now)
+            let recreation = recreation.as_ref().and_then(|recreation| recreation.finding(shape));
+            health::assess(observed, shape, &hibernation, recreation, now)
         }
-        _ => health::Health::not_accepted(),
+        _ => {
+            actions.extend(recreation::unfinished(observed).into_iter().flatten());
+            health::Health::not_accepted()
+        }
     };
     report(observed, in_force, trouble, frontends, actions, now)
 }
@@ -173,9 +186,9 @@ fn up_to_date(
     if let Some(spec) = &mut stateful_set.spec {
         spec.replicas = i32::try_from(frontends).ok();
     }
-    let live = observed
-        .live
-        .get(&ObjectKey::namespaced(ObjectKind::StatefulSet, &shape.namespace, &name));
+    let key = ObjectKey::namespaced(ObjectKind::StatefulSet, &shape.namespace, &name);
+    let copy = recreation::copy(observed);
+    let live = observed.live.get(&key).or(copy.as_ref());
     let counted = members::counted(&observed.sql);
     let groups: Vec<&ComputeGroup> = observed
         .groups
@@ -216,7 +229,12 @@ fn files_of(shape: &ClusterShape) -> Files {
 }
 
 /// Everything that the cluster is made of.
-fn desired(observed: &ObservedLakeCluster, shape: &ClusterShape, frontends: &Settled) -> Vec<DesiredObject> {
+fn desired(
+    observed: &ObservedLakeCluster,
+    shape: &ClusterShape,
+    frontends: &Settled,
+    recreation: &Recreation,
+) -> Vec<DesiredObject> {
     let owner = Owner::of_cluster(&observed.cluster);
     let files = files_of(shape);
     let mut objects = Vec::new();
@@ -245,7 +263,10 @@ fn desired(observed: &ObservedLakeCluster, shape: &ClusterShape, frontends: &Set
             &disruption_budget::build(&owner, shape),
         ));
     }
-    objects.push(frontends.object.clone());
+    if let Recreation::Prepared { copy } = recreation {
+        objects.push(copy.clone());
+    }
+    objects.push(recreation.of_present(&frontends.object));
     objects
 }
 
@@ -284,34 +305,50 @@ fn missing_secrets(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Vec<
 fn plan_deletion(observed: &ObservedLakeCluster) -> Plan<LakeClusterStatus> {
     let metadata = &observed.cluster.metadata;
     let mut actions = Vec::new();
+    let mut requeue_after = finish::STEADY;
     if has_finalizer(metadata.finalizers.as_deref()) {
-        let name = metadata.name.clone().unwrap_or_default();
-        if observed.cluster.spec.deletion_policy == springtide_crds::department::DeletionPolicy::Delete {
-            let namespace = metadata.namespace.clone().unwrap_or_default();
-            for secret in [
-                names::internal_secret(&name),
-                names::admin_secret(&name),
-                names::operator_secret(&name),
-            ] {
-                if observed.secrets.contains_key(&secret) {
-                    actions.push(Action::Delete {
-                        object: ObjectKey::namespaced(ObjectKind::Secret, &namespace, &secret),
-                        uid: None,
-                    });
-                }
+        match recreation::before_deletion(observed) {
+            Some(before) => {
+                actions.extend(before);
+                requeue_after = finish::CONVERGING;
+            }
+            None => {
+                actions.extend(secrets_to_delete(observed));
+                actions.push(Action::RemoveFinalizer);
             }
         }
-        actions.push(Action::RemoveFinalizer);
     }
     Plan {
         actions,
         status: None,
         telling: Telling::Now,
         wait: None,
-        requeue_after: finish::STEADY,
+        requeue_after,
         edge_after: None,
         events: Vec::new(),
     }
+}
+
+/// What the operator has made, and no others: with `deletionPolicy: Delete` it goes with the cluster.
+fn secrets_to_delete(observed: &ObservedLakeCluster) -> Vec<Action> {
+    let metadata = &observed.cluster.metadata;
+    let name = metadata.name.clone().unwrap_or_default();
+    let namespace = metadata.namespace.clone().unwrap_or_default();
+    if observed.cluster.spec.deletion_policy != springtide_crds::department::DeletionPolicy::Delete {
+        return Vec::new();
+    }
+    [
+        names::internal_secret(&name),
+        names::admin_secret(&name),
+        names::operator_secret(&name),
+    ]
+    .into_iter()
+    .filter(|secret| observed.secrets.contains_key(secret))
+    .map(|secret| Action::Delete {
+        object: ObjectKey::namespaced(ObjectKind::Secret, &namespace, &secret),
+        uid: None,
+    })
+    .collect()
 }
 
 fn has_finalizer(finalizers: Option<&[String]>) -> bool {

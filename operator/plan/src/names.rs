@@ -62,6 +62,12 @@ pub fn frontends(cluster: &str) -> String {
     format!("{cluster}-fe")
 }
 
+/// Name of the ConfigMap with the copy of the frontends' StatefulSet, for as long as that is made anew.
+#[must_use]
+pub fn frontends_copy(cluster: &str) -> String {
+    format!("{cluster}-fe-copy")
+}
+
 /// Name of the Service that gives each frontend pod a host name.
 #[must_use]
 pub fn frontends_headless(cluster: &str) -> String {

@@ -48,6 +48,37 @@ pub(crate) fn owned_template(live: &Value) -> Option<Value> {
     }
 }
 
+/// The pod template of a StatefulSet as far as anybody has written it, and not the API server by itself; all of it where there are no
+/// notes.
+pub(crate) fn written_template(live: &Value) -> Option<Value> {
+    let template = live.pointer("/spec/template")?;
+    let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array);
+    let of_template = |entry: &Value| entry.pointer("/fieldsV1/f:spec/f:template").cloned();
+    let notes = entries.into_iter().flatten().filter_map(of_template).reduce(both);
+    Some(match notes {
+        Some(notes) => part(&notes, template),
+        None => template.clone(),
+    })
+}
+
+/// What one of two notes names, or both.
+fn both(one: Value, other: Value) -> Value {
+    match (one, other) {
+        (Value::Object(mut one), Value::Object(other)) if !one.is_empty() && !other.is_empty() => {
+            for (path, below) in other {
+                let below = match one.remove(&path) {
+                    Some(there) => both(there, below),
+                    None => below,
+                };
+                one.insert(path, below);
+            }
+            Value::Object(one)
+        }
+        // Notes that name nothing below mean all of it.
+        _ => Value::Object(Map::new()),
+    }
+}
+
 /// What `notes` name of `live`. Notes that name nothing below mean all of it.
 fn part(notes: &Value, live: &Value) -> Value {
     match (notes.as_object().filter(|notes| !notes.is_empty()), live) {
@@ -129,9 +160,36 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_has_written_is_what_is_ours_and_what_is_of_others() {
+        let live = json!({
+            "metadata": {"managedFields": [
+                {"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}, "f:template": {
+                    "f:metadata": {"f:annotations": {"f:ours": {}}, "f:labels": {}},
+                    "f:spec": {"f:containers": {"k:{\"name\":\"engine\"}": {".": {}, "f:name": {}, "f:image": {}}}},
+                }}}},
+                {"manager": "kubectl-rollout", "operation": "Update", "fieldsV1": {"f:spec": {"f:template": {
+                    "f:metadata": {"f:annotations": {"f:restartedAt": {}}, "f:labels": {"f:a": {}}},
+                }}}},
+                {"manager": "kube-controller-manager", "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {}}},
+            ]},
+            "spec": {"replicas": 3, "template": {
+                "metadata": {"annotations": {"ours": "1", "restartedAt": "noon", "byItself": "3"}, "labels": {"a": "1", "b": "2"}},
+                "spec": {"containers": [{"name": "engine", "image": "ours", "imagePullPolicy": "Always"}], "dnsPolicy": "ClusterFirst"},
+            }},
+        });
+        let written = json!({
+            "metadata": {"annotations": {"ours": "1", "restartedAt": "noon"}, "labels": {"a": "1", "b": "2"}},
+            "spec": {"containers": [{"name": "engine", "image": "ours"}]},
+        });
+        assert_eq!(written_template(&live), Some(written));
+    }
+
+    #[test]
     fn without_notes_all_of_it_is_left_as_it_is() {
         let template = json!({"spec": {"containers": []}});
-        assert_eq!(owned_template(&json!({"spec": {"template": template}})), Some(template));
+        let live = json!({"spec": {"template": template}});
+        assert_eq!(owned_template(&live), Some(template.clone()));
+        assert_eq!(written_template(&live), Some(template));
         assert_eq!(owned_template(&json!({"spec": {}})), None);
     }
 }

@@ -23,7 +23,7 @@ const UNCOUNTED_PATIENCE: TimeDelta = TimeDelta::seconds(120);
 /// How long a pod may take to be ready, from when it was made: the engine's own longest start.
 const START_PATIENCE: TimeDelta = TimeDelta::seconds(600);
 /// The label of a pod with the name of the revision that it is of.
-const REVISION_LABEL: &str = "controller-revision-hash";
+pub(crate) const REVISION_LABEL: &str = "controller-revision-hash";
 
 /// The pods of a StatefulSet, and who counts on them.
 #[derive(Clone, Copy, Debug)]

@@ -4,26 +4,25 @@
 //!
 //! `SPRINGTIDE_VERIFY=all` has the operator die after every write; otherwise once in each step, by `SPRINGTIDE_SEED`.
 
+mod sizes;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::StreamExt;
-use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
-use kube::{
-    ResourceExt,
-    api::ListParams,
-    runtime::{WatchStreamExt, watcher},
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{PersistentVolumeClaim, Pod},
 };
+use kube::{ResourceExt, api::ListParams};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use springtide_crds::{ComputeGroup, LakeCluster};
 use springtide_plan::names::{self, OWNER_LABEL};
-use tokio::task::JoinHandle;
 
+use self::sizes::Sizes;
 use crate::{
     harness::{
         faults::{Faults, kinds_of_trouble},
@@ -31,6 +30,7 @@ use crate::{
         world::{Running, World},
     },
     lifecycle::scale,
+    volumes::{growing_class, size_of_further_claims, write_size},
 };
 
 /// How late a server that lags tells what happened.
@@ -39,6 +39,8 @@ const LAG: Duration = Duration::from_secs(2);
 const TROUBLE: f64 = 0.2;
 /// The node that still has work when it is to go.
 const BUSY: &str = "etl-cn-2";
+/// What the volume of the frontend grows to.
+const LARGER: &str = "12Gi";
 /// A window is open from eight to ten.
 const OPENS: &str = "2030-06-03T08:00:00Z";
 /// Its nodes are wanted so long before: longer than a step takes, so that it opens in none.
@@ -52,6 +54,7 @@ enum Step {
     Create,
     ScaleUp,
     Roll,
+    Grow,
     WindowNears,
     WindowCloses,
     ScaleIn,
@@ -59,10 +62,11 @@ enum Step {
     Delete,
 }
 
-const DAY: [Step; 8] = [
+const DAY: [Step; 9] = [
     Step::Create,
     Step::ScaleUp,
     Step::Roll,
+    Step::Grow,
     Step::WindowNears,
     Step::WindowCloses,
     Step::ScaleIn,
@@ -79,7 +83,12 @@ impl Step {
                 // On that day alone: one step goes by the clock of the API server, which may stand in any hour.
                 let window = json!({"name": "morning", "at": OPENS.trim_end_matches(":00Z"), "duration": "2h",
                     "timeZone": "Etc/UTC", "minReplicas": 4, "leadTime": format!("{}m", LEAD.num_minutes())});
-                world.make_cluster("lake").await;
+                growing_class(world).await;
+                // Its volume goes with it, which is let go while the StatefulSet is made anew.
+                let frontends = json!({"metadataVolume": {"storageClassName": "growing", "size": "10Gi"}});
+                world
+                    .make_cluster_with("lake", json!({"deletionPolicy": "Delete", "frontends": frontends}))
+                    .await;
                 world
                     .make_group(
                         "etl",
@@ -95,6 +104,7 @@ impl Step {
                     .merge::<ComputeGroup>("etl", json!({"spec": {"labels": {"team": "blue"}}}))
                     .await;
             }
+            Self::Grow => write_size(world, LARGER).await,
             // A look before the edge foresees what it needs, and that is done at the edge. After a death it is not foreseen any more,
             // or it has passed.
             Self::WindowNears => {
@@ -127,7 +137,7 @@ impl Step {
         let is_straight = match self {
             Self::Create => sizes == [1],
             Self::ScaleUp => sizes.is_sorted() && sizes.first() == Some(&1) && sizes.last() == Some(&3),
-            Self::Roll => sizes == [3],
+            Self::Roll | Self::Grow => sizes == [3],
             Self::WindowNears => sizes.is_sorted() && sizes.last() == Some(&4),
             Self::WindowCloses => sizes.iter().rev().is_sorted() && sizes.last() == Some(&3),
             Self::ScaleIn => sizes.iter().rev().is_sorted() && sizes.last() == Some(&1),
@@ -154,6 +164,18 @@ impl Step {
                         let group = ListParams::default().labels("springtide.dev/compute-group=etl,team=blue");
                         let pods = world.api::<Pod>().list(&group).await.unwrap();
                         (pods.items.len() == 3).then_some(())
+                    })
+                    .await;
+                world.group_serves("etl", 3).await;
+            }
+            Self::Grow => {
+                world
+                    .eventually("further volumes are larger, too, and the pod has an owner", || async {
+                        let owner = world.get::<StatefulSet>("lake-fe").await?.uid();
+                        let pod = world.get::<Pod>("lake-fe-0").await?;
+                        let is_adopted = pod.owner_references().first().map(|of| of.uid.clone()) == owner;
+                        let is_larger = size_of_further_claims(world).await.as_deref() == Some(LARGER);
+                        (is_adopted && is_larger).then_some(())
                     })
                     .await;
                 world.group_serves("etl", 3).await;
@@ -200,8 +222,13 @@ impl Step {
                         let cluster = world.get::<LakeCluster>("lake").await;
                         let sets = world.api::<StatefulSet>().list(&ListParams::default()).await.unwrap();
                         let pods = world.api::<Pod>().list(&ListParams::default()).await.unwrap();
-                        let none =
-                            group.is_none() && cluster.is_none() && sets.items.is_empty() && pods.items.is_empty();
+                        let claims = world.api::<PersistentVolumeClaim>().list(&ListParams::default());
+                        let claims = claims.await.unwrap();
+                        let none = group.is_none()
+                            && cluster.is_none()
+                            && sets.items.is_empty()
+                            && pods.items.is_empty()
+                            && claims.items.is_empty();
                         // What goes with its owner goes later.
                         (none && world.collected().await).then_some(())
                     })
@@ -275,6 +302,7 @@ async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
         eprintln!("{disturbance:?}: {step:?}");
         let mut writes = Vec::new();
         let mut died = false;
+        let frontend = frontend(&world).await;
         let is_late = matches!(disturbance, Disturbance::Lag(_));
         let mut before_the_second = BTreeMap::new();
         match disturbance {
@@ -354,6 +382,11 @@ async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
             before_the_second.is_empty(),
             "{disturbance:?}, {step:?}: nodes were dropped while their pods lived, and registered anew: {before_the_second:?}"
         );
+        let is_there_all_along = !matches!(step, Step::Create | Step::Delete);
+        assert!(
+            !is_there_all_along || frontend == self::frontend(&world).await,
+            "{disturbance:?}, {step:?}: the frontend was replaced"
+        );
         let state = match step {
             // A frontend goes with its cluster, and so does what it knew.
             Step::Delete => State::of(&world).await,
@@ -371,66 +404,6 @@ async fn day(disturbance: Disturbance) -> BTreeMap<Step, Ended> {
         );
     }
     ended
-}
-
-/// The sizes that the group's StatefulSet has had, as the API server tells everybody, and not as an operator says. One that is made
-/// anew has a size of its own, be it the same.
-struct Sizes {
-    seen: Arc<Mutex<Vec<Size>>>,
-    watch: JoinHandle<()>,
-}
-
-#[derive(Clone, PartialEq)]
-struct Size {
-    uid: Option<String>,
-    replicas: i32,
-}
-
-impl Sizes {
-    fn watch(world: &World) -> Self {
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let of_group = watcher::Config::default().fields("metadata.name=etl-cn");
-        let mut sets = Box::pin(watcher::watcher(world.api::<StatefulSet>(), of_group).applied_objects());
-        let told = Arc::clone(&seen);
-        let watch = tokio::spawn(async move {
-            while let Some(set) = sets.next().await {
-                // A watch that breaks begins again.
-                let Ok(set) = set else { continue };
-                let size = Size {
-                    uid: set.uid(),
-                    replicas: set.spec.and_then(|spec| spec.replicas).unwrap_or_default(),
-                };
-                let mut told = told.lock().unwrap();
-                if told.last() != Some(&size) {
-                    told.push(size);
-                }
-            }
-        });
-        Self { seen, watch }
-    }
-
-    /// Those since this was asked last, after the one that it had then, and up to the one that it has now.
-    async fn since_last(&self, world: &World) -> Vec<i32> {
-        if let Some(now) = world.wanted("etl").await {
-            world
-                .eventually("the watch has told of all sizes", || async {
-                    let seen = self.seen.lock().unwrap();
-                    (seen.last().map(|size| size.replicas) == Some(now)).then_some(())
-                })
-                .await;
-        }
-        assert!(!self.watch.is_finished());
-        let mut seen = self.seen.lock().unwrap();
-        let last = seen.last().cloned();
-        let seen = std::mem::replace(&mut *seen, last.into_iter().collect());
-        seen.into_iter().map(|size| size.replicas).collect()
-    }
-}
-
-impl Drop for Sizes {
-    fn drop(&mut self) {
-        self.watch.abort();
-    }
 }
 
 /// The write after which an operator dies in this step.
@@ -466,6 +439,11 @@ fn assert_deaths(
         );
     }
     disturbed.values().filter(|ended| ended.died).count()
+}
+
+/// The pod of the frontend, which another of its name is not.
+async fn frontend(world: &World) -> Option<String> {
+    world.get::<Pod>("lake-fe-0").await?.uid()
 }
 
 /// The id of each registered node whose pod is there, by the pod's name and uid.

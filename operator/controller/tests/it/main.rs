@@ -28,6 +28,7 @@ mod rights;
 mod rolls;
 mod uninstall;
 mod updates;
+mod volumes;
 mod walks;
 mod who_wins;
 mod windows;

@@ -19,6 +19,7 @@ use crate::harness::{
     rights::{apply, may, of_the_chart, rbac},
     world::{World, is_true},
 };
+use crate::volumes::growing_class;
 
 /// A group and resource (`apps/statefulsets`, `springtide.dev/lakeclusters/status`) and a verb.
 type Right = (String, String);
@@ -174,11 +175,7 @@ fn owner(kind: &str, name: &str, uid: Option<&str>) -> Value {
 #[tokio::test]
 async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
     let world = World::alone().await;
-    let class = json!({
-        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "growing"},
-        "provisioner": "example.com/none", "allowVolumeExpansion": true,
-    });
-    apply(&world.client, &class).await;
+    growing_class(&world).await;
     let operator = world.operator();
     // A department whose namespace the operator makes and takes away again.
     let passing = format!("{}-passing", world.namespace);

@@ -38,6 +38,7 @@ pub(super) fn assess(
     observed: &ObservedLakeCluster,
     shape: &ClusterShape,
     hibernation: &Hibernation,
+    recreation: Option<Finding>,
     now: DateTime<Utc>,
 ) -> Health {
     if *hibernation == Hibernation::Asleep {
@@ -59,7 +60,7 @@ pub(super) fn assess(
                 Reason::Suspended,
                 format!("the cluster goes to sleep, and waits for {waits_for}"),
             ),
-            _ => ready(observed, shape, &available, trouble),
+            _ => ready(observed, shape, &available, trouble.or(recreation)),
         },
         available,
     }

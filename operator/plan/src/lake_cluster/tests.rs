@@ -394,6 +394,10 @@ fn a_volume_grows_with_what_is_written_and_never_shrinks() {
         accepted.starts_with("False InvalidField: frontends.metadataVolume.size: 5Gi is less than the 10Gi of volume"),
         "{accepted}"
     );
+    assert!(
+        accepted.contains("write 10Gi or more. For a smaller one make another LakeCluster"),
+        "{accepted}"
+    );
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::units;
 /// Refuses a size below that of a claim that exists.
 pub(super) fn check(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Result<(), Rejection> {
     let wanted = units::amount_milli(&shape.metadata_size.0).ok();
-    let larger = claims(observed, shape).find(|claim| wanted < requested(claim).and_then(milli));
+    let larger = claims(observed, &shape.name).find(|claim| wanted < requested(claim).and_then(milli));
     match larger {
         None => Ok(()),
         Some(claim) => {
@@ -27,7 +27,7 @@ pub(super) fn check(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Res
             Err(Rejection::field(
                 "frontends.metadataVolume.size",
                 format!(
-                    "{} is less than the {size} of volume claim {}, and a volume never shrinks; write {size} or more",
+                    "{} is less than the {size} of volume claim {}, and a volume never shrinks; write {size} or more. For a smaller one make another LakeCluster with a prefix of its own, load the data there, and delete this one",
                     shape.metadata_size,
                     name(claim)
                 ),
@@ -38,7 +38,7 @@ pub(super) fn check(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Res
 
 /// Asks for the written size where a bound claim asks for less. A claim that is not bound cannot be changed.
 pub(super) fn growth(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Vec<Action> {
-    claims(observed, shape)
+    claims(observed, &shape.name)
         .filter(|claim| is_bound(claim) && requested(claim).is_some_and(|size| is_less(size, shape)))
         .map(|claim| {
             let grown = PersistentVolumeClaim {
@@ -66,8 +66,8 @@ pub(super) fn growth(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Ve
 
 /// A volume that is smaller than what is written.
 pub(super) fn growing(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Option<Finding> {
-    claims(observed, shape).find_map(|claim| {
-        let capacity = claim.status.as_ref()?.capacity.as_ref()?.get("storage")?;
+    claims(observed, &shape.name).find_map(|claim| {
+        let capacity = capacity(claim)?;
         is_less(capacity, shape).then(|| {
             Finding::fails(
                 Reason::VolumeGrowing,
@@ -82,17 +82,45 @@ pub(super) fn growing(observed: &ObservedLakeCluster, shape: &ClusterShape) -> O
     })
 }
 
+/// Whether all claims ask for the written size, and those of the first `frontends` have it. A volume that no pod uses may get it with the
+/// next one that does.
+pub(super) fn have_grown(observed: &ObservedLakeCluster, shape: &ClusterShape, frontends: u32) -> bool {
+    claims(observed, &shape.name).all(|claim| {
+        let asks = requested(claim).is_some_and(|size| !is_less(size, shape));
+        let has = || capacity(claim).is_some_and(|size| !is_less(size, shape));
+        let is_used = ordinal(claim, &shape.name).is_some_and(|ordinal| ordinal < frontends);
+        asks && (!is_used || is_bound(claim) && has())
+    })
+}
+
+/// The ordinals of the claims, and whether each belongs to the object with this uid, with which it goes.
+pub(super) fn belonging(observed: &ObservedLakeCluster, cluster: &str, uid: Option<&str>) -> Vec<(u32, bool)> {
+    let belongs = |claim: &PersistentVolumeClaim| {
+        let mut owners = claim.metadata.owner_references.iter().flatten();
+        owners.any(|owner| Some(owner.uid.as_str()) == uid)
+    };
+    claims(observed, cluster)
+        .filter_map(|claim| Some((ordinal(claim, cluster)?, belongs(claim))))
+        .collect()
+}
+
 /// The claims of the frontends' metadata, and no others that carry the cluster's label.
 fn claims<'a>(
     observed: &'a ObservedLakeCluster,
-    shape: &ClusterShape,
+    cluster: &str,
 ) -> impl Iterator<Item = &'a PersistentVolumeClaim> + use<'a> {
-    let prefix = format!("{}-{}", names::METADATA_VOLUME, names::frontends(&shape.name));
+    let cluster = cluster.to_owned();
     observed
         .volume_claims
         .iter()
-        .filter(move |claim| names::ordinal(name(claim), &prefix).is_some())
+        .filter(move |claim| ordinal(claim, &cluster).is_some())
         .filter(|claim| claim.metadata.deletion_timestamp.is_none())
+}
+
+/// The ordinal of the frontend that the claim is of.
+fn ordinal(claim: &PersistentVolumeClaim, cluster: &str) -> Option<u32> {
+    let prefix = format!("{}-{}", names::METADATA_VOLUME, names::frontends(cluster));
+    names::ordinal(name(claim), &prefix)
 }
 
 fn name(claim: &PersistentVolumeClaim) -> &str {
@@ -114,11 +142,16 @@ fn requested(claim: &PersistentVolumeClaim) -> Option<&Quantity> {
         .get("storage")
 }
 
+fn capacity(claim: &PersistentVolumeClaim) -> Option<&Quantity> {
+    claim.status.as_ref()?.capacity.as_ref()?.get("storage")
+}
+
 fn milli(size: &Quantity) -> Option<u64> {
     units::amount_milli(&size.0).ok()
 }
 
-fn is_less(size: &Quantity, shape: &ClusterShape) -> bool {
+/// Whether a size is less than the written one.
+pub(super) fn is_less(size: &Quantity, shape: &ClusterShape) -> bool {
     match (milli(size), units::amount_milli(&shape.metadata_size.0)) {
         (Some(size), Ok(wanted)) => size < wanted,
         _ => false,

@@ -10,9 +10,12 @@ use serde_json::{Value, json};
 use springtide_crds::LakeCluster;
 
 use super::{Ground, Verdict, compute_group, generate::Texts};
-use crate::harness::{
-    rights::apply,
-    world::{World, is_true},
+use crate::{
+    harness::{
+        rights::apply,
+        world::{World, is_true},
+    },
+    volumes::growing_class,
 };
 
 const NAME: &str = "lake";
@@ -62,7 +65,7 @@ impl Ground for Walked {
         ("name", &["one", "two", "Not_A_Name"]),
         ("effect", &["NoSchedule", "NoExecute", "Never"]),
     ];
-    /// The StatefulSet's template of claims can never change; what its claims ask for grows without it.
+    /// The StatefulSet of a cluster that sleeps is made anew for larger volumes only when it has woken.
     const LASTING: &'static [&'static str] =
         &["StatefulSet/lake-fe.spec.volumeClaimTemplates[0].spec.resources.requests.storage:"];
 
@@ -85,11 +88,7 @@ impl Ground for Walked {
     }
 
     async fn prepare(world: &World) {
-        let class = json!({
-            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "growing"},
-            "provisioner": "example.com/none", "allowVolumeExpansion": true,
-        });
-        apply(&world.client, &class).await;
+        growing_class(world).await;
         for name in ["certificate", "another-certificate"] {
             let secret = json!({
                 "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": world.namespace},
