@@ -74,6 +74,7 @@ impl StarRocks {
         let literal = statement.split('\'').nth(1).unwrap_or_default().to_owned();
         let words: Vec<&str> = statement.split_whitespace().collect();
         match words.as_slice() {
+            ["ALTER", "SYSTEM", ..] if !self.may_administer(user) => return Some(Err(Self::denied())),
             ["ALTER", "SYSTEM", "ADD", "FOLLOWER", _] => return Some(self.add(&literal)),
             ["ALTER", "SYSTEM", "DROP", "FOLLOWER", _] => return Some(self.drop_follower(&literal, leader)),
             ["CREATE" | "ALTER", "USER", ..] | ["GRANT" | "SET", ..] if user != ROOT => {
