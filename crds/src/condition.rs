@@ -96,6 +96,8 @@ reasons! {
     Suspended,
     /// Frontends are starting.
     FrontendStarting,
+    /// Fewer frontends are wanted, and one of them has still to leave the others; the message says what is waited for.
+    FrontendLeaving,
     /// A frontend runs and does not answer SQL.
     FrontendNotAnswering,
     /// No frontend is the leader.

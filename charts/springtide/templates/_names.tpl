@@ -26,7 +26,8 @@ app.kubernetes.io/component: operator
 
 {{/*
 What the operator may do in a namespace that holds clusters, and no more: the controller's tests run under these rules and compare
-them with what was used. Secrets are never listed and never changed; pods are never touched; claims only grow.
+them with what was used. Secrets are never listed and never changed; of pods only
+frontends are deleted, to be made anew in an order that no StatefulSet keeps; claims only grow.
 */}}
 {{- define "springtide.namespacedRules" -}}
 - apiGroups: [springtide.dev]
@@ -54,7 +55,7 @@ them with what was used. Secrets are never listed and never changed; pods are ne
   verbs: [get, create, delete]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch, delete]
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [list, watch, patch]

@@ -64,7 +64,7 @@ where
         let done = match action {
             // Its template may stand on what was refused.
             Action::Apply(desired) if refused.is_some() => resize(context, desired).await,
-            Action::Scale { .. } | Action::Sql(_) | Action::Wake { .. } => {
+            Action::Scale { .. } | Action::Sql(_) | Action::SqlAsInitialAccount(_) | Action::Wake { .. } => {
                 perform(context, object, cluster, action).await
             }
             _ if refused.is_some() => continue,
@@ -120,7 +120,9 @@ where
             };
             orphan(context, object, only_if).await?;
         }
-        Action::Sql(statement) => run(context, cluster, statement).await?,
+        Action::Sql(statement) => run(context, cluster, statement, Account::Operator).await?,
+        Action::SqlAsInitialAccount(statement) => run(context, cluster, statement, Account::Initial).await?,
+        Action::ReplacePod { namespace, name, uid } => replace_pod(context, namespace, name, uid.as_deref()).await?,
         Action::Wake { replicas } => wake(context, object, *replicas).await?,
         Action::AddFinalizer => set_finalizer(&context.kubernetes, object, true).await?,
         Action::RemoveFinalizer => set_finalizer(&context.kubernetes, object, false).await?,
@@ -327,7 +329,36 @@ async fn orphan(context: &Context, object: &ObjectKey, only_if: Only<'_>) -> Res
     }
 }
 
-async fn run(context: &Context, cluster: Option<&LakeCluster>, statement: &AdminStatement) -> Result<(), ApplyError> {
+async fn replace_pod(context: &Context, namespace: &str, name: &str, uid: Option<&str>) -> Result<(), ApplyError> {
+    match context.kubernetes.delete_pod(namespace, name, uid).await {
+        Ok(()) => tracing::info!(
+            namespace,
+            pod = name,
+            "deleted, to be made anew by the present template"
+        ),
+        Err(error) if error.is_conflict() => {
+            tracing::info!(namespace, pod = name, "not deleted, as it is another one now")
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// Who runs a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Account {
+    /// The operator's own account.
+    Operator,
+    /// The one that the engine begins with, which has no password yet.
+    Initial,
+}
+
+async fn run(
+    context: &Context,
+    cluster: Option<&LakeCluster>,
+    statement: &AdminStatement,
+    account: Account,
+) -> Result<(), ApplyError> {
     let label = label(statement);
     let nobody = || ApplyError::NoFrontend {
         cluster: cluster
@@ -348,11 +379,14 @@ async fn run(context: &Context, cluster: Option<&LakeCluster>, statement: &Admin
     }
     let secrets = secrets::of_cluster(context, cluster).await?;
     let pods = frontend_pods(context, &namespace, &name);
-    let login = engine::logins(cluster, &pods, &secrets)
-        .into_iter()
-        .next()
-        .ok_or_else(nobody)?;
+    let (logins, line) = match account {
+        Account::Operator => (engine::logins(cluster, &pods, &secrets), engine::line_of(cluster)),
+        Account::Initial => (engine::initial_logins(cluster, &pods), engine::initial_line_of(cluster)),
+    };
+    let mut logins = logins.into_iter();
+    let mut login = logins.next().ok_or_else(nobody)?;
     let text = statement.text();
+    let is_secret = text.password_from.is_some();
     let sql = match text.password_from {
         Some(secret) => {
             let password = secrets.text(&secret, springtide_contract::paths::PASSWORD_FILE);
@@ -364,13 +398,31 @@ async fn run(context: &Context, cluster: Option<&LakeCluster>, statement: &Admin
         }
         None => text.text,
     };
-    let line = engine::line_of(cluster);
-    let outcome = context.engines.ask(&line, &login, label, &sql).await;
-    context.members.changed(&line);
+    let outcome = loop {
+        let outcome = context.engines.ask(&line, &login, label, &sql).await;
+        // One that has not joined yet may stand before one that serves.
+        match (outcome, logins.next()) {
+            (Err(EngineError::Unreachable { .. }), Some(next)) => login = next,
+            (outcome, _) => break outcome,
+        }
+    };
+    if account == Account::Initial {
+        context.engines.forget(&line);
+    }
+    context.members.changed(&engine::line_of(cluster));
     match outcome {
         Ok(_) => tracing::info!(cluster = name, statement = ?statement, "ran"),
         Err(EngineError::Statement { message, .. }) if statement.is_done_already(&message) => {
             tracing::debug!(cluster = name, statement = ?statement, "was done already");
+        }
+        // An engine that cannot read a statement repeats a part of it.
+        Err(EngineError::Statement { statement, code, .. }) if is_secret => {
+            let message = "what the engine said is left out, as it may hold a part of the password".to_owned();
+            return Err(ApplyError::Engine(EngineError::Statement {
+                statement,
+                code,
+                message,
+            }));
         }
         Err(error) => return Err(error.into()),
     }
@@ -387,9 +439,13 @@ fn label(statement: &AdminStatement) -> &'static str {
         AdminStatement::CancelDrainComputeNode { .. } => "cancel drain compute node",
         AdminStatement::DropComputeNode { .. } | AdminStatement::DropComputeNodeAt { .. } => "drop compute node",
         AdminStatement::AddFollower { .. } => "add follower",
+        AdminStatement::DropFollower { .. } => "drop follower",
         AdminStatement::CreateImage => "create image",
         AdminStatement::CreateOperatorAccount { .. } => "create user",
+        AdminStatement::SetOperatorPassword { .. } => "alter user",
         AdminStatement::GrantOperatorRoles { .. } => "grant",
+        AdminStatement::ActivateOperatorRoles { .. } => "default role",
+        AdminStatement::SetOwnPassword { .. } => "set password",
     }
 }
 

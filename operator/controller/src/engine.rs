@@ -64,7 +64,7 @@ pub(crate) enum EngineError {
     /// Somebody answers, but too slowly. Wait.
     #[error("the frontend at {address} did not answer within {} s", limit.as_secs())]
     Timeout { address: String, limit: Duration },
-    /// The account is refused: the password in the Secret differs from the one the frontend has mounted.
+    /// The account is refused: its password is another one for the engine, or it lacks a privilege there.
     #[error("the frontend at {address} refuses the operator's account: {reason}")]
     Refused { address: String, reason: String },
     /// The statement failed with a MySQL error.
@@ -145,7 +145,29 @@ impl Engines {
         result
     }
 
-    /// Closes the connection to a cluster that is gone.
+    /// Whether a frontend lets somebody in. The connection is closed again at once.
+    ///
+    /// # Errors
+    /// See [`EngineError`]; that it does not is no error.
+    pub(crate) async fn admits(&self, login: &Login) -> Result<bool, EngineError> {
+        const LABEL: &str = "log in";
+        let begun = Instant::now();
+        match connect(login, fingerprint(login)).await {
+            Ok(line) => {
+                self.metrics.statement(LABEL, begun.elapsed());
+                // Whether it hears of it changes nothing.
+                let _closed = tokio::time::timeout(CONNECT_TIMEOUT, line.conn.disconnect()).await;
+                Ok(true)
+            }
+            Err(EngineError::Refused { .. }) => Ok(false),
+            Err(error) => {
+                self.metrics.statement_failed(LABEL, error.kind());
+                Err(error)
+            }
+        }
+    }
+
+    /// Closes the connection to a cluster that is gone, or to one that is not needed any more.
     pub(crate) fn forget(&self, cluster: &str) {
         self.lock().remove(cluster);
     }
@@ -248,10 +270,10 @@ async fn run(line: &mut Option<Line>, login: &Login, label: &'static str, sql: &
 
 /// Sorts the client's errors by what to do about them.
 fn sorted(error: mysql_async::Error, login: &Login, label: &'static str) -> EngineError {
-    /// ER_ACCESS_DENIED_ERROR.
-    const ACCESS_DENIED: u16 = 1045;
+    /// MySQL's ER_ACCESS_DENIED_ERROR, and what StarRocks says to an account that lacks the privilege for a statement.
+    const ACCESS_DENIED: [u16; 2] = [1045, 5203];
     match error {
-        mysql_async::Error::Server(error) if error.code == ACCESS_DENIED => EngineError::Refused {
+        mysql_async::Error::Server(error) if ACCESS_DENIED.contains(&error.code) => EngineError::Refused {
             address: address(login),
             reason: error.message,
         },

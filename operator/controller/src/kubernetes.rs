@@ -6,7 +6,7 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         autoscaling::v1::{Scale, ScaleSpec},
-        core::v1::Event,
+        core::v1::{Event, Pod},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -269,6 +269,30 @@ impl Kubernetes {
         )
         .await
         {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes a pod, if it still has this `uid`; one that is gone is fine. It has its time to stop.
+    pub(crate) async fn delete_pod(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: Option<&str>,
+    ) -> Result<(), KubernetesError> {
+        self.metrics.count_write("Pod", "delete");
+        let pods = Api::<Pod>::namespaced(self.client.clone(), namespace);
+        let parameters = DeleteParams {
+            preconditions: uid.map(|uid| Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        let what = || described("Pod", Some(namespace), name);
+        match limited("delete", what, pods.delete(name, &parameters)).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
             Err(error) => Err(error),

@@ -81,6 +81,19 @@ pub enum Action {
     },
     /// Run the statement on the cluster's leading frontend, as the operator.
     Sql(AdminStatement),
+    /// Run the statement as the account that the engine begins with, which has no password yet. See
+    /// [`crate::flavour::Flavour::make_accounts`].
+    SqlAsInitialAccount(AdminStatement),
+    /// Delete a pod, if it still has this `uid`, so that its StatefulSet makes another one of the present template; one that is gone
+    /// already is no error.
+    ReplacePod {
+        /// Namespace of the pod.
+        namespace: String,
+        /// Name of the pod.
+        name: String,
+        /// The precondition.
+        uid: Option<String>,
+    },
     /// Write `replicas` through the scale subresource of the custom resource: the one write of the operator to a group's spec,
     /// made only while it is 0.
     Wake {

@@ -17,7 +17,7 @@ use crate::maintenance::Maintenance;
 use crate::names::{self, Owner};
 use crate::object::{DesiredObject, ObjectKey, ObjectKind};
 use crate::observed::{ObservedComputeGroup, SqlAnswer};
-use crate::rollout::{self, Pods};
+use crate::rollout::{self, Order, Pods};
 use crate::update::{self, Settled, Workload};
 use crate::upgrade_order;
 
@@ -321,6 +321,7 @@ fn up_to_date(observed: &ObservedComputeGroup, compute: &ComputeShape, replicas:
         },
         maintenance: &maintenance,
         turn,
+        order: Order::Ordinals,
         before: observed.group.status.as_ref().and_then(|status| status.engine.as_ref()),
     })
 }

@@ -116,6 +116,7 @@ fn severity(finding: &Finding) -> Severity {
     let expected = matches!(
         finding.reason,
         Reason::FrontendStarting
+            | Reason::FrontendLeaving
             | Reason::ComputeStarting
             | Reason::ComputeLeaving
             | Reason::ScaledToZero

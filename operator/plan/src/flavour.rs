@@ -96,8 +96,13 @@ pub trait Flavour: Debug + Sync {
     /// Forgets the node of a row.
     fn drop_compute_node(&self, row: &ComputeNodeRow) -> AdminStatement;
 
-    /// Makes the operator's account; empty where the engine reads it from a mounted Secret.
-    fn create_operator_account(&self, secret: &str) -> Vec<AdminStatement>;
+    /// The account with all rights that is the administrators': the user of [`crate::names::admin_secret`].
+    fn administrator(&self) -> &'static str;
+
+    /// Makes the operator's account with the password of `operator_secret`, and gives [`Capabilities::initial_account`], as which these are
+    /// run, that of `admin_secret` with the last of them. All may be repeated, from whichever they were broken off at. Empty where there
+    /// is no such account.
+    fn make_accounts(&self, operator_secret: &str, admin_secret: &str) -> Vec<AdminStatement>;
 }
 
 /// The flavour of an engine.
@@ -120,8 +125,9 @@ pub struct Capabilities {
     pub cordon: Cordon,
     /// Statements wait in a queue that tells how many nodes it would need.
     pub queue: bool,
-    /// The operator's account is read from a mounted Secret at each login, and stands in no catalog.
-    pub mounted_operator_account: bool,
+    /// The account with all rights that the engine begins with, and that has no password then: accounts stand in the catalog, and the
+    /// operator makes its own with this one. `None` where the engine reads the operator's account from a mounted Secret at each login.
+    pub initial_account: Option<&'static str>,
     /// Keys and certificates are read anew from mounted Secrets when these change: no pod is replaced for them.
     pub reloads_credentials: bool,
 }

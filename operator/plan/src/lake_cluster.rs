@@ -7,16 +7,17 @@ use crate::action::{Action, Plan, SecretField, SecretToCreate, Telling, Wait};
 use crate::condition::{self, Finding};
 use crate::files::{self, Files};
 use crate::finish::{self, Rejection};
-use crate::flavour::flavour;
+use crate::flavour::{UpgradeStep, flavour};
 use crate::inputs;
 use crate::maintenance::Maintenance;
 use crate::names::{self, Owner};
 use crate::object::{DesiredObject, ObjectKey, ObjectKind};
-use crate::observed::{ObservedLakeCluster, SqlAnswer};
-use crate::rollout::{self, Pods};
+use crate::observed::{InitialAccount, ObservedLakeCluster, SqlAnswer};
+use crate::rollout::{self, Order, Pods};
 use crate::update::{self, Settled, Workload};
 use crate::upgrade_order;
 
+mod accounts;
 mod disruption_budget;
 mod health;
 mod hibernation;
@@ -29,6 +30,7 @@ mod shape;
 mod stateful_set;
 mod volume_claims;
 
+pub use accounts::initial_account;
 pub(crate) use health::is_rolling;
 pub use health::is_woken_by_statements;
 use hibernation::Hibernation;
@@ -79,8 +81,9 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
         (Some(shape), Some(spec)) => {
             let missing = missing_secrets(observed, shape);
             let hibernation = Hibernation::of(observed, shape);
+            let staying = members::staying(observed, shape, hibernation.frontends(shape));
             if missing.is_empty() {
-                let frontends = frontends.insert(up_to_date(observed, spec, shape, &hibernation, now));
+                let frontends = frontends.insert(up_to_date(observed, spec, shape, staying.frontends, now));
                 let recreation = &*recreation.insert(Recreation::next(observed, shape, frontends));
                 if let Recreation::Alone(alone) = recreation {
                     actions.extend(alone.iter().cloned());
@@ -94,7 +97,10 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
                     if let Hibernation::FallingAsleep { statement, .. } = &hibernation {
                         actions.extend(statement.clone().map(Action::Sql));
                     }
+                    actions.extend(accounts::statements(observed, shape));
                     actions.extend(members::statements(observed, shape));
+                    actions.extend(staying.statement.clone().map(Action::Sql));
+                    actions.extend(replacement(shape, frontends));
                     actions.extend(members::orphans(observed, shape));
                     // Last, since a storage class may refuse it for good.
                     actions.extend(volume_claims::growth(observed, shape));
@@ -104,7 +110,7 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
                 actions.extend(missing);
             }
             let recreation = recreation.as_ref().and_then(|recreation| recreation.finding(shape));
-            health::assess(observed, shape, &hibernation, recreation, now)
+            health::assess(observed, shape, &hibernation, &staying, recreation, now)
         }
         _ => {
             actions.extend(recreation::unfinished(observed).into_iter().flatten());
@@ -127,6 +133,7 @@ impl InForce {
         let written = ClusterShape::new(cluster, &cluster.spec, &observed.settings).and_then(|shape| {
             shape::check_secrets(&shape, &observed.secrets)?;
             volume_claims::check(observed, &shape)?;
+            members::check_growth(observed, &shape)?;
             Ok(shape)
         });
         match written {
@@ -173,7 +180,7 @@ fn up_to_date(
     observed: &ObservedLakeCluster,
     spec: &LakeClusterSpec,
     shape: &ClusterShape,
-    hibernation: &Hibernation,
+    frontends: u32,
     now: DateTime<Utc>,
 ) -> Settled {
     let name = names::frontends(&shape.name);
@@ -182,7 +189,6 @@ fn up_to_date(
     let credentials = credentials_hash(shape, &observed.secrets, &observed.live, &name);
     let files = files_of(shape);
     let mut stateful_set = stateful_set::build(&owner, shape, flavour, &files, credentials.as_deref(), observed);
-    let frontends = hibernation.frontends(shape);
     if let Some(spec) = &mut stateful_set.spec {
         spec.replicas = i32::try_from(frontends).ok();
     }
@@ -204,6 +210,7 @@ fn up_to_date(
         upgrade_order::of_frontends(flavour, from, &shape.engine_version, &groups)
     };
     let before = observed.cluster.status.as_ref();
+    let standings = members::standings(&observed.sql);
     update::settle(Workload {
         desired: DesiredObject::new(ObjectKind::StatefulSet, &stateful_set),
         live,
@@ -217,7 +224,23 @@ fn up_to_date(
         },
         maintenance: &Maintenance::now(&observed.cluster, &shape.maintenance_windows, now),
         turn,
+        // A single one leads, and goes when it is its turn.
+        order: if frontends > 1 && flavour.upgrade_order().contains(&UpgradeStep::FrontendFollowers) {
+            Order::LeaderLast(&standings)
+        } else {
+            Order::Ordinals
+        },
         before: before.and_then(|status| status.engine.as_ref()),
+    })
+}
+
+/// The pod whose turn it is to become one of the present template, where Kubernetes does not replace them by itself.
+fn replacement(shape: &ClusterShape, frontends: &Settled) -> Option<Action> {
+    let pod = frontends.replaces.as_ref()?;
+    Some(Action::ReplacePod {
+        namespace: shape.namespace.clone(),
+        name: pod.name.clone(),
+        uid: pod.uid.clone(),
     })
 }
 
@@ -285,7 +308,10 @@ fn missing_secrets(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Vec<
             names::internal_secret(&shape.name),
             [("token".to_owned(), SecretField::Random)].into(),
         ),
-        (names::admin_secret(&shape.name), account(names::ADMIN_USER)),
+        (
+            names::admin_secret(&shape.name),
+            account(flavour(shape.engine).administrator()),
+        ),
         (names::operator_secret(&shape.name), account(names::OPERATOR_USER)),
     ]
     .into_iter()
@@ -365,7 +391,8 @@ fn report(
 ) -> Plan<LakeClusterStatus> {
     let cluster = &observed.cluster;
     let before = cluster.status.clone().unwrap_or_default();
-    let is_claimed = health.storage.holds == Some(true);
+    // A cluster that sleeps has neither trouble nor proof.
+    let is_claimed = health.storage.holds == Some(true) && accounts::are_made(observed);
     let engine = match &frontends {
         Some(frontends) => frontends.engine.clone(),
         None => before.engine.clone(),
@@ -419,6 +446,10 @@ fn report(
             (false, SqlAnswer::NotAsked) if lacks_secret => finish::SECRET,
             // A cause that somebody must remove is looked at less often than a start that is under way.
             (false, SqlAnswer::NotAsked) if in_force.rejection.is_some() => finish::STEADY,
+            // A person has to run statements, and each look tries an account without a password.
+            (false, SqlAnswer::LoginRefused { .. }) if observed.initial_account == InitialAccount::Closed => {
+                finish::SECRET
+            }
             (false, _) => finish::CONVERGING,
         },
         edge_after: None,

@@ -62,6 +62,8 @@ pub struct ObservedLakeCluster {
     pub secrets: BTreeMap<String, SecretFacts>,
     /// What the engine answered.
     pub sql: SqlAnswer,
+    /// Whether the account that the engine begins with has no password. See [`crate::lake_cluster::initial_account`].
+    pub initial_account: InitialAccount,
     /// The operator's own settings.
     pub settings: Settings,
 }
@@ -132,6 +134,18 @@ pub enum SqlAnswer {
         /// `SHOW WAREHOUSES`; empty where the engine has no queue of its own.
         warehouses: Vec<WarehouseRow>,
     },
+}
+
+/// Whether the account that an engine begins with lets somebody in who has no password.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum InitialAccount {
+    /// Nobody tried: there is no such account, it is not needed any more, or no frontend answers.
+    #[default]
+    NotTried,
+    /// It does: anybody may do everything.
+    Open,
+    /// It has a password.
+    Closed,
 }
 
 /// Objects as they are in the API server, in JSON.

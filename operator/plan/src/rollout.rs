@@ -3,7 +3,7 @@
 //! The StatefulSet's partition holds the others back: pods from that ordinal on are of the new template. Kubernetes alone would go on as
 //! soon as a pod is ready, which is before the frontend counts on it, and would wait for ever for one that never is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use k8s_openapi::api::core::v1::Pod;
@@ -11,6 +11,10 @@ use serde_json::Value;
 
 use crate::names;
 use crate::trouble::{self, Evidence};
+
+mod leader_last;
+
+pub(crate) use leader_last::Standing;
 
 /// How long a pod has to be ready before the next one is replaced.
 pub(crate) const SETTLED: TimeDelta = TimeDelta::seconds(10);
@@ -44,6 +48,33 @@ pub(crate) struct Begun {
     pub(crate) at_pod_since: Option<DateTime<Utc>>,
 }
 
+/// Which pod is replaced next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order<'a> {
+    /// The highest ordinal first; the StatefulSet's controller does it.
+    Ordinals,
+    /// Those of followers first, that of the leader last; the operator does it. By pod, how the leader sees it.
+    LeaderLast(&'a BTreeMap<String, Standing>),
+}
+
+impl Order<'_> {
+    /// How far it is.
+    pub(crate) fn progress(self, live: &Value, begun: Begun, replicas: u32, pods: Pods<'_>) -> Progress {
+        match self {
+            Self::Ordinals => progress(live, begun, replicas, pods),
+            Self::LeaderLast(standings) => leader_last::progress(live, begun, replicas, pods, standings),
+        }
+    }
+}
+
+/// A pod that is to be replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Replacement {
+    pub(crate) name: String,
+    /// Its identity: the one that comes after it is not meant.
+    pub(crate) uid: Option<String>,
+}
+
 /// How far a StatefulSet has come with the template that it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
@@ -51,6 +82,12 @@ pub(crate) enum Progress {
     Done,
     /// Pods from this ordinal on are, or are to become so.
     Rolling { partition: u32, waits_for: String },
+    /// So many are, and the operator chooses the next one.
+    Chosen {
+        replaced: u32,
+        next: Option<Replacement>,
+        waits_for: String,
+    },
     /// A pod of it does not come to serve, and why.
     Failed { why: String },
 }
@@ -60,8 +97,8 @@ pub(crate) fn first_partition(replicas: u32) -> u32 {
     replicas.saturating_sub(1)
 }
 
-/// How far it is.
-pub(crate) fn progress(live: &Value, begun: Begun, replicas: u32, pods: Pods<'_>) -> Progress {
+/// How far it is, by ordinals.
+fn progress(live: &Value, begun: Begun, replicas: u32, pods: Pods<'_>) -> Progress {
     let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str);
     let number = |pointer: &str| live.pointer(pointer).and_then(Value::as_i64);
     let update = text("/status/updateRevision");
@@ -122,8 +159,7 @@ fn state(name: &str, pod: Option<&Pod>, update: Option<&str>, begun: Begun, pods
     if trouble::is_leaving(pod) {
         return PodState::Awaited(format!("pod {name} to finish what it has"));
     }
-    let labels = pod.metadata.labels.as_ref();
-    if labels.and_then(|labels| labels.get(REVISION_LABEL)).map(String::as_str) != update {
+    if !is_of(pod, update) {
         return PodState::Awaited(format!("pod {name} to be replaced"));
     }
     if let Some(why) = broken(pod, begun, pods) {
@@ -141,6 +177,12 @@ fn state(name: &str, pod: Option<&Pod>, update: Option<&str>, begun: Begun, pods
         }
         _ => PodState::Serves,
     }
+}
+
+/// Whether a pod is of this revision.
+fn is_of(pod: &Pod, revision: Option<&str>) -> bool {
+    let labels = pod.metadata.labels.as_ref();
+    labels.and_then(|labels| labels.get(REVISION_LABEL)).map(String::as_str) == revision
 }
 
 /// Why a pod of the new template will not serve, if that can be told already.

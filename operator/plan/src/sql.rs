@@ -82,8 +82,22 @@ pub enum AdminStatement {
         /// Its port for the replication of metadata.
         port: u16,
     },
+    /// A frontend that does not lead is forgotten: it has no vote any more, and never serves again with the metadata that it has.
+    DropFollower {
+        /// Its host name as the row shows it.
+        host: String,
+        /// Its port for the replication of metadata.
+        port: u16,
+    },
     /// The operator's account is made, with a password from a Secret. Only engines that keep their accounts in the catalog need it.
     CreateOperatorAccount {
+        /// Name of the account.
+        user: String,
+        /// Secret with the password under `password`.
+        secret: String,
+    },
+    /// The operator's account gets the password of a Secret, whatever it had.
+    SetOperatorPassword {
         /// Name of the account.
         user: String,
         /// Secret with the password under `password`.
@@ -93,6 +107,16 @@ pub enum AdminStatement {
     GrantOperatorRoles {
         /// Name of the account.
         user: String,
+    },
+    /// The operator's account has its roles from its login on; without this it would have to ask for them in each session.
+    ActivateOperatorRoles {
+        /// Name of the account.
+        user: String,
+    },
+    /// Whoever runs this has the password of a Secret from now on.
+    SetOwnPassword {
+        /// Secret with the password under `password`.
+        secret: String,
     },
 }
 
@@ -146,6 +170,9 @@ impl AdminStatement {
             Self::AddFollower { host, port } => {
                 format!("ALTER SYSTEM ADD FOLLOWER {}", Quoted(&format!("{host}:{port}")))
             }
+            Self::DropFollower { host, port } => {
+                format!("ALTER SYSTEM DROP FOLLOWER {}", Quoted(&format!("{host}:{port}")))
+            }
             Self::CreateOperatorAccount { user, secret } => {
                 password_from = Some(secret.clone());
                 format!(
@@ -153,8 +180,19 @@ impl AdminStatement {
                     Identifier(user)
                 )
             }
+            Self::SetOperatorPassword { user, secret } => {
+                password_from = Some(secret.clone());
+                format!("ALTER USER {} IDENTIFIED BY {{password}}", Identifier(user))
+            }
             Self::GrantOperatorRoles { user } => {
                 format!("GRANT cluster_admin TO USER {}", Identifier(user))
+            }
+            Self::ActivateOperatorRoles { user } => {
+                format!("ALTER USER {} DEFAULT ROLE ALL", Identifier(user))
+            }
+            Self::SetOwnPassword { secret } => {
+                password_from = Some(secret.clone());
+                "SET PASSWORD = PASSWORD({password})".to_owned()
             }
         };
         SqlText { text, password_from }
@@ -178,12 +216,17 @@ impl AdminStatement {
             | Self::AddComputeNode { .. }
             | Self::AddFollower { .. }
             | Self::CreateOperatorAccount { .. } => message.contains("already exist"),
-            Self::DropComputeNode { .. } | Self::DropComputeNodeAt { .. } => message.contains("does not exist"),
+            Self::DropComputeNode { .. } | Self::DropComputeNodeAt { .. } | Self::DropFollower { .. } => {
+                message.contains("does not exist")
+            }
             Self::DrainComputeNode { .. }
             | Self::ForceDrainComputeNode { .. }
             | Self::CancelDrainComputeNode { .. }
             | Self::CreateImage
-            | Self::GrantOperatorRoles { .. } => false,
+            | Self::SetOperatorPassword { .. }
+            | Self::GrantOperatorRoles { .. }
+            | Self::ActivateOperatorRoles { .. }
+            | Self::SetOwnPassword { .. } => false,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::maintenance::Maintenance;
 use crate::names::FILES_ANNOTATION;
 use crate::object::DesiredObject;
 use crate::ownership::owned_template;
-use crate::rollout::{self, Begun, Pods, Progress};
+use crate::rollout::{self, Begun, Order, Pods, Progress, Replacement};
 use crate::upgrade_order::Turn;
 
 /// The hash of what people have written that is in the template.
@@ -52,6 +52,7 @@ pub(crate) struct Workload<'a> {
     pub(crate) pods: Pods<'a>,
     pub(crate) maintenance: &'a Maintenance,
     pub(crate) turn: Turn,
+    pub(crate) order: Order<'a>,
     /// What was known to run before.
     pub(crate) before: Option<&'a EngineStatus>,
 }
@@ -67,6 +68,19 @@ pub(crate) struct Settled {
     pub(crate) engine: Option<EngineStatus>,
     /// Templates whose files are in use.
     pub(crate) templates: Vec<Value>,
+    /// A pod to replace after the StatefulSet is written, where its controller does not.
+    pub(crate) replaces: Option<Replacement>,
+}
+
+/// How the controller of the StatefulSet is to replace pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strategy {
+    /// Those from this ordinal on.
+    From(u32),
+    /// None.
+    OnDelete,
+    /// As it does.
+    AsItIs,
 }
 
 impl Settled {
@@ -144,7 +158,7 @@ pub(crate) fn settle(workload: Workload<'_>) -> Settled {
             ..Marks::default()
         };
         let finding = Finding::holds(Reason::UpToDate, "all pods are made by the present template");
-        return finish(workload, &marks, None, Some(0), finding, true);
+        return finish(workload, &marks, None, Strategy::From(0), finding, true);
     };
     let marks = Marks::of(live);
     match held_back(&workload, live, &marks, &template) {
@@ -244,7 +258,10 @@ fn told(live: &Value, desired: &Value) -> String {
 
 /// The first write of a template.
 fn begin(workload: Workload<'_>, live: &Value, marks: Marks, template: String) -> Settled {
-    let is_rolling = rollout::progress(live, marks.begun(), workload.replicas, workload.pods) != Progress::Done;
+    let progress = workload
+        .order
+        .progress(live, marks.begun(), workload.replicas, workload.pods);
+    let is_rolling = progress != Progress::Done;
     let is_drift = marks.template.as_deref() == Some(template.as_str());
     // In the middle of another change the template from before it is the one that is known to serve.
     let known = marks.previous.filter(|_| is_rolling);
@@ -266,17 +283,24 @@ fn begin(workload: Workload<'_>, live: &Value, marks: Marks, template: String) -
     };
     let partition = rollout::first_partition(workload.replicas);
     let name = &workload.desired.key.name;
+    let (strategy, first) = match workload.order {
+        Order::Ordinals => (Strategy::From(partition), format!("{name}-{partition} first")),
+        Order::LeaderLast(_) => (Strategy::OnDelete, "the one that leads last".to_owned()),
+    };
     let finding = Finding::fails(
         Reason::Rolling,
-        format!("pods are replaced one after the other, {name}-{partition} first"),
+        format!("pods are replaced one after the other, {first}"),
     );
-    finish(workload, &marks, None, Some(partition), finding, false)
+    finish(workload, &marks, None, strategy, finding, false)
 }
 
 /// Goes on with the template that is there. `held` says why it is not the one that is wanted.
 fn carry_on(workload: Workload<'_>, live: &Value, marks: Marks, held: Option<Finding>) -> Settled {
     let stays = held.as_ref().and_then(|_| owned_template(live));
-    match rollout::progress(live, marks.begun(), workload.replicas, workload.pods) {
+    let progress = workload
+        .order
+        .progress(live, marks.begun(), workload.replicas, workload.pods);
+    match progress {
         Progress::Done => {
             let marks = Marks {
                 previous: None,
@@ -286,26 +310,46 @@ fn carry_on(workload: Workload<'_>, live: &Value, marks: Marks, held: Option<Fin
             };
             let finding =
                 held.unwrap_or_else(|| Finding::holds(Reason::UpToDate, "all pods are made by the present template"));
-            finish(workload, &marks, stays, Some(0), finding, true)
+            finish(workload, &marks, stays, Strategy::From(0), finding, true)
         }
         Progress::Rolling { partition, waits_for } => {
-            let replicas = workload.replicas;
             let marks = at_pod(marks, live, partition, &workload);
-            let reached = replicas.saturating_sub(partition);
-            let note = match &held {
-                Some(held) => format!(". Beside that: {}", held.message),
-                None => String::new(),
+            let reached = workload.replicas.saturating_sub(partition);
+            let finding = rolling(&workload, reached, &waits_for, held.as_ref());
+            finish(workload, &marks, stays, Strategy::From(partition), finding, false)
+        }
+        Progress::Chosen {
+            replaced,
+            next,
+            waits_for,
+        } => {
+            let is_begun = marks.at_pod_since.is_some() && next.is_some();
+            let marks = Marks {
+                at_pod_since: if is_begun {
+                    Some(instant_text(workload.pods.now))
+                } else {
+                    marks.at_pod_since
+                },
+                ..marks
             };
-            let finding = Finding::fails(
-                Reason::Rolling,
-                format!(
-                    "pods are replaced one after the other, {reached} of {replicas} so far; waits for {waits_for}{note}"
-                ),
-            );
-            finish(workload, &marks, stays, Some(partition), finding, false)
+            let finding = rolling(&workload, replaced, &waits_for, held.as_ref());
+            let settled = finish(workload, &marks, stays, Strategy::OnDelete, finding, false);
+            Settled {
+                replaces: next,
+                ..settled
+            }
         }
         Progress::Failed { why } => take_back(workload, marks, stays, &why),
     }
+}
+
+fn rolling(workload: &Workload<'_>, reached: u32, waits_for: &str, held: Option<&Finding>) -> Finding {
+    let replicas = workload.replicas;
+    let note = held.map_or_else(String::new, |held| format!(". Beside that: {}", held.message));
+    Finding::fails(
+        Reason::Rolling,
+        format!("pods are replaced one after the other, {reached} of {replicas} so far; waits for {waits_for}{note}"),
+    )
 }
 
 /// Notes when a roll comes to another pod. One that somebody else has begun, as `kubectl rollout restart` does, is not the operator's to note.
@@ -334,7 +378,7 @@ fn take_back(workload: Workload<'_>, marks: Marks, stays: Option<Value>, why: &s
             Reason::Degraded,
             format!("the change of the pods of {name} has stopped: {why}. Write other values"),
         );
-        return finish(workload, &marks, stays, None, finding, false);
+        return finish(workload, &marks, stays, Strategy::AsItIs, finding, false);
     };
     let failed = marks.template.as_deref().unwrap_or_default();
     let finding = taken_back(&name, &why);
@@ -347,15 +391,19 @@ fn take_back(workload: Workload<'_>, marks: Marks, stays: Option<Value>, why: &s
         previous_inputs: None,
         at_pod_since: None,
     };
-    finish(workload, &marks, Some(previous), Some(0), finding, false)
+    let strategy = match workload.order {
+        Order::Ordinals => Strategy::From(0),
+        Order::LeaderLast(_) => Strategy::OnDelete,
+    };
+    finish(workload, &marks, Some(previous), strategy, finding, false)
 }
 
-/// `template` takes the place of the wanted one; without `partition` the live one stays.
+/// `template` takes the place of the wanted one.
 fn finish(
     workload: Workload<'_>,
     marks: &Marks,
     template: Option<Value>,
-    partition: Option<u32>,
+    strategy: Strategy,
     finding: Finding,
     is_done: bool,
 ) -> Settled {
@@ -363,11 +411,19 @@ fn finish(
     if let Some(template) = template {
         object.body["spec"]["template"] = template;
     }
-    let live_partition = workload
-        .live
-        .and_then(|live| live.pointer("/spec/updateStrategy/rollingUpdate/partition")?.as_u64());
-    object.body["spec"]["updateStrategy"]["rollingUpdate"]["partition"] =
-        json!(partition.map(u64::from).or(live_partition).unwrap_or_default());
+    let live_strategy = workload.live.and_then(|live| live.pointer("/spec/updateStrategy"));
+    let live_partition = live_strategy.and_then(|live| live.pointer("/rollingUpdate/partition")?.as_u64());
+    let is_on_delete = live_strategy.is_some_and(|live| live["type"] == "OnDelete");
+    let partition = match strategy {
+        Strategy::From(partition) => Some(u64::from(partition)),
+        Strategy::OnDelete => None,
+        Strategy::AsItIs => (!is_on_delete).then(|| live_partition.unwrap_or_default()),
+    };
+    match partition {
+        Some(partition) => object.body["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = json!(partition),
+        // The API server refuses a partition beside it.
+        None => object.body["spec"]["updateStrategy"] = json!({"type": "OnDelete"}),
+    }
     marks.write(&mut object.body);
     let engine = if is_done {
         rollout::engine_of(&object.body["spec"]["template"])
@@ -385,6 +441,7 @@ fn finish(
         object,
         finding,
         engine,
+        replaces: None,
     }
 }
 

@@ -91,6 +91,7 @@ pub(super) fn command(reason: Reason, subject: Subject<'_>) -> Option<String> {
         | Reason::Serving
         | Reason::UpToDate
         | Reason::FrontendStarting
+        | Reason::FrontendLeaving
         | Reason::ComputeStarting
         | Reason::ComputeLeaving
         | Reason::Rolling
@@ -110,6 +111,7 @@ mod tests {
         Reason::Serving,
         Reason::UpToDate,
         Reason::FrontendStarting,
+        Reason::FrontendLeaving,
         Reason::ComputeStarting,
         Reason::ComputeLeaving,
         Reason::Rolling,

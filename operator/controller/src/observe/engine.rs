@@ -18,8 +18,9 @@ use kube::ResourceExt;
 use springtide_contract::ports;
 use springtide_crds::LakeCluster;
 use springtide_plan::{
-    ComputeNodeRow, FrontendRow, SqlAnswer,
+    ComputeNodeRow, FrontendRow, InitialAccount, SqlAnswer,
     flavour::flavour,
+    lake_cluster,
     sql::{SHOW_COMPUTE_NODES, SHOW_FRONTENDS, SHOW_WAREHOUSES, WarehouseRow},
 };
 
@@ -135,7 +136,8 @@ async fn ask_now(context: &Context, cluster: &LakeCluster, pods: &[Arc<Pod>], se
     for login in logins {
         match members(context, cluster, &login).await {
             Ok(answered) => return answered,
-            Err(EngineError::Refused { .. }) if matches!(answer, SqlAnswer::LoginRefused { .. }) => {}
+            // One that refuses the account says more than another one that is not there yet.
+            Err(_) if matches!(answer, SqlAnswer::LoginRefused { .. }) => {}
             Err(error @ EngineError::Refused { .. }) => {
                 answer = SqlAnswer::LoginRefused {
                     message: error.to_string(),
@@ -153,9 +155,41 @@ async fn ask_now(context: &Context, cluster: &LakeCluster, pods: &[Arc<Pod>], se
 
 /// How to reach each frontend that runs, the last known leader first.
 pub(crate) fn logins(cluster: &LakeCluster, pods: &[Arc<Pod>], secrets: &SecretValues) -> Vec<Login> {
-    let Some((user, password)) = secrets.operator_account(&cluster.name_any()) else {
-        return Vec::new();
-    };
+    match secrets.operator_account(&cluster.name_any()) {
+        Some((user, password)) => logins_as(cluster, pods, &user, &password),
+        None => Vec::new(),
+    }
+}
+
+/// The same for the account that the engine begins with, as long as it may be used: without a password.
+pub(crate) fn initial_logins(cluster: &LakeCluster, pods: &[Arc<Pod>]) -> Vec<Login> {
+    match lake_cluster::initial_account(cluster) {
+        Some(user) => logins_as(cluster, pods, user, ""),
+        None => Vec::new(),
+    }
+}
+
+/// Whether the account that the engine begins with is open, where that is still of interest and a frontend answers.
+pub(crate) async fn initial_account(
+    context: &Context,
+    cluster: &LakeCluster,
+    pods: &[Arc<Pod>],
+    sql: &SqlAnswer,
+) -> InitialAccount {
+    if !matches!(sql, SqlAnswer::Answered { .. } | SqlAnswer::LoginRefused { .. }) {
+        return InitialAccount::NotTried;
+    }
+    for login in initial_logins(cluster, pods) {
+        match context.engines.admits(&login).await {
+            Ok(true) => return InitialAccount::Open,
+            Ok(false) => return InitialAccount::Closed,
+            Err(error) => tracing::debug!(?login, %error, "cannot be tried"),
+        }
+    }
+    InitialAccount::NotTried
+}
+
+fn logins_as(cluster: &LakeCluster, pods: &[Arc<Pod>], user: &str, password: &str) -> Vec<Login> {
     let leader = cluster
         .status
         .as_ref()
@@ -177,10 +211,16 @@ pub(crate) fn logins(cluster: &LakeCluster, pods: &[Arc<Pod>], secrets: &SecretV
     let login = |(_, address)| Login {
         address,
         port: ports::FE_MYSQL,
-        user: user.clone(),
-        password: password.clone(),
+        user: user.to_owned(),
+        password: password.to_owned(),
     };
     reachable.into_iter().map(login).collect()
+}
+
+/// The name by which the connection of the initial account is kept, for one statement.
+pub(crate) fn initial_line_of(cluster: &LakeCluster) -> String {
+    // No cluster has such a name.
+    format!("{}/initial account", line_of(cluster))
 }
 
 /// The name by which a cluster's connection is kept.

@@ -9,5 +9,6 @@ pub(crate) mod kubelet;
 pub(crate) mod relay;
 pub(crate) mod rights;
 pub(crate) mod sleep;
+pub(crate) mod starrocks;
 pub(crate) mod state;
 pub(crate) mod world;

@@ -26,6 +26,7 @@ mod policies;
 mod process;
 mod rights;
 mod rolls;
+mod starrocks;
 mod uninstall;
 mod updates;
 mod volumes;

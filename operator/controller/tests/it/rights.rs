@@ -303,6 +303,7 @@ async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
             world.get::<Secret>("lake-operator").await.is_none().then_some(())
         })
         .await;
+    world.roll_starrocks("rocks").await;
     operator.stop().await;
 
     let (used, refused) = used();

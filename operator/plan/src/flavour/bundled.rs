@@ -49,7 +49,7 @@ impl Flavour for Bundled {
             followers: false,
             cordon: Cordon::EngineState,
             queue: true,
-            mounted_operator_account: true,
+            initial_account: None,
             reloads_credentials: true,
         }
     }
@@ -221,7 +221,11 @@ impl Flavour for Bundled {
         }
     }
 
-    fn create_operator_account(&self, _: &str) -> Vec<AdminStatement> {
+    fn administrator(&self) -> &'static str {
+        names::ADMIN_USER
+    }
+
+    fn make_accounts(&self, _: &str, _: &str) -> Vec<AdminStatement> {
         Vec::new()
     }
 }

@@ -23,6 +23,8 @@ use crate::sql::{AdminStatement, ComputeNodeRow};
 
 /// User and group that the images support beside root.
 const USER: i64 = 1000;
+/// The account that StarRocks begins with, without a password. It cannot be dropped.
+const ROOT: &str = "root";
 /// Where the images have the engine.
 const HOME: &str = "/opt/starrocks";
 const FE_MYSQL: u16 = springtide_contract::ports::FE_MYSQL;
@@ -101,7 +103,7 @@ impl Flavour for StarRocks {
             followers: true,
             cordon: Cordon::ShutdownSignal,
             queue: false,
-            mounted_operator_account: false,
+            initial_account: Some(ROOT),
             // The keys stand in the environment.
             reloads_credentials: false,
         }
@@ -210,7 +212,8 @@ impl Flavour for StarRocks {
             startup_probe: Some(probe(health, FE_HTTP, 5, 120)),
             readiness_probe: Some(probe(health, FE_HTTP, 5, 3)),
             liveness_probe: Some(probe(health, FE_HTTP, 10, 6)),
-            lifecycle: Some(stop_hook("fe", "stop_fe.sh")),
+            // A leader that is told to stop gracefully hands over within a second or two; others notice one that just ends after some ten.
+            lifecycle: Some(stop_hook("fe", "stop_fe.sh", "-g")),
             volume_mounts: Some(mounts),
             ..Container::default()
         };
@@ -273,14 +276,29 @@ impl Flavour for StarRocks {
         }
     }
 
-    fn create_operator_account(&self, secret: &str) -> Vec<AdminStatement> {
+    fn administrator(&self) -> &'static str {
+        ROOT
+    }
+
+    /// The privilege to add and drop nodes can be granted to nobody, it comes with a built-in role; of those `cluster_admin` has the least.
+    fn make_accounts(&self, operator_secret: &str, admin_secret: &str) -> Vec<AdminStatement> {
         let user = names::OPERATOR_USER.to_owned();
         vec![
             AdminStatement::CreateOperatorAccount {
                 user: user.clone(),
-                secret: secret.to_owned(),
+                secret: operator_secret.to_owned(),
             },
-            AdminStatement::GrantOperatorRoles { user },
+            // One that is there already may have the password of a Secret that is gone.
+            AdminStatement::SetOperatorPassword {
+                user: user.clone(),
+                secret: operator_secret.to_owned(),
+            },
+            AdminStatement::GrantOperatorRoles { user: user.clone() },
+            AdminStatement::ActivateOperatorRoles { user },
+            // Last: until it is done, all of them can be repeated.
+            AdminStatement::SetOwnPassword {
+                secret: admin_secret.to_owned(),
+            },
         ]
     }
 }
@@ -393,11 +411,11 @@ fn config_mounts(component: &str, file: &str) -> [VolumeMount; 2] {
     ]
 }
 
-fn stop_hook(component: &str, script: &str) -> Lifecycle {
+fn stop_hook(component: &str, script: &str, option: &str) -> Lifecycle {
     Lifecycle {
         pre_stop: Some(LifecycleHandler {
             exec: Some(ExecAction {
-                command: Some(vec![format!("{HOME}/{component}/bin/{script}")]),
+                command: Some(vec![format!("{HOME}/{component}/bin/{script}"), option.to_owned()]),
             }),
             ..LifecycleHandler::default()
         }),

@@ -98,19 +98,22 @@ fn the_tag_of_an_image_is_replaced() {
 }
 
 #[test]
-fn the_operators_account_on_starrocks() {
-    let texts: Vec<String> = StarRocks
-        .create_operator_account("demo-operator")
+fn roots_password_is_set_when_the_operators_account_is_whole() {
+    let statements = StarRocks.make_accounts("demo-operator", "demo-admin");
+    let secrets: Vec<Option<String>> = statements
         .iter()
-        .map(|statement| statement.text().text)
+        .map(|statement| statement.text().password_from)
         .collect();
+    let of = |secret: &str| Some(secret.to_owned());
     assert_eq!(
-        texts,
-        [
-            "CREATE USER IF NOT EXISTS springtide_operator IDENTIFIED WITH mysql_native_password BY {password}",
-            "GRANT cluster_admin TO USER springtide_operator",
-        ]
+        secrets,
+        [of("demo-operator"), of("demo-operator"), None, None, of("demo-admin")]
     );
+    let last = AdminStatement::SetOwnPassword {
+        secret: "demo-admin".to_owned(),
+    };
+    assert_eq!(statements.last(), Some(&last));
+    assert_eq!(Bundled.make_accounts("demo-operator", "demo-admin"), []);
 }
 
 /// A setting that is another one in disguise would point the cluster at another bucket.

@@ -5,11 +5,12 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use springtide_crds::{ComputeGroup, Reason};
 
 use super::hibernation::Hibernation;
-use super::{ClusterShape, volume_claims};
+use super::members::Staying;
+use super::{ClusterShape, accounts, volume_claims};
 use crate::condition::Finding;
 use crate::names;
 use crate::object::ObjectKind;
-use crate::observed::{ObservedLakeCluster, SqlAnswer};
+use crate::observed::{InitialAccount, ObservedLakeCluster, SqlAnswer};
 use crate::sql::ComputeNodeRow;
 use crate::trouble::{self, Evidence};
 
@@ -38,6 +39,7 @@ pub(super) fn assess(
     observed: &ObservedLakeCluster,
     shape: &ClusterShape,
     hibernation: &Hibernation,
+    staying: &Staying,
     recreation: Option<Finding>,
     now: DateTime<Utc>,
 ) -> Health {
@@ -54,13 +56,13 @@ pub(super) fn assess(
     let available = available(&observed.sql, observed, trouble.as_ref());
     Health {
         storage: storage(observed, &available),
-        operator_account: operator_account(&observed.sql),
+        operator_account: accounts::finding(observed, shape),
         ready: match hibernation {
             Hibernation::FallingAsleep { waits_for, .. } => Finding::fails(
                 Reason::Suspended,
                 format!("the cluster goes to sleep, and waits for {waits_for}"),
             ),
-            _ => ready(observed, shape, &available, trouble.or(recreation)),
+            _ => ready(observed, shape, &available, trouble.or(recreation), staying),
         },
         available,
     }
@@ -98,17 +100,6 @@ fn storage(observed: &ObservedLakeCluster, available: &Finding) -> Finding {
     }
 }
 
-fn operator_account(sql: &SqlAnswer) -> Finding {
-    match sql {
-        SqlAnswer::Answered { .. } => Finding::holds(Reason::AllReady, "the operator's account is accepted"),
-        SqlAnswer::LoginRefused { message } => Finding::fails(
-            Reason::LoginRefused,
-            format!("the engine refuses the operator's account: {message}"),
-        ),
-        SqlAnswer::NotAsked | SqlAnswer::Unreachable { .. } => Finding::unknown("no frontend answers"),
-    }
-}
-
 fn available(sql: &SqlAnswer, observed: &ObservedLakeCluster, trouble: Option<&Finding>) -> Finding {
     match sql {
         SqlAnswer::Answered {
@@ -122,6 +113,10 @@ fn available(sql: &SqlAnswer, observed: &ObservedLakeCluster, trouble: Option<&F
                 "frontends answer, but none of them is the leader and alive",
             ),
         },
+        SqlAnswer::LoginRefused { .. } if observed.initial_account == InitialAccount::Open => Finding::fails(
+            Reason::FrontendStarting,
+            "a frontend has started, and its accounts are being made",
+        ),
         SqlAnswer::LoginRefused { message } => Finding::fails(
             Reason::LoginRefused,
             format!("a frontend answers, but refuses the operator's account: {message}"),
@@ -194,12 +189,20 @@ fn ready(
     shape: &ClusterShape,
     available: &Finding,
     trouble: Option<Finding>,
+    staying: &Staying,
 ) -> Finding {
     if available.holds != Some(true) {
         return available.clone();
     }
     if let Some(trouble) = trouble {
         return trouble;
+    }
+    if let Some(waits_for) = &staying.waits_for {
+        let message = format!(
+            "{} frontends are to become {}: waits for {waits_for}",
+            staying.frontends, shape.frontends
+        );
+        return Finding::fails(Reason::FrontendLeaving, message);
     }
     let alive = match &observed.sql {
         SqlAnswer::Answered { frontends, .. } => frontends.iter().filter(|row| row.alive).count(),

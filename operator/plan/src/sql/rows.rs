@@ -39,6 +39,10 @@ pub struct FrontendRow {
     pub host: String,
     /// Column `Role` is `LEADER`.
     pub is_leader: bool,
+    /// Column `Role` is `OBSERVER`: it has no vote.
+    pub is_observer: bool,
+    /// Column `Join` is `false`: it was made known, and has never been there. It has no vote yet.
+    pub never_joined: bool,
     /// Column `Alive`.
     pub alive: bool,
     /// Column `ErrMsg`.
@@ -170,6 +174,8 @@ impl FrontendRow {
                     name: answer.text(row, name),
                     host: answer.text(row, host),
                     is_leader: answer.text(row, role).eq_ignore_ascii_case("LEADER"),
+                    is_observer: answer.text(row, role).eq_ignore_ascii_case("OBSERVER"),
+                    never_joined: answer.optional_text(row, "Join").eq_ignore_ascii_case("false"),
                     alive: answer.boolean(row, alive, "Alive")?,
                     error: answer.optional_text(row, "ErrMsg"),
                     version: answer.optional_text(row, "Version"),

@@ -93,7 +93,8 @@ fn a_frontend_that_never_started_is_not_alive() {
     let answers = recordings(include_str!("../../fixtures/starrocks/membership-statements.json"));
     let answer = answers.iter().find(|answer| answer.sql == SHOW_FRONTENDS).unwrap();
     let rows = FrontendRow::parse(&answer.columns, &answer.rows).unwrap();
-    assert_eq!(rows.iter().map(|row| row.alive).collect::<Vec<_>>(), [true, false]);
+    let seen: Vec<(bool, bool)> = rows.iter().map(|row| (row.alive, row.never_joined)).collect();
+    assert_eq!(seen, [(true, false), (false, true)]);
 }
 
 #[test]
@@ -159,24 +160,39 @@ fn statements_are_those_that_starrocks_accepted() {
     };
     assert!(accepted(&add("10.244.0.34", "default_warehouse")));
     assert!(accepted(&remove("10.244.0.34")));
+    let (host, port) = ("fe-2.fe.lake.svc.cluster.local".to_owned(), 9010);
     assert!(accepted(&AdminStatement::AddFollower {
-        host: "fe-2.fe.lake.svc.cluster.local".to_owned(),
-        port: 9010,
+        host: host.clone(),
+        port
     }));
+    assert!(accepted(&AdminStatement::DropFollower { host, port }));
 }
 
 #[test]
 fn the_operators_account_is_made_as_starrocks_accepted_it() {
     let answers = recordings(include_str!("../../fixtures/starrocks/accounts.json"));
     let user = "u2".to_owned();
-    for statement in [
-        AdminStatement::CreateOperatorAccount {
-            user: user.clone(),
-            secret: "demo-operator".to_owned(),
-        },
-        AdminStatement::GrantOperatorRoles { user },
+    let secret = "demo-operator".to_owned();
+    for (statement, password) in [
+        (
+            AdminStatement::CreateOperatorAccount {
+                user: user.clone(),
+                secret: secret.clone(),
+            },
+            "'pw2'",
+        ),
+        (
+            AdminStatement::SetOperatorPassword {
+                user: "u1".to_owned(),
+                secret: secret.clone(),
+            },
+            "'pw1b'",
+        ),
+        (AdminStatement::GrantOperatorRoles { user: user.clone() }, ""),
+        (AdminStatement::ActivateOperatorRoles { user }, ""),
+        (AdminStatement::SetOwnPassword { secret }, "''"),
     ] {
-        let text = statement.text().text.replace("{password}", "'pw2'");
+        let text = statement.text().text.replace("{password}", password);
         let accepted = answers
             .iter()
             .any(|answer| answer.sql == text && answer.error.is_none());
@@ -209,14 +225,27 @@ fn names_are_quoted_where_they_must_be() {
 
 #[test]
 fn a_password_is_never_in_the_text() {
-    let statement = AdminStatement::CreateOperatorAccount {
-        user: "springtide_operator".to_owned(),
-        secret: "demo-operator".to_owned(),
+    let user = "springtide_operator".to_owned();
+    let secret = "demo-operator".to_owned();
+    let create = AdminStatement::CreateOperatorAccount {
+        user: user.clone(),
+        secret: secret.clone(),
     };
-    let text = statement.text();
+    for statement in [
+        create.clone(),
+        AdminStatement::SetOperatorPassword {
+            user,
+            secret: secret.clone(),
+        },
+        AdminStatement::SetOwnPassword { secret },
+    ] {
+        let text = statement.text();
+        assert!(text.text.contains("{password}"), "{}", text.text);
+        assert_eq!(text.password_from.as_deref(), Some("demo-operator"));
+    }
+    let text = create.text();
     assert_eq!(
         text.text,
         "CREATE USER IF NOT EXISTS springtide_operator IDENTIFIED WITH mysql_native_password BY {password}"
     );
-    assert_eq!(text.password_from.as_deref(), Some("demo-operator"));
 }

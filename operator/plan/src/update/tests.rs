@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
@@ -37,6 +39,7 @@ struct Case<'a> {
     open: bool,
     turn: Turn,
     pods: &'a [Pod],
+    order: Order<'a>,
 }
 
 impl<'a> Case<'a> {
@@ -48,6 +51,7 @@ impl<'a> Case<'a> {
             open: false,
             turn: Ok(()),
             pods: &[],
+            order: Order::Ordinals,
         }
     }
 
@@ -71,6 +75,7 @@ impl<'a> Case<'a> {
             },
             maintenance: &maintenance,
             turn: self.turn,
+            order: self.order,
             before: None,
         })
     }
@@ -297,4 +302,52 @@ fn many_differences_are_counted() {
     }
     let settled = Case::new("e:2", "1:a", Some(&live)).settle();
     assert!(says(&settled).ends_with("and 5 more"), "{}", says(&settled));
+}
+
+/// Where the leader is to be last, the operator chooses, and Kubernetes replaces no pod by itself.
+#[test]
+fn where_the_leader_is_last_no_pod_is_replaced_by_its_ordinal() {
+    let strategy = |settled: &Settled| settled.object.body["spec"]["updateStrategy"].clone();
+    let on_delete = json!({"type": "OnDelete"});
+    let standings = BTreeMap::new();
+    let first = made();
+    let case = Case {
+        order: Order::LeaderLast(&standings),
+        ..Case::new("e:2", "1:b", Some(&first))
+    };
+    let begun = case.settle();
+    assert_eq!((image(&begun), strategy(&begun)), ("e:2", on_delete.clone()));
+    assert_eq!(
+        says(&begun),
+        "Rolling: pods are replaced one after the other, the one that leads last"
+    );
+
+    let rolling = there(&begun, ["r1", "r2"]);
+    let pods = [crashing()];
+    let case = Case {
+        order: Order::LeaderLast(&standings),
+        pods: &pods,
+        ..Case::new("e:2", "1:b", Some(&rolling))
+    };
+    let back = case.settle();
+    assert_eq!((image(&back), strategy(&back)), ("e:1", on_delete.clone()));
+    assert_eq!(back.finding.reason, Reason::Degraded);
+
+    // The pod of the new template is still there.
+    let live = there(&back, ["r1", "r1"]);
+    let case = Case {
+        order: Order::LeaderLast(&standings),
+        pods: &pods,
+        ..Case::new("e:2", "1:b", Some(&live))
+    };
+    let choosing = case.settle();
+    assert_eq!(strategy(&choosing), on_delete);
+    assert_eq!(choosing.replaces.unwrap().name, "etl-cn-1");
+    let case = Case {
+        order: Order::LeaderLast(&standings),
+        ..Case::new("e:2", "1:b", Some(&live))
+    };
+    let done = case.settle();
+    assert_eq!(strategy(&done), json!({"rollingUpdate": {"partition": 0}}));
+    assert_eq!(done.replaces, None);
 }

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     faults::{Faults, StatementFault},
     relay::Relay,
+    starrocks::StarRocks,
 };
 
 /// What a frontend says that cannot do it now, and may a moment later: MySQL's ER_LOCK_WAIT_TIMEOUT.
@@ -58,6 +59,8 @@ pub(crate) struct Catalog {
     pub(crate) faults: Option<Faults>,
     /// The operator's password, as mounted from its Secret.
     pub(crate) password: String,
+    /// What StarRocks has beside all this; `None` for the bundled engine.
+    pub(crate) starrocks: Option<StarRocks>,
 }
 
 /// A frontend on a loopback address of its own.
@@ -90,6 +93,7 @@ impl Frontend {
             catalog: Arc::clone(&shared),
             relay: carrier.clone(),
             peer: info.peer,
+            user: String::new(),
         };
         let behind = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = behind.local_addr().unwrap();
@@ -114,13 +118,22 @@ struct Session {
     relay: Relay,
     /// How the relay calls the client.
     peer: SocketAddr,
+    /// Who has logged in.
+    user: String,
 }
 
 #[async_trait]
 impl Handler for Session {
     async fn authenticate(&mut self, attempt: &LoginAttempt<'_>) -> Result<(), MysqlError> {
-        let password = self.catalog.lock().unwrap().password.clone();
-        let is_right = !attempt.proof.is_empty() && verify_native(&native_stage2(password.as_bytes()), &attempt.proof);
+        attempt.user.clone_into(&mut self.user);
+        let is_right = {
+            let mut catalog = self.catalog.lock().unwrap();
+            let password = catalog.password.clone();
+            match &mut catalog.starrocks {
+                Some(starrocks) => starrocks.admits(attempt),
+                None => verify_native(&native_stage2(password.as_bytes()), &attempt.proof),
+            }
+        };
         if is_right { Ok(()) } else { Err(attempt.denied()) }
     }
 
@@ -139,8 +152,15 @@ impl Handler for Session {
             if fault == Some(StatementFault::Refused) {
                 return Err(MysqlError::new(TRY_AGAIN, b"HY000", "a test refuses this; try again"));
             }
-            (fault, catalog.answer(sql), faults)
+            (fault, catalog.answer(&self.user, sql), faults)
         };
+        let is_mute = {
+            let catalog = self.catalog.lock().unwrap();
+            catalog.starrocks.as_ref().is_some_and(|starrocks| starrocks.is_mute)
+        };
+        if is_mute {
+            return std::future::pending().await;
+        }
         let has_changed = matches!(answer, Ok(None));
         if has_changed && faults.is_some_and(|faults| !faults.executed(sql)) {
             return std::future::pending().await;
@@ -249,11 +269,39 @@ const WAREHOUSE_COLUMNS: [&str; 5] = ["Id", "Name", "RunningSql", "QueuedSql", "
 type Table = (Vec<&'static str>, Vec<Vec<String>>);
 
 impl Catalog {
-    fn answer(&mut self, sql: &str) -> Result<Option<Table>, MysqlError> {
+    fn answer(&mut self, user: &str, sql: &str) -> Result<Option<Table>, MysqlError> {
         let statement = sql.trim().trim_end_matches(';');
         let upper = statement.to_uppercase();
+        if let Some(starrocks) = &mut self.starrocks {
+            if self.leader.is_empty() {
+                let text = "java.net.ConnectException: Connection refused";
+                return Err(MysqlError::new(1064, b"HY000", text));
+            }
+            if let Some(changed) = starrocks.change(user, statement, &self.leader) {
+                changed?;
+                self.changes.push(statement.to_owned());
+                return Ok(None);
+            }
+            if !starrocks.may_administer(user) {
+                return Err(StarRocks::denied());
+            }
+        }
         if upper == "SHOW FRONTENDS" {
-            return Ok(Some((FRONTEND_COLUMNS.to_vec(), self.frontends())));
+            return Ok(Some(match &self.starrocks {
+                None => (
+                    FRONTEND_COLUMNS.to_vec(),
+                    vec![self.frontend(&self.leader, &self.leader)],
+                ),
+                Some(starrocks) => {
+                    let rows = starrocks.rows().map(|(pod, host)| self.frontend(pod, host));
+                    // It does not tell what its images have.
+                    let rows = rows.map(|mut row| {
+                        row.pop();
+                        row
+                    });
+                    (FRONTEND_COLUMNS[..17].to_vec(), rows.collect())
+                }
+            }));
         }
         if upper == "SHOW COMPUTE NODES" {
             return Ok(Some((NODE_COLUMNS.to_vec(), self.compute_nodes())));
@@ -365,17 +413,20 @@ impl Catalog {
         names.into_iter().enumerate().map(row).collect()
     }
 
-    fn frontends(&self) -> Vec<Vec<String>> {
+    fn frontend(&self, pod: &str, host: &str) -> Vec<String> {
+        let leads = pod == self.leader;
+        let alive = leads || self.running.contains(pod);
         let row = |column: &&str| match *column {
             "Id" => "1".to_owned(),
-            "Name" => format!("{}_9010_1795369070271", self.leader),
-            "IP" => self.leader.clone(),
+            "Name" => format!("{host}_9010_1795369070271"),
+            "IP" => host.to_owned(),
             "EditLogPort" => "9010".to_owned(),
             "HttpPort" => "8030".to_owned(),
             "QueryPort" => "9030".to_owned(),
             "RpcPort" => "9020".to_owned(),
-            "Role" => "LEADER".to_owned(),
-            "Join" | "Alive" | "IsHelper" => "true".to_owned(),
+            "Role" => if leads { "LEADER" } else { "FOLLOWER" }.to_owned(),
+            "Alive" => alive.to_string(),
+            "Join" | "IsHelper" => "true".to_owned(),
             "LastHeartbeat" | "StartTime" => "2026-11-22 17:40:08".to_owned(),
             "ClusterId" => "1293".to_owned(),
             "ReplayedJournalId" => self.changes.len().to_string(),
@@ -383,7 +434,7 @@ impl Catalog {
             "Version" => "test".to_owned(),
             _ => String::new(),
         };
-        vec![FRONTEND_COLUMNS.iter().map(row).collect()]
+        FRONTEND_COLUMNS.iter().map(row).collect()
     }
 
     fn compute_nodes(&mut self) -> Vec<Vec<String>> {

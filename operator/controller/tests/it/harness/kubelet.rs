@@ -15,7 +15,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::frontend::Frontend;
+use super::frontend::{Catalog, Frontend};
 
 /// What the pods of one test's namespaces do.
 #[derive(Default)]
@@ -125,11 +125,14 @@ async fn turn(
     for (namespace, frontend) in &script.frontends {
         let pods = running.remove(namespace).unwrap_or_default();
         let mut catalog = frontend.catalog.lock().unwrap();
-        catalog.leader = pods
-            .iter()
-            .find(|pod| pod.contains("-fe-"))
-            .cloned()
-            .unwrap_or_default();
+        let Catalog { leader, starrocks, .. } = &mut *catalog;
+        match starrocks {
+            Some(starrocks) => starrocks.elect(namespace, &pods, leader),
+            None => {
+                let first = pods.iter().find(|pod| pod.contains("-fe-"));
+                *leader = first.cloned().unwrap_or_default();
+            }
+        }
         catalog.running = pods;
     }
     Ok(())
