@@ -104,6 +104,7 @@ impl Flavour for StarRocks {
             mounted_operator_account: false,
             // The keys stand in the environment.
             reloads_credentials: false,
+            claims_place: false,
         }
     }
 

@@ -80,6 +80,7 @@ impl ClusterShape {
             // The emergency brake: it counts as written, accepted or not.
             suspend: _,
             deletion_policy,
+            deletion,
         } = spec;
         let flavour = flavour(engine.kind);
         check_frontends(spec)?;
@@ -133,7 +134,7 @@ impl ClusterShape {
             service_annotations: service.annotations.clone(),
             image_pull_secrets: pull_secrets,
             maintenance_windows: maintenance::windows(maintenance_windows)?,
-            delete_volumes: *deletion_policy == DeletionPolicy::Delete,
+            delete_volumes: deletion.metadata_volumes.unwrap_or(*deletion_policy) == DeletionPolicy::Delete,
             cluster_domain: settings.cluster_domain.clone(),
             operator_namespace: settings.operator_namespace.clone(),
         })
