@@ -73,6 +73,14 @@ them with what was used. Secrets are never listed and never changed; pods are ne
 - apiGroups: [apps]
   resources: [statefulsets/scale]
   verbs: [update]
+# The data of a cluster is deleted by a Job, where somebody has asked for it by name,
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [list, watch, create, patch, delete]
+# and never because its namespace goes, which is looked at before. A Role gives no other namespace than its own.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [list, watch, create, patch, delete]

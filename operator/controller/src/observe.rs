@@ -1,6 +1,7 @@
 //! Observe: everything that a plan is made from, read from the caches, from the API server and from the engine.
 
 pub(crate) mod engine;
+mod removal;
 pub(crate) mod secrets;
 pub(crate) mod warnings;
 
@@ -146,6 +147,7 @@ pub(crate) async fn lake_cluster(
     let secrets = secrets::of_cluster(context, &cluster).await?;
     let sql = engine::ask(context, &cluster, &pods, &secrets).await;
     let events = warnings::about(context, &namespace, &names::frontends(&name), &live, &pods).await;
+    let removal = removal::of(context, &cluster).await?;
     Ok(ObservedLakeCluster {
         groups: caches
             .groups
@@ -169,6 +171,7 @@ pub(crate) async fn lake_cluster(
         live,
         events,
         sql,
+        removal,
         settings: context.plan_settings.clone(),
     })
 }
