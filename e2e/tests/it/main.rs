@@ -30,6 +30,7 @@ mod operator_crash;
 mod operator_upgrade;
 mod real_clients;
 mod registry;
+mod removal;
 mod report;
 mod scale;
 mod scenario;
