@@ -174,6 +174,14 @@ reasons! {
     NamespaceNotReady,
     /// The department still has clusters, so its namespaces stay guarded.
     ClustersRemain,
+    /// The cluster is being deleted, and its data on S3 with it, as was asked for by the name of the place.
+    DeletingData,
+    /// The data on S3 of a cluster that is being deleted cannot be deleted at present; the message says why, and how to let it stay.
+    DataDeletionFailed,
+    /// The cluster was deleted, and its data on S3 with it.
+    DataDeleted,
+    /// The cluster was deleted, and its data on S3 stays; the message says where it is and how to take it up again.
+    DataKept,
 }
 
 /// The schema of `status.conditions`: the bounds are those of `metav1.Condition`.

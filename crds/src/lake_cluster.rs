@@ -112,12 +112,46 @@ pub struct LakeClusterSpec {
     /// Whether the cluster sleeps: its compute goes first, whatever groups and windows ask for, then the frontends, once an image of the metadata has everything. Volumes and data stay.
     #[serde(default)]
     pub suspend: bool,
-    /// What happens to the volumes of the frontends when the LakeCluster is deleted. Data on S3 is never deleted with the object.
+    /// What happens to the volumes and the accounts of the cluster when the LakeCluster is deleted, where `deletion` says nothing of them. It never counts for the data on S3.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+    /// What happens to each kind of what the cluster has made when the LakeCluster is deleted.
+    #[serde(default)]
+    pub deletion: Deletion,
 }
 
 crate::null::null_is_absent!(LakeClusterSpec);
+
+impl LakeClusterSpec {
+    /// Whether the frontends' volumes go with the cluster.
+    #[must_use]
+    pub fn deletes_volumes(&self) -> bool {
+        self.deletion.metadata_volumes.unwrap_or(self.deletion_policy) == DeletionPolicy::Delete
+    }
+
+    /// Whether the Secrets that the operator made go with the cluster.
+    #[must_use]
+    pub fn deletes_accounts(&self) -> bool {
+        self.deletion.accounts.unwrap_or(self.deletion_policy) == DeletionPolicy::Delete
+    }
+}
+
+/// What happens to each kind of what a cluster has made when the LakeCluster is deleted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Deletion {
+    /// The volumes of the frontends, which hold the metadata: without them, nothing can read the data. Unset: as `deletionPolicy` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DeletionPolicy")]
+    pub metadata_volumes: Option<DeletionPolicy>,
+    /// The Secrets with the accounts and the token that the operator made. Unset: as `deletionPolicy` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DeletionPolicy")]
+    pub accounts: Option<DeletionPolicy>,
+    /// The data on S3. `Delete` is not enough by itself: the data goes only where the annotation `springtide.dev/delete-data` names its place, `s3://bucket/prefix`, when the LakeCluster is deleted. Otherwise it stays, and an Event says so.
+    #[serde(default)]
+    pub data: DeletionPolicy,
+}
 
 /// A time that recurs, in which pods may be replaced.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]

@@ -1,5 +1,6 @@
 //! The engine's binary: reads configuration and mounted secrets, opens the store, and runs a frontend, a compute node, or both.
 
+pub mod delete_data;
 pub mod logging;
 pub mod place;
 pub mod process;

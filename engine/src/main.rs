@@ -4,6 +4,7 @@ use std::{net::IpAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use springtide_engine::{
+    delete_data,
     logging::{self, LogFormat},
     place::Place,
     process::{self, ProcessError, VERSION, termination_log},
@@ -53,6 +54,19 @@ enum Command {
         #[arg(long, default_value = "/")]
         root: PathBuf,
     },
+    /// Deletes the data of a cluster on S3 for good. Nothing of the cluster may run. What was interrupted is gone on with.
+    DeleteData {
+        /// The place, as `s3://bucket/prefix`: exactly the one in the configuration.
+        #[arg(long = "place")]
+        named: String,
+        /// Everything below the prefix, for engines that do not write whose it is. Nothing is deleted where there is a claim of the bundled
+        /// engine.
+        #[arg(long)]
+        whole_prefix: bool,
+        /// Folder below which configuration and secrets are mounted.
+        #[arg(long, default_value = "/")]
+        root: PathBuf,
+    },
     /// Frontend and compute node in one process on a local folder, reachable from this machine only.
     Standalone {
         /// Folder of data, metadata and passwords; made when it is missing.
@@ -74,7 +88,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let default_format = match arguments.command {
         Command::Standalone { .. } => LogFormat::Human,
-        Command::Fe { .. } | Command::Cn { .. } => LogFormat::Json,
+        Command::Fe { .. } | Command::Cn { .. } | Command::DeleteData { .. } => LogFormat::Json,
     };
     if let Err(problem) = logging::start(arguments.log_format.unwrap_or(default_format), &arguments.log) {
         eprintln!("{problem}");
@@ -110,6 +124,15 @@ async fn run(command: Command) -> ExitCode {
         Command::Cn { listen, root } => {
             let place = Place::below(&root);
             let ended = process::compute_node(&place, listen, shutdown).await;
+            (place, ended)
+        }
+        Command::DeleteData {
+            named,
+            whole_prefix,
+            root,
+        } => {
+            let place = Place::below(&root);
+            let ended = delete_data::run(&place, &named, whole_prefix, &shutdown).await;
             (place, ended)
         }
         Command::Standalone {

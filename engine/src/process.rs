@@ -13,7 +13,13 @@ use springtide_contract::{
     drain::FRONTEND_STOP,
     paths, ports,
 };
-use springtide_fe::{FrontendError, FrontendOptions, core::Dirs};
+use springtide_fe::{
+    FrontendError, FrontendOptions,
+    core::{
+        Dirs,
+        removal::{Deleted, RemovalError},
+    },
+};
 use springtide_model::ClusterId;
 use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::sync::CancellationToken;
@@ -43,6 +49,14 @@ pub enum ProcessError {
     /// The compute node ended.
     #[error(transparent)]
     ComputeNode(#[from] ComputeNodeError),
+    /// A deletion of data was told to end; another one goes on with it.
+    #[error("ended before all data was deleted: {objects} objects and {bytes} bytes were")]
+    DeletionStopped {
+        /// Objects that were deleted.
+        objects: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
     /// A file or folder that `standalone` needs.
     #[error("{what}: {source}")]
     Folder {
@@ -56,6 +70,15 @@ pub enum ProcessError {
 impl From<Refusal> for ProcessError {
     fn from(refusal: Refusal) -> Self {
         ProcessError::Refused(refusal)
+    }
+}
+
+impl From<RemovalError> for ProcessError {
+    fn from(error: RemovalError) -> Self {
+        match error {
+            RemovalError::Refused(refusal) => ProcessError::Refused(refusal),
+            RemovalError::Stopped(Deleted { objects, bytes }) => ProcessError::DeletionStopped { objects, bytes },
+        }
     }
 }
 

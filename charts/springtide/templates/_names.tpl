@@ -74,6 +74,14 @@ frontends are deleted, to be made anew in an order that no StatefulSet keeps; cl
 - apiGroups: [apps]
   resources: [statefulsets/scale]
   verbs: [update]
+# The data of a cluster is deleted by a Job, where somebody has asked for it by name,
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [list, watch, create, patch, delete]
+# and never because its namespace goes, which is looked at before. A Role gives no other namespace than its own.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [list, watch, create, patch, delete]

@@ -35,6 +35,7 @@ mod placement;
 mod programs;
 mod real_clients;
 mod registry;
+mod removal;
 mod report;
 mod restricted_pods;
 mod rotation;

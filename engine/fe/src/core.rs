@@ -31,6 +31,7 @@ mod partitions;
 pub mod patience;
 mod publisher;
 pub mod queue;
+pub mod removal;
 pub mod sessions;
 pub mod transactions;
 mod writer;

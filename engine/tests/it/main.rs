@@ -20,6 +20,7 @@ mod lost_nodes;
 mod metadata;
 mod object_storage;
 mod processes;
+mod removal;
 mod rotation;
 mod selects;
 mod slt;

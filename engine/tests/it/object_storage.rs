@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Keys of the server's root account.
-const KEYS: (&str, &str) = ("the-key", "the-secret-of-the-key");
+pub(crate) const KEYS: (&str, &str) = ("the-key", "the-secret-of-the-key");
 const REGION: &str = "us-east-1";
 const PORT: u16 = 7070;
 /// The bucket of tables, and the one of files.
@@ -136,7 +136,7 @@ impl S3 {
         }
     }
 
-    fn store(&self, bucket: &str) -> impl ObjectStore {
+    pub(crate) fn store(&self, bucket: &str) -> impl ObjectStore + use<> {
         AmazonS3Builder::new()
             .with_endpoint(&self.endpoint)
             .with_allow_http(true)

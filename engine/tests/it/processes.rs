@@ -229,7 +229,8 @@ impl Blueprint {
         if has_ended { Err(cluster.refusal()) } else { Ok(cluster) }
     }
 
-    fn prepare(self) -> Cluster {
+    /// Makes its folder and files, and starts nothing.
+    pub(crate) fn prepare(self) -> Cluster {
         let folder = tempfile::tempdir().expect("a folder");
         let secrets = self.secrets();
         let mut config = self.config;
@@ -465,7 +466,26 @@ impl Cluster {
         self.refusal()
     }
 
-    /// Why the frontend refused to start.
+    /// Begins to delete the data, with what the frontend has mounted.
+    pub(crate) fn delete_data(&self, place: &str, more: &[&str]) -> Process {
+        let root = self.frontend_root();
+        let log = self.folder.path().join("delete-data.log");
+        let arguments = [&["delete-data", "--place", place, "--root", text(&root)][..], more].concat();
+        Process::start(Path::new(BINARY), &arguments, &[], &log)
+    }
+
+    /// Deletes the data, or says why it is refused.
+    pub(crate) async fn try_delete_data(&self, place: &str, more: &[&str]) -> Result<(), Refusal> {
+        let mut process = self.delete_data(place, more);
+        let status = until("the deletion ends", async || process.ended()).await;
+        match status.code() {
+            Some(0) => Ok(()),
+            Some(78) => Err(self.refusal()),
+            other => panic!("it ended with {other:?}: {}", process.log()),
+        }
+    }
+
+    /// Why a process refused to start.
     fn refusal(&self) -> Refusal {
         let left = fs::read_to_string(below(&self.frontend_root(), paths::TERMINATION_LOG)).expect("a termination log");
         serde_json::from_str(&left).unwrap_or_else(|error| panic!("{left:?}: {error}"))

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::Resource;
 use serde_json::{Value, json};
 use springtide_crds::{ComputeGroup, LakeCluster};
@@ -131,12 +131,14 @@ where
 }
 
 /// Pods are made for nobody who has gone: a StatefulSet that is not known to be there is made only after its owner has been asked for, since
-/// the watch that tells of the owner may be behind.
+/// the watch that tells of the owner may be behind. A Job deletes data, and is made only while its owner goes and still asks for that.
 async fn stays<K>(context: &Context, owner: &K, desired: &DesiredObject) -> Result<(), ApplyError>
 where
     K: Resource<DynamicType = ()>,
 {
-    if desired.key.kind != ObjectKind::StatefulSet || !desired.body["metadata"]["uid"].is_null() {
+    let deletes_data = desired.key.kind == ObjectKind::Job;
+    let is_new_set = desired.key.kind == ObjectKind::StatefulSet && desired.body["metadata"]["uid"].is_null();
+    if !deletes_data && !is_new_set {
         return Ok(());
     }
     let planned_for = owner.meta();
@@ -144,7 +146,8 @@ where
     let stays = now.is_some_and(|now| {
         // What is made for an owner on its way out was planned so.
         let goes_since = now.deletion_timestamp.is_some() && planned_for.deletion_timestamp.is_none();
-        now.uid == planned_for.uid && !goes_since
+        let still_asks = now.deletion_timestamp.is_some() && asked_for(&now) == asked_for(planned_for);
+        now.uid == planned_for.uid && !goes_since && (!deletes_data || still_asks)
     });
     let name = planned_for.name.as_deref().unwrap_or_default();
     if stays && names::frontends(name) == desired.key.name {
@@ -181,6 +184,11 @@ async fn follows_copy(context: &Context, cluster: &str, desired: &DesiredObject)
         }
         _ => Ok(()),
     }
+}
+
+/// The place whose data somebody wants to be deleted.
+fn asked_for(metadata: &ObjectMeta) -> Option<&String> {
+    metadata.annotations.as_ref()?.get(names::DELETE_DATA_ANNOTATION)
 }
 
 async fn write(context: &Context, desired: &DesiredObject) -> Result<(), ApplyError> {

@@ -133,6 +133,25 @@ impl Kubernetes {
         Ok(found.map(|found| found.metadata))
     }
 
+    /// The objects of a kind in a namespace, or in all, as they are now.
+    pub(crate) async fn list<K>(&self, namespace: Option<&str>) -> Result<Vec<K>, KubernetesError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    {
+        let api = match namespace {
+            Some(namespace) => Api::<K>::namespaced(self.client.clone(), namespace),
+            None => Api::<K>::all(self.client.clone()),
+        };
+        let what = || {
+            format!(
+                "list of {} in {}",
+                K::plural(&()),
+                namespace.unwrap_or("all namespaces")
+            )
+        };
+        Ok(limited("read", what, api.list(&ListParams::default())).await?.items)
+    }
+
     /// Names of the objects of a kind in a namespace, as they are now.
     pub(crate) async fn names_in<K>(&self, namespace: &str) -> Result<BTreeSet<String>, KubernetesError>
     where

@@ -1,6 +1,7 @@
 //! Observe: everything that a plan is made from, read from the caches, from the API server and from the engine.
 
 pub(crate) mod engine;
+mod removal;
 pub(crate) mod secrets;
 pub(crate) mod warnings;
 
@@ -147,6 +148,7 @@ pub(crate) async fn lake_cluster(
     let sql = engine::ask(context, &cluster, &pods, &secrets).await;
     let initial_account = engine::initial_account(context, &cluster, &pods, &sql).await;
     let events = warnings::about(context, &namespace, &names::frontends(&name), &live, &pods).await;
+    let removal = removal::of(context, &cluster).await?;
     Ok(ObservedLakeCluster {
         groups: caches
             .groups
@@ -171,6 +173,7 @@ pub(crate) async fn lake_cluster(
         events,
         sql,
         initial_account,
+        removal,
         settings: context.plan_settings.clone(),
     })
 }

@@ -7,7 +7,6 @@ use tokio::task::JoinSet;
 
 use crate::{
     backoff::Backoff,
-    cache::Scope,
     clock::Clock,
     context::{Context, Remembered, WrittenVersions},
     drive::drive,
@@ -96,12 +95,7 @@ impl Operator {
 
     /// Watches and reconciles; returns only if something is broken.
     async fn act(&self, client: Client, events: Arc<Events>) {
-        let namespaces = self.settings.namespaces();
-        let scope = if namespaces.is_empty() {
-            Scope::All
-        } else {
-            Scope::Namespaces(namespaces)
-        };
+        let scope = self.settings.scope();
         let mut watches = Watches::start(&client, &scope, &self.health);
         let context = Arc::new(Context {
             kubernetes: Kubernetes::new(client, Arc::clone(&self.metrics)),

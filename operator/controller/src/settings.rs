@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use clap::Parser;
 use springtide_contract::ports;
 
-use crate::logging::LogFormat;
+use crate::{cache::Scope, logging::LogFormat};
 
 /// Runs Springtide's controllers: Department, LakeCluster and ComputeGroup.
 #[derive(Clone, Debug, Parser)]
@@ -94,6 +94,14 @@ impl Settings {
     #[must_use]
     pub fn namespaces(&self) -> Vec<String> {
         names(&self.watch_namespaces)
+    }
+
+    /// The part of the cluster that is watched.
+    pub(crate) fn scope(&self) -> Scope {
+        match self.namespaces() {
+            namespaces if namespaces.is_empty() => Scope::All,
+            namespaces => Scope::Namespaces(namespaces),
+        }
     }
 
     /// The pull secrets, without empty entries.

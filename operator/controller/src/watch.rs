@@ -183,6 +183,7 @@ fn watched_kinds(scope: &Scope) -> Vec<(ObjectKind, Option<&'static str>)> {
         (ObjectKind::HorizontalPodAutoscaler, ours),
         (ObjectKind::NetworkPolicy, ours),
         (ObjectKind::StatefulSet, ours),
+        (ObjectKind::Job, ours),
         // Made by the StatefulSet controller, with the labels that select its pods.
         (ObjectKind::PersistentVolumeClaim, Some(names::CLUSTER_LABEL)),
         // Quotas count whoever has made them.

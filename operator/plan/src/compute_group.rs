@@ -12,7 +12,7 @@ use crate::files::{self, Files};
 use crate::finish::{self, Rejection};
 use crate::flavour::flavour;
 use crate::inputs;
-use crate::lake_cluster::{ClusterShape, credentials_hash};
+use crate::lake_cluster::{ClusterShape, credentials_hash, takes_data_along};
 use crate::maintenance::Maintenance;
 use crate::names::{self, Owner};
 use crate::object::{DesiredObject, ObjectKey, ObjectKind};
@@ -106,6 +106,8 @@ pub fn plan_compute_group(observed: &ObservedComputeGroup, now: DateTime<Utc>) -
                 &BTreeSet::new(),
             ));
         }
+        // Nothing may run that could write to a place whose data is about to be deleted.
+        _ if observed.cluster.as_ref().is_some_and(takes_data_along) => actions.extend(to_none(observed)),
         _ => {}
     }
     let obstacle = match blocked {
@@ -257,6 +259,21 @@ fn has_stateful_set(observed: &ObservedComputeGroup) -> bool {
 fn current_replicas(observed: &ObservedComputeGroup) -> Option<u32> {
     let live = observed.live.get(&stateful_set_key(observed))?;
     u32::try_from(live.pointer("/spec/replicas")?.as_u64()?).ok()
+}
+
+/// Lets all nodes go, each by its hook; `None` where there is none.
+fn to_none(observed: &ObservedComputeGroup) -> Option<Action> {
+    let object = stateful_set_key(observed);
+    let live = observed.live.get(&object)?;
+    if current_replicas(observed)? == 0 {
+        return None;
+    }
+    Some(Action::Scale {
+        uid: finish::uid(live),
+        version: finish::version(live),
+        object,
+        replicas: 0,
+    })
 }
 
 fn stateful_set_key(observed: &ObservedComputeGroup) -> ObjectKey {

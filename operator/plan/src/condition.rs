@@ -128,6 +128,7 @@ fn severity(finding: &Finding) -> Severity {
             | Reason::Rolling
             | Reason::WaitingForTurn
             | Reason::Fenced
+            | Reason::DeletingData
     );
     if finding.holds == Some(true) || finding.holds.is_none() || expected {
         Severity::Normal

@@ -15,7 +15,9 @@ use springtide_crds::{ComputeGroup, Department, LakeCluster, Quantity};
 
 use crate::action::{Action, Plan};
 use crate::object::{DesiredObject, ObjectKey, ObjectKind};
-use crate::observed::{InitialAccount, Live, ObservedComputeGroup, ObservedLakeCluster, SecretFacts, SqlAnswer};
+use crate::observed::{
+    InitialAccount, Live, ObservedComputeGroup, ObservedLakeCluster, ObservedRemoval, SecretFacts, SqlAnswer,
+};
 use crate::settings::Settings;
 use crate::sql::{ComputeNodeRow, FrontendRow};
 use crate::{names, plan_lake_cluster};
@@ -76,6 +78,7 @@ pub(crate) fn cluster(name: &str) -> ClusterFixture {
         secrets: BTreeMap::from([("s3".to_owned(), facts(&["access-key-id", "secret-access-key"]))]),
         sql: SqlAnswer::NotAsked,
         initial_account: InitialAccount::NotTried,
+        removal: ObservedRemoval::default(),
         settings: settings(),
     })
 }

@@ -22,6 +22,7 @@ mod bundled;
 mod starrocks;
 
 pub use bundled::Bundled;
+pub(crate) use bundled::data_deletion;
 pub use starrocks::StarRocks;
 
 /// The warehouse of nodes that were added without naming one.
@@ -130,6 +131,9 @@ pub struct Capabilities {
     pub initial_account: Option<&'static str>,
     /// Keys and certificates are read anew from mounted Secrets when these change: no pod is replaced for them.
     pub reloads_credentials: bool,
+    /// The place on S3 says whose it is, and what a cluster has there can be told from all else. Where it does not, everything below the
+    /// prefix is taken for the cluster's.
+    pub claims_place: bool,
 }
 
 /// How a node is kept from getting new work.

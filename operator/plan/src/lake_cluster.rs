@@ -1,7 +1,7 @@
 //! What is to be done about a LakeCluster.
 
 use chrono::{DateTime, Utc};
-use springtide_crds::{ComputeGroup, ConditionType, LakeClusterSpec, LakeClusterStatus, Reason};
+use springtide_crds::{ComputeGroup, ConditionType, LakeCluster, LakeClusterSpec, LakeClusterStatus, Reason};
 
 use crate::action::{Action, Plan, SecretField, SecretToCreate, Telling, Wait};
 use crate::condition::{self, Finding};
@@ -18,6 +18,7 @@ use crate::update::{self, Settled, Workload};
 use crate::upgrade_order;
 
 mod accounts;
+mod deletion;
 mod disruption_budget;
 mod health;
 mod hibernation;
@@ -31,6 +32,8 @@ mod stateful_set;
 mod volume_claims;
 
 pub use accounts::initial_account;
+use deletion::DataRequest;
+pub use deletion::takes_data_along;
 pub(crate) use health::is_rolling;
 pub use health::is_woken_by_statements;
 use hibernation::Hibernation;
@@ -68,7 +71,7 @@ pub fn secrets(name: &str, spec: &LakeClusterSpec) -> Vec<String> {
 pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> Plan<LakeClusterStatus> {
     let metadata = &observed.cluster.metadata;
     if metadata.deletion_timestamp.is_some() {
-        return plan_deletion(observed);
+        return deletion::plan(observed, now);
     }
     let mut actions = Vec::new();
     if !has_finalizer(metadata.finalizers.as_deref()) {
@@ -160,9 +163,12 @@ impl InForce {
         matches!(reason, Some(Reason::SecretNotFound | Reason::SecretKeyMissing))
     }
 
-    fn finding(&self) -> Finding {
+    fn finding(&self, cluster: &LakeCluster) -> Finding {
         match &self.rejection {
-            None => Finding::holds(Reason::Valid, "the written values are in force"),
+            None => Finding::holds(
+                Reason::Valid,
+                format!("the written values are in force{}", DataRequest::outlook(cluster)),
+            ),
             Some(rejection) => {
                 let kept = if self.spec.is_some() {
                     "; the last accepted values stay in force"
@@ -327,56 +333,6 @@ fn missing_secrets(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Vec<
     .collect()
 }
 
-/// Owner references take everything along but the Secrets; volumes go by the StatefulSet's own retention policy.
-fn plan_deletion(observed: &ObservedLakeCluster) -> Plan<LakeClusterStatus> {
-    let metadata = &observed.cluster.metadata;
-    let mut actions = Vec::new();
-    let mut requeue_after = finish::STEADY;
-    if has_finalizer(metadata.finalizers.as_deref()) {
-        match recreation::before_deletion(observed) {
-            Some(before) => {
-                actions.extend(before);
-                requeue_after = finish::CONVERGING;
-            }
-            None => {
-                actions.extend(secrets_to_delete(observed));
-                actions.push(Action::RemoveFinalizer);
-            }
-        }
-    }
-    Plan {
-        actions,
-        status: None,
-        telling: Telling::Now,
-        wait: None,
-        requeue_after,
-        edge_after: None,
-        events: Vec::new(),
-    }
-}
-
-/// What the operator has made, and no others: with `deletionPolicy: Delete` it goes with the cluster.
-fn secrets_to_delete(observed: &ObservedLakeCluster) -> Vec<Action> {
-    let metadata = &observed.cluster.metadata;
-    let name = metadata.name.clone().unwrap_or_default();
-    let namespace = metadata.namespace.clone().unwrap_or_default();
-    if observed.cluster.spec.deletion_policy != springtide_crds::department::DeletionPolicy::Delete {
-        return Vec::new();
-    }
-    [
-        names::internal_secret(&name),
-        names::admin_secret(&name),
-        names::operator_secret(&name),
-    ]
-    .into_iter()
-    .filter(|secret| observed.secrets.contains_key(secret))
-    .map(|secret| Action::Delete {
-        object: ObjectKey::namespaced(ObjectKind::Secret, &namespace, &secret),
-        uid: None,
-    })
-    .collect()
-}
-
 fn has_finalizer(finalizers: Option<&[String]>) -> bool {
     finalizers.is_some_and(|finalizers| finalizers.iter().any(|finalizer| finalizer == names::FINALIZER))
 }
@@ -403,7 +359,7 @@ fn report(
     };
     let is_rolling = up_to_date.reason == Reason::Rolling;
     let findings = vec![
-        (ConditionType::Accepted, in_force.finding()),
+        (ConditionType::Accepted, in_force.finding(cluster)),
         (ConditionType::StorageReady, health.storage),
         (ConditionType::OperatorAccountReady, health.operator_account),
         (ConditionType::Available, health.available),

@@ -51,7 +51,7 @@ pub use crate::flavour::{Capabilities, Flavour, flavour};
 pub use crate::lake_cluster::plan_lake_cluster;
 pub use crate::object::{DesiredObject, ObjectKey, ObjectKind};
 pub use crate::observed::{
-    InitialAccount, Live, ObservedComputeGroup, ObservedDepartment, ObservedLakeCluster, ObservedNamespace,
+    InitialAccount, Live, ObservedComputeGroup, ObservedDepartment, ObservedLakeCluster, ObservedNamespace, ObservedRemoval,
     SecretFacts, SqlAnswer,
 };
 pub use crate::settings::Settings;

@@ -27,6 +27,8 @@ pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 pub const FRONTEND: &str = "frontend";
 /// Component of compute nodes.
 pub const COMPUTE: &str = "compute";
+/// Component of the Job that deletes a cluster's data on S3.
+pub const DATA_DELETION: &str = "data-deletion";
 /// Annotation of a pod with the name of the ConfigMap whose files it reads.
 pub const FILES_ANNOTATION: &str = "springtide.dev/files";
 /// Annotation of a pod with the version of the engine that it was made for.
@@ -36,6 +38,11 @@ pub const FENCED_ANNOTATION: &str = "springtide.dev/fenced";
 /// Annotation of a LakeCluster: until this time, in RFC 3339, pods may be replaced that another release of the operator would make
 /// differently.
 pub const MAINTENANCE_UNTIL_ANNOTATION: &str = "springtide.dev/maintenance-until";
+/// Annotation of a LakeCluster: the place of its data, `s3://bucket/prefix`. Where it is right, and `spec.deletion.data` is `Delete`, the data
+/// goes with the object.
+pub const DELETE_DATA_ANNOTATION: &str = "springtide.dev/delete-data";
+/// Annotation of the pod that deletes data: the engine's configuration, which it has mounted as a file.
+pub const ENGINE_CONFIG_ANNOTATION: &str = "springtide.dev/engine-config";
 /// Annotation that makes `kubectl logs` and `exec` choose the engine and not a sidecar.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 
@@ -90,6 +97,13 @@ pub fn frontend_files(cluster: &str) -> String {
 #[must_use]
 pub fn compute_files(group: &str) -> String {
     compute(group)
+}
+
+/// Name of the Job that deletes the data of a cluster: another one for each object that has this name one after the other.
+#[must_use]
+pub fn data_deletion(cluster: &str, uid: &str) -> String {
+    let object = uid.split('-').next().unwrap_or_default();
+    format!("{cluster}-delete-data-{object}")
 }
 
 /// Name of the ServiceAccount of all pods of the cluster.

@@ -60,6 +60,7 @@ object_kinds! {
     PodDisruptionBudget: "policy/v1", "poddisruptionbudgets", true;
     HorizontalPodAutoscaler: "autoscaling/v2", "horizontalpodautoscalers", true;
     StatefulSet: "apps/v1", "statefulsets", true;
+    Job: "batch/v1", "jobs", true;
     PersistentVolumeClaim: "v1", "persistentvolumeclaims", true;
     Department: "springtide.dev/v1alpha1", "departments", false;
     LakeCluster: "springtide.dev/v1alpha1", "lakeclusters", true;

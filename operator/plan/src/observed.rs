@@ -64,8 +64,24 @@ pub struct ObservedLakeCluster {
     pub sql: SqlAnswer,
     /// Whether the account that the engine begins with has no password. See [`crate::lake_cluster::initial_account`].
     pub initial_account: InitialAccount,
+    /// What is read only of a cluster that is being deleted.
+    pub removal: ObservedRemoval,
     /// The operator's own settings.
     pub settings: Settings,
+}
+
+/// What was read about the removal of a cluster. Empty as long as it is not being deleted.
+#[derive(Clone, Debug, Default)]
+pub struct ObservedRemoval {
+    /// Names of the pods of its compute nodes.
+    pub compute_pods: BTreeSet<String>,
+    /// Pods of the Job that deletes its data.
+    pub job_pods: Vec<Pod>,
+    /// Whether its namespace is being deleted, too, so that nothing can be made there: as it is now, where its data is to be deleted.
+    pub namespace_is_leaving: bool,
+    /// Every other LakeCluster of all namespaces that the operator sees, as they are now, where its data is to be deleted and its engine does
+    /// not say on S3 whose a place is.
+    pub other_clusters: Vec<LakeCluster>,
 }
 
 /// What was read about a compute group.

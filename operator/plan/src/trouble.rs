@@ -36,20 +36,25 @@ pub(crate) fn find(evidence: Evidence<'_>) -> Option<Finding> {
 /// The engine says itself why it does not start.
 pub(crate) fn refusal(pods: &[Pod]) -> Option<Finding> {
     pods.iter().find_map(|pod| {
-        let status = containers(pod).find(|status| !status.ready)?;
-        let terminated = [&status.state, &status.last_state]
-            .into_iter()
-            .find_map(|state| state.as_ref()?.terminated.as_ref())?;
-        let message = terminated.message.as_deref()?;
-        let refusal: Refusal = message
-            .lines()
-            .rev()
-            .find_map(|line| serde_json::from_str(line.trim()).ok())?;
+        let refusal = left_by(pod)?;
         Some(Finding::fails(
             refusal_reason(refusal.reason),
             format!("pod {} does not start: {}", name(pod), refusal.message),
         ))
     })
+}
+
+/// What the engine in a pod has left as the reason why it ended.
+pub(crate) fn left_by(pod: &Pod) -> Option<Refusal> {
+    let status = containers(pod).find(|status| !status.ready)?;
+    let terminated = [&status.state, &status.last_state]
+        .into_iter()
+        .find_map(|state| state.as_ref()?.terminated.as_ref())?;
+    let message = terminated.message.as_deref()?;
+    message
+        .lines()
+        .rev()
+        .find_map(|line| serde_json::from_str(line.trim()).ok())
 }
 
 fn refusal_reason(reason: RefusalReason) -> Reason {

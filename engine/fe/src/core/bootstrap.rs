@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{Clock, Dirs, accounts};
 
-mod claim;
+pub(super) mod claim;
 
 /// Opens the journal in a directory for a cluster.
 pub struct JournalOpener(Box<OpenJournal>);
@@ -111,7 +111,7 @@ pub(super) async fn open(
 }
 
 /// Says which bucket it is and what to do, before what the store's client says.
-fn name_bucket(storage: &StorageConfig, refusal: Refusal) -> Refusal {
+pub(super) fn name_bucket(storage: &StorageConfig, refusal: Refusal) -> Refusal {
     let StorageConfig::S3 { bucket, endpoint, .. } = storage else {
         return refusal;
     };

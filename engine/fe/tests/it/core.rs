@@ -8,4 +8,5 @@ mod lost_loads;
 pub(crate) mod nodes;
 mod opening;
 mod queue;
+mod removal;
 mod transactions;

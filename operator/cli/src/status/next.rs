@@ -86,6 +86,9 @@ pub(super) fn command(reason: Reason, subject: Subject<'_>) -> Option<String> {
         // The message has the command, with the time that it is good for.
         Reason::UpdatePending => None,
         Reason::ClustersRemain => Some("kubectl get lakeclusters,computegroups -A".to_owned()),
+        Reason::DataDeletionFailed => Some(format!(
+            "{kubectl} logs -l springtide.dev/cluster={cluster},app.kubernetes.io/component=data-deletion"
+        )),
         Reason::Valid
         | Reason::AllReady
         | Reason::Serving
@@ -96,6 +99,9 @@ pub(super) fn command(reason: Reason, subject: Subject<'_>) -> Option<String> {
         | Reason::ComputeLeaving
         | Reason::Rolling
         | Reason::NamespaceNotReady
+        | Reason::DeletingData
+        | Reason::DataDeleted
+        | Reason::DataKept
         | Reason::Unknown => None,
     }
 }
@@ -116,6 +122,9 @@ mod tests {
         Reason::ComputeLeaving,
         Reason::Rolling,
         Reason::NamespaceNotReady,
+        Reason::DeletingData,
+        Reason::DataDeleted,
+        Reason::DataKept,
         Reason::Unknown,
         Reason::UpdatePending,
     ];

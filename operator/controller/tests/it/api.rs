@@ -333,6 +333,11 @@ async fn a_lake_cluster_that_makes_no_sense_is_refused_with_what_to_write_instea
             json!("Shred"),
             "supported values: \"Retain\", \"Delete\"",
         ),
+        (
+            "/spec/deletion",
+            json!({"data": "Wipe"}),
+            "supported values: \"Retain\", \"Delete\"",
+        ),
         ("/metadata/name", json!("etl-cn"), "write another name"),
         (
             "/metadata/name",
@@ -406,6 +411,7 @@ async fn what_is_left_out_is_filled_in() {
             "bootstrap": {},
             "suspend": false,
             "deletionPolicy": "Retain",
+            "deletion": {"data": "Retain"},
         })
     );
     let minimal = json!({

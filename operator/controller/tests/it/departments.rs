@@ -129,6 +129,46 @@ async fn a_namespace_that_holds_a_cluster_is_never_deleted() {
 }
 
 #[tokio::test]
+async fn a_department_that_waits_for_a_cluster_is_let_go_by_its_policy_and_the_cluster_stays() {
+    let world = World::alone().await;
+    let operator = world.operator();
+    let (name, namespace) = (format!("dept-{}", world.namespace), format!("{}-a", world.namespace));
+    make(&world, &name, &namespace, "Delete").await;
+    let cluster = json!({
+        "apiVersion": "springtide.dev/v1alpha1", "kind": "LakeCluster",
+        "metadata": {"name": "lake", "namespace": namespace},
+        "spec": {
+            "engine": {"version": "0.1.0"},
+            "storage": {"bucket": "retail", "prefix": "lake", "credentials": {"secretRef": {"name": "absent"}}},
+        },
+    });
+    apply(&world.client, &cluster).await;
+    let departments: Api<Department> = Api::all(world.client.clone());
+    departments.delete(&name, &DeleteParams::default()).await.unwrap();
+    world
+        .eventually("the department waits", || async {
+            let conditions = departments.get_opt(&name).await.unwrap()?.status?.conditions;
+            let waits = conditions.iter().any(|condition| condition.reason == "ClustersRemain");
+            waits.then_some(())
+        })
+        .await;
+    let patch = Patch::Merge(json!({"spec": {"deletionPolicy": "Retain"}}));
+    departments.patch(&name, &PatchParams::default(), &patch).await.unwrap();
+    world
+        .eventually("the department is gone", || async {
+            departments.get_opt(&name).await.unwrap().is_none().then_some(())
+        })
+        .await;
+    let kept: Namespace = Api::all(world.client.clone()).get(&namespace).await.unwrap();
+    assert!(kept.metadata.deletion_timestamp.is_none());
+    let clusters: Api<LakeCluster> = Api::namespaced(world.client.clone(), &namespace);
+    let kept = clusters.get("lake").await.unwrap();
+    assert!(kept.metadata.deletion_timestamp.is_none());
+    clusters.delete("lake", &DeleteParams::default()).await.unwrap();
+    operator.stop().await;
+}
+
+#[tokio::test]
 async fn a_namespace_that_is_not_to_be_had_can_be_taken_off_the_list_again() {
     let world = World::alone().await;
     let operator = world.operator();

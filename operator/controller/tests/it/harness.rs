@@ -5,6 +5,7 @@ pub(crate) mod charts;
 pub(crate) mod events;
 pub(crate) mod faults;
 pub(crate) mod frontend;
+pub(crate) mod jobs;
 pub(crate) mod kubelet;
 pub(crate) mod relay;
 pub(crate) mod rights;

@@ -24,6 +24,7 @@ mod lifecycle;
 mod manifests;
 mod policies;
 mod process;
+mod removal;
 mod rights;
 mod rolls;
 mod starrocks;

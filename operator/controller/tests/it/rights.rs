@@ -190,8 +190,12 @@ async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
         .unwrap();
     let name = make_department(&world, "Retain").await;
     let frontends = json!({"metadataVolume": {"storageClassName": "growing", "size": "5Gi"}});
+    let deletion = json!({"data": "Delete"});
     let cluster = world
-        .make_cluster_with("lake", json!({"deletionPolicy": "Delete", "frontends": frontends}))
+        .make_cluster_with(
+            "lake",
+            json!({"deletionPolicy": "Delete", "deletion": deletion, "frontends": frontends}),
+        )
         .await;
     world.hold_back("etl-cn-1");
     world
@@ -208,18 +212,13 @@ async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
     world
         .merge::<ComputeGroup>("etl", json!({"spec": {"autoscaling": null}}))
         .await;
-    world
-        .make_group("sleeper", "lake", json!({"replicas": 0, "wakeOnQuery": true}))
-        .await;
+    let sleeps = json!({"replicas": 0, "wakeOnQuery": true});
+    world.make_group("sleeper", "lake", sleeps).await;
     world.statements_wait("sleeper", 1);
     world.group_serves("sleeper", 1).await;
     world.delete::<ComputeGroup>("sleeper").await;
-    world
-        .merge::<LakeCluster>(
-            "lake",
-            json!({"spec": {"frontends": {"metadataVolume": {"size": "8Gi"}}}}),
-        )
-        .await;
+    let grown = json!({"spec": {"frontends": {"metadataVolume": {"size": "8Gi"}}}});
+    world.merge::<LakeCluster>("lake", grown).await;
 
     let selector = json!({"matchLabels": {"a": "b"}});
     let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "a", "image": "a"}]}});
@@ -289,7 +288,7 @@ async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
             world.get::<ComputeGroup>("etl").await.is_none().then_some(())
         })
         .await;
-    world.delete::<LakeCluster>("lake").await;
+    world.delete_with_data("lake", "s3://retail/lake").await;
     for department in [&name, &passing] {
         departments.delete(department, &DeleteParams::default()).await.unwrap();
         world

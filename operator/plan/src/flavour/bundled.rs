@@ -22,6 +22,8 @@ use crate::settings::Settings;
 use crate::sql::{AdminStatement, ComputeNodeRow};
 use crate::units;
 
+pub(crate) mod data_deletion;
+
 /// User and group of the image.
 const USER: i64 = 10001;
 /// The engine's configuration in its ConfigMap.
@@ -51,6 +53,7 @@ impl Flavour for Bundled {
             queue: true,
             initial_account: None,
             reloads_credentials: true,
+            claims_place: true,
         }
     }
 
@@ -370,19 +373,26 @@ fn common_volumes(cluster: &ClusterShape, config_map: &str) -> (Vec<Volume>, Vec
             ..VolumeMount::default()
         },
     ];
-    if let Some(secret) = &cluster.storage_secret {
-        let items = [
-            (secret.access_key_id_key.as_str(), paths::ACCESS_KEY_ID_FILE),
-            (secret.secret_access_key_key.as_str(), paths::SECRET_ACCESS_KEY_FILE),
-        ];
-        volumes.push(secret_volume("storage", &secret.name, &items));
-        mounts.push(read_only("storage", paths::STORAGE_CREDENTIALS));
+    if let Some((volume, mount)) = storage_keys(cluster) {
+        volumes.push(volume);
+        mounts.push(mount);
     }
     if let Some(secret) = &cluster.tls_secret {
         volumes.push(secret_volume("tls", secret, &[]));
         mounts.push(read_only("tls", paths::TLS));
     }
     (volumes, mounts)
+}
+
+/// The keys to the store, where there are any.
+fn storage_keys(cluster: &ClusterShape) -> Option<(Volume, VolumeMount)> {
+    let secret = cluster.storage_secret.as_ref()?;
+    let items = [
+        (secret.access_key_id_key.as_str(), paths::ACCESS_KEY_ID_FILE),
+        (secret.secret_access_key_key.as_str(), paths::SECRET_ACCESS_KEY_FILE),
+    ];
+    let volume = secret_volume("storage", &secret.name, &items);
+    Some((volume, read_only("storage", paths::STORAGE_CREDENTIALS)))
 }
 
 /// A Secret as files that only the owner and the group can read; `items` renames keys.

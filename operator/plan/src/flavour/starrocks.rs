@@ -106,6 +106,7 @@ impl Flavour for StarRocks {
             initial_account: Some(ROOT),
             // The keys stand in the environment.
             reloads_credentials: false,
+            claims_place: false,
         }
     }
 

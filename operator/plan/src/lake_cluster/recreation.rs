@@ -19,7 +19,6 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Value, json};
 use springtide_crds::Reason;
-use springtide_crds::department::DeletionPolicy;
 
 use super::{ClusterShape, volume_claims};
 use crate::action::Action;
@@ -131,7 +130,7 @@ pub(super) fn unfinished(observed: &ObservedLakeCluster) -> Option<Vec<Action>> 
 /// claims that were let go.
 pub(super) fn before_deletion(observed: &ObservedLakeCluster) -> Option<Vec<Action>> {
     let mut kept = Kept::find(observed)?;
-    let may_delete = observed.cluster.spec.deletion_policy == DeletionPolicy::Delete;
+    let may_delete = observed.cluster.spec.deletes_volumes();
     let deletes = may_delete && when_deleted(&kept.object) == Some(DELETE);
     if !deletes {
         retain_claims(&mut kept.object);

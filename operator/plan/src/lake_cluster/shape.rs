@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use springtide_crds::department::DeletionPolicy;
 use springtide_crds::lake_cluster::{EngineKind, ServiceType, StorageSecretRef};
 use springtide_crds::pod::{PodResources, PodTemplate};
 use springtide_crds::{LakeCluster, LakeClusterSpec, Quantity, Reason};
@@ -79,7 +78,8 @@ impl ClusterShape {
             maintenance_windows,
             // The emergency brake: it counts as written, accepted or not.
             suspend: _,
-            deletion_policy,
+            deletion_policy: _,
+            deletion: _,
         } = spec;
         let flavour = flavour(engine.kind);
         check_frontends(spec)?;
@@ -133,7 +133,7 @@ impl ClusterShape {
             service_annotations: service.annotations.clone(),
             image_pull_secrets: pull_secrets,
             maintenance_windows: maintenance::windows(maintenance_windows)?,
-            delete_volumes: *deletion_policy == DeletionPolicy::Delete,
+            delete_volumes: spec.deletes_volumes(),
             cluster_domain: settings.cluster_domain.clone(),
             operator_namespace: settings.operator_namespace.clone(),
         })

@@ -50,7 +50,7 @@ pub(super) async fn check_store(store: &dyn ObjectStore) -> Result<(), Refusal> 
 }
 
 /// Reads the `CLUSTER` object, if it is there.
-pub(super) async fn read(store: &dyn ObjectStore) -> Result<Option<ClusterObject>, Refusal> {
+pub(in crate::core) async fn read(store: &dyn ObjectStore) -> Result<Option<ClusterObject>, Refusal> {
     let path = Path::from(names::CLUSTER);
     let got = with_tries(async || store.get(&path).await?.bytes().await).await;
     match got {

@@ -93,6 +93,7 @@ pub(super) const IN_NAMESPACES: &[Kind] = &[
         "controllerrevisions",
         Which::Labelled,
     ),
+    kind("batch", "v1", "Job", "jobs", Which::Labelled),
     core("Pod", "pods", Which::Labelled),
     core("Service", "services", Which::Labelled),
     core("ConfigMap", "configmaps", Which::Labelled),

@@ -7,7 +7,7 @@ use k8s_openapi::api::{
 };
 use kube::api::ListParams;
 use serde_json::{Value, json};
-use springtide_crds::LakeCluster;
+use springtide_crds::{LakeCluster, department::DeletionPolicy};
 
 use super::{Ground, Verdict, compute_group, generate::Texts};
 use crate::{
@@ -122,10 +122,12 @@ impl Ground for Walked {
     }
 }
 
-/// Deletes the cluster, and waits until its frontends are gone, and with `deletionPolicy: Delete` its volumes and accounts.
+/// Deletes the cluster, and waits until its frontends are gone, and its volumes and accounts where their policy says so.
 pub(super) async fn remove(world: &World) {
     let cluster = world.get::<LakeCluster>(NAME).await.unwrap();
-    let keeps = cluster.spec.deletion_policy == springtide_crds::department::DeletionPolicy::Retain;
+    let is_kept = |own: Option<DeletionPolicy>| own.unwrap_or(cluster.spec.deletion_policy) == DeletionPolicy::Retain;
+    let keeps_volumes = is_kept(cluster.spec.deletion.metadata_volumes);
+    let keeps_accounts = is_kept(cluster.spec.deletion.accounts);
     world.delete::<LakeCluster>(NAME).await;
     world
         .eventually("the cluster and what goes with it are gone", || async {
@@ -135,9 +137,7 @@ pub(super) async fn remove(world: &World) {
                 || !world.api::<Pod>().list(&all).await.unwrap().items.is_empty();
             let claims = world.api::<PersistentVolumeClaim>().list(&all).await.unwrap().items;
             let account = world.get::<Secret>(&format!("{NAME}-admin")).await;
-            let is_kept = !claims.is_empty() && account.is_some();
-            let is_gone = claims.is_empty() && account.is_none();
-            let is_as_asked = if keeps { is_kept } else { is_gone };
+            let is_as_asked = claims.is_empty() != keeps_volumes && account.is_some() == keeps_accounts;
             (!is_there && is_as_asked && is_collected(world).await).then_some(())
         })
         .await;
