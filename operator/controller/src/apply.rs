@@ -333,6 +333,7 @@ fn label(statement: &AdminStatement) -> &'static str {
         AdminStatement::DropComputeNode { .. } | AdminStatement::DropComputeNodeAt { .. } => "drop compute node",
         AdminStatement::AddFollower { .. } => "add follower",
         AdminStatement::CreateImage => "create image",
+        AdminStatement::SetFrontendConfig { .. } => "set frontend config",
         AdminStatement::CreateOperatorAccount { .. } => "create user",
         AdminStatement::GrantOperatorRoles { .. } => "grant",
     }

@@ -145,6 +145,7 @@ pub(crate) async fn lake_cluster(
     let pods = frontend_pods(context, &namespace, &name);
     let secrets = secrets::of_cluster(context, &cluster).await?;
     let sql = engine::ask(context, &cluster, &pods, &secrets).await;
+    let frontend_config = engine::ask_for_settings(context, &cluster, &pods, &secrets, &sql).await;
     let events = warnings::about(context, &namespace, &names::frontends(&name), &live, &pods).await;
     Ok(ObservedLakeCluster {
         groups: caches
@@ -169,6 +170,7 @@ pub(crate) async fn lake_cluster(
         live,
         events,
         sql,
+        frontend_config,
         settings: context.plan_settings.clone(),
     })
 }

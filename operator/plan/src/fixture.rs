@@ -15,7 +15,7 @@ use springtide_crds::{ComputeGroup, Department, LakeCluster, Quantity};
 
 use crate::action::{Action, Plan};
 use crate::object::{DesiredObject, ObjectKey, ObjectKind};
-use crate::observed::{Live, ObservedComputeGroup, ObservedLakeCluster, SecretFacts, SqlAnswer};
+use crate::observed::{FrontendConfigAnswer, Live, ObservedComputeGroup, ObservedLakeCluster, SecretFacts, SqlAnswer};
 use crate::settings::Settings;
 use crate::sql::{ComputeNodeRow, FrontendRow};
 use crate::{names, plan_lake_cluster};
@@ -75,6 +75,7 @@ pub(crate) fn cluster(name: &str) -> ClusterFixture {
         events: Vec::new(),
         secrets: BTreeMap::from([("s3".to_owned(), facts(&["access-key-id", "secret-access-key"]))]),
         sql: SqlAnswer::NotAsked,
+        frontend_config: FrontendConfigAnswer::NotAsked,
         settings: settings(),
     })
 }
@@ -136,6 +137,7 @@ impl ClusterFixture {
                 match action {
                     Action::Apply(object) => apply(&mut self.0.live, object),
                     Action::Scale { object, replicas, .. } => scale(&mut self.0.live, object, *replicas),
+                    Action::Delete { object, .. } => self.0.live.remove(object),
                     Action::CreateSecretOnce(secret) => {
                         self.0.secrets.insert(secret.name.clone(), facts(&["token"]));
                     }

@@ -5,7 +5,7 @@ use springtide_crds::{ComputeGroup, ConditionType, LakeClusterSpec, LakeClusterS
 
 use crate::action::{Action, Plan, SecretField, SecretToCreate, Telling, Wait};
 use crate::condition::{self, Finding};
-use crate::files::{self, Files};
+use crate::files;
 use crate::finish::{self, Rejection};
 use crate::flavour::flavour;
 use crate::inputs;
@@ -18,6 +18,8 @@ use crate::update::{self, Settled, Workload};
 use crate::upgrade_order;
 
 mod disruption_budget;
+mod dynamic_settings;
+mod frontend_files;
 mod health;
 mod hibernation;
 mod members;
@@ -28,6 +30,8 @@ mod shape;
 mod stateful_set;
 mod volume_claims;
 
+use dynamic_settings::Assessment;
+pub use dynamic_settings::reads_settings_back;
 pub(crate) use health::is_rolling;
 pub use health::is_woken_by_statements;
 use hibernation::Hibernation;
@@ -71,14 +75,17 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
     }
     let in_force = InForce::decide(observed);
     let mut frontends = None;
+    let mut settings = dynamic_settings::unchanged(&observed.cluster);
     let trouble = match (&in_force.shape, &in_force.spec) {
         (Some(shape), Some(spec)) => {
             let missing = missing_secrets(observed, shape);
             let hibernation = Hibernation::of(observed, shape);
             if missing.is_empty() {
                 let frontends = frontends.insert(up_to_date(observed, spec, shape, &hibernation, now));
+                let desired = desired(observed, shape, frontends);
+                actions.extend(files::make_way(&desired, &observed.live));
                 actions.extend(finish::writes(
-                    desired(observed, shape, frontends),
+                    desired,
                     &observed.live,
                     metadata.uid.as_deref(),
                     &files::in_use(&shape.namespace, &frontends.templates, &observed.pods),
@@ -90,6 +97,9 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
                 actions.extend(members::orphans(observed, shape));
                 // Last, since a storage class may refuse it for good.
                 actions.extend(volume_claims::growth(observed, shape));
+                // An engine may refuse a value for good, too.
+                settings = dynamic_settings::assess(observed, shape);
+                actions.append(&mut settings.statements);
             } else {
                 // Alone, and the rest next time: pods carry a hash of Secrets that is keyed with one of these.
                 actions.extend(missing);
@@ -98,7 +108,7 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
         }
         _ => health::Health::not_accepted(),
     };
-    report(observed, in_force, trouble, frontends, actions, now)
+    report(observed, in_force, trouble, frontends, settings, actions, now)
 }
 
 /// Which values are in force: those that are written, or the last that were accepted.
@@ -112,6 +122,7 @@ impl InForce {
     fn decide(observed: &ObservedLakeCluster) -> Self {
         let cluster = &observed.cluster;
         let written = ClusterShape::new(cluster, &cluster.spec, &observed.settings).and_then(|shape| {
+            shape::check_settings(&cluster.spec)?;
             shape::check_secrets(&shape, &observed.secrets)?;
             volume_claims::check(observed, &shape)?;
             Ok(shape)
@@ -167,7 +178,7 @@ fn up_to_date(
     let flavour = flavour(shape.engine);
     let owner = Owner::of_cluster(&observed.cluster);
     let credentials = credentials_hash(shape, &observed.secrets, &observed.live, &name);
-    let files = files_of(shape);
+    let files = frontend_files::of(observed, shape);
     let mut stateful_set = stateful_set::build(&owner, shape, flavour, &files, credentials.as_deref(), observed);
     let frontends = hibernation.frontends(shape);
     if let Some(spec) = &mut stateful_set.spec {
@@ -195,6 +206,7 @@ fn up_to_date(
         desired: DesiredObject::new(ObjectKind::StatefulSet, &stateful_set),
         live,
         inputs: inputs::of_frontends(spec, shape, credentials.as_deref()),
+        inputs_of_old: inputs::of_frontends_of_old(spec, shape, credentials.as_deref()),
         replicas: frontends,
         pods: Pods {
             pods: &observed.pods,
@@ -208,22 +220,10 @@ fn up_to_date(
     })
 }
 
-fn files_of(shape: &ClusterShape) -> Files {
-    Files::new(
-        &names::frontend_files(&shape.name),
-        flavour(shape.engine).frontend_files(shape),
-    )
-}
-
 /// Everything that the cluster is made of.
 fn desired(observed: &ObservedLakeCluster, shape: &ClusterShape, frontends: &Settled) -> Vec<DesiredObject> {
     let owner = Owner::of_cluster(&observed.cluster);
-    let files = files_of(shape);
-    let mut objects = Vec::new();
-    // Files of a template that is held back are not needed yet.
-    if frontends.reads(&files.config_map) {
-        objects.push(files.object(&owner));
-    }
+    let mut objects = frontend_files::objects(observed, shape, &owner, frontends);
     if shape.given_service_account.is_none() {
         objects.push(DesiredObject::new(
             ObjectKind::ServiceAccount,
@@ -323,6 +323,7 @@ fn report(
     in_force: InForce,
     health: health::Health,
     frontends: Option<Settled>,
+    settings: Assessment,
     actions: Vec<Action>,
     now: DateTime<Utc>,
 ) -> Plan<LakeClusterStatus> {
@@ -334,7 +335,7 @@ fn report(
         None => before.engine.clone(),
     };
     let up_to_date = match frontends {
-        Some(frontends) => frontends.finding,
+        Some(frontends) => beside(frontends.finding, settings.finding),
         None => Finding::unknown("nothing is made before the written values are accepted"),
     };
     let is_rolling = up_to_date.reason == Reason::Rolling;
@@ -366,24 +367,28 @@ fn report(
         frontends_ready: Some(frontends_ready),
         compute_nodes_alive: Some(compute_nodes_alive),
         engine,
+        dynamic_settings: settings.in_force,
         compute_until: next_transition(observed),
         accepted_spec: in_force.spec,
     };
     let ready = health.ready.holds == Some(true);
+    let requeue_after = match (ready, &observed.sql) {
+        // Time is what the next pod waits for, and no watch tells of it.
+        _ if is_rolling => finish::ATTENTIVE,
+        (true, _) => finish::STEADY,
+        (false, SqlAnswer::NotAsked) if lacks_secret => finish::SECRET,
+        // A cause that somebody must remove is looked at less often than a start that is under way.
+        (false, SqlAnswer::NotAsked) if in_force.rejection.is_some() => finish::STEADY,
+        (false, _) => finish::CONVERGING,
+    };
     Plan {
         wait: (!ready && actions.is_empty()).then(|| Wait {
             why: health.ready.message.clone(),
             until: None,
         }),
-        requeue_after: match (ready, &observed.sql) {
-            // Time is what the next pod waits for, and no watch tells of it.
-            _ if is_rolling => finish::ATTENTIVE,
-            (true, _) => finish::STEADY,
-            (false, SqlAnswer::NotAsked) if lacks_secret => finish::SECRET,
-            // A cause that somebody must remove is looked at less often than a start that is under way.
-            (false, SqlAnswer::NotAsked) if in_force.rejection.is_some() => finish::STEADY,
-            (false, _) => finish::CONVERGING,
-        },
+        requeue_after: settings
+            .again_after
+            .map_or(requeue_after, |after| after.min(requeue_after)),
         edge_after: None,
         telling: if only_counts(&before, &status) {
             Telling::Progress
@@ -393,6 +398,18 @@ fn report(
         status: (cluster.status.as_ref() != Some(&status)).then_some(status),
         actions,
         events,
+    }
+}
+
+/// What is said of pods and of the settings of those that run: of pods first, since settings come with them.
+fn beside(pods: Finding, settings: Option<Finding>) -> Finding {
+    match settings {
+        None => pods,
+        Some(settings) if pods.holds == Some(true) => settings,
+        Some(settings) => Finding {
+            message: format!("{}. Beside that: {}", pods.message, settings.message),
+            ..pods
+        },
     }
 }
 

@@ -51,7 +51,8 @@ pub use crate::flavour::{Capabilities, Flavour, flavour};
 pub use crate::lake_cluster::plan_lake_cluster;
 pub use crate::object::{DesiredObject, ObjectKey, ObjectKind};
 pub use crate::observed::{
-    Live, ObservedComputeGroup, ObservedDepartment, ObservedLakeCluster, ObservedNamespace, SecretFacts, SqlAnswer,
+    FrontendConfigAnswer, Live, ObservedComputeGroup, ObservedDepartment, ObservedLakeCluster, ObservedNamespace,
+    SecretFacts, SqlAnswer,
 };
 pub use crate::settings::Settings;
-pub use crate::sql::{AdminStatement, ComputeNodeRow, FrontendRow, SqlText};
+pub use crate::sql::{AdminStatement, ComputeNodeRow, FrontendConfigRow, FrontendRow, SqlText};

@@ -13,6 +13,7 @@ mod bad_input;
 mod crash;
 mod departments;
 mod drains;
+mod dynamic_settings;
 mod faults;
 mod finalizers;
 mod hibernation;
