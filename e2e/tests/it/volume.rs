@@ -36,7 +36,8 @@ async fn condition(department: &Department, type_: &str) -> String {
     said(&status.conditions, type_)
 }
 
-async fn frontend(department: &Department) -> (Option<String>, i32) {
+/// Uid and restarts of the frontend's pod.
+pub(crate) async fn frontend(department: &Department) -> (Option<String>, i32) {
     let pod = department
         .pods()
         .get(&format!("{LAKE}-fe-0"))

@@ -38,7 +38,7 @@ pub use view::{DrainState, NodeView, OrderView};
 
 /// Least time between two heartbeats to a node, whatever the configuration says.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(50);
-/// Longest time between two heartbeats to a node; a clock has no more than so many milliseconds left.
+/// Longest time between two heartbeats to a node, whatever the configuration says.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 /// The nodes that one statement may use, fixed for its time. Their drains do not end while it is held.

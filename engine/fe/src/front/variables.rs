@@ -77,8 +77,8 @@ const CHARSETS: &[&str] = &["utf8", "utf8mb3", "utf8mb4", "gbk", "binary", "asci
 /// Seconds that no statement runs: ten years. More than this a clock cannot count from every moment.
 pub(crate) const NO_LIMIT_S: u64 = 10 * 365 * 24 * 3600;
 
-/// The values of one session: what it has set, on top of what was global when it began, on top of the settings of the frontend, which change
-/// while the session lasts.
+/// The values of one session: what it has set, on top of what was global when it began, on top of the settings of the frontend, which
+/// change while the session lasts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Variables {
     settings: BTreeMap<&'static str, String>,
@@ -118,7 +118,8 @@ impl Variables {
         )
     }
 
-    /// Whether somebody has set it, for the session or globally: otherwise it has its default, or what the frontend's settings say. `name` is in lower case.
+    /// Whether somebody has set it, for the session or globally: otherwise it has its default, or what the frontend's settings say.
+    /// `name` is in lower case.
     pub(crate) fn is_set(&self, name: &str) -> bool {
         self.own.contains_key(name) || self.globals.contains_key(name)
     }

@@ -175,3 +175,46 @@ pub(super) const DYNAMIC: &[Dynamic] = &[
     Dynamic::new("tablet_create_timeout_second", Kind::Whole, "10"),
     Dynamic::new("task_runs_concurrency", Kind::Whole, "4"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = include_str!("../../../../../docs/configuration.md");
+
+    fn section(heading: &str) -> &'static str {
+        let (_, section) = PAGE.split_once(&format!("\n## {heading}\n")).expect("the section");
+        section.split("\n## ").next().unwrap_or_default()
+    }
+
+    #[test]
+    fn the_page_has_the_dynamic_settings_with_their_defaults() {
+        let found: Vec<(String, String)> = section("Frontends of StarRocks")
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `"))
+            .map(|row| {
+                let (name, rest) = row.split_once('`').expect("a name");
+                let default = rest.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
+                (name.to_owned(), default.to_owned())
+            })
+            .collect();
+        let expected = DYNAMIC
+            .iter()
+            .map(|setting| (setting.name.to_owned(), setting.default.to_owned()));
+        assert_eq!(found, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_page_has_what_is_refused_and_why() {
+        let section = section("What is refused for StarRocks");
+        for (name, says) in RESERVED.iter().chain(DANGEROUS) {
+            let row = section.lines().find(|line| line.contains(&format!("`{name}`")));
+            assert!(
+                row.is_some_and(|row| row.ends_with(&format!("| {says} |"))),
+                "{name}: {row:?}"
+            );
+        }
+        let names = section.matches('`').count() / 2;
+        assert_eq!(names, RESERVED.len() + DANGEROUS.len(), "and nothing else");
+    }
+}
