@@ -92,8 +92,8 @@ fn is_immutable(config_map: &Value) -> bool {
     config_map.get("immutable").and_then(Value::as_bool) == Some(true)
 }
 
-/// Deletes for ConfigMaps that are to change and cannot, since a release made them for good. They are made anew by the apply that follows; pods
-/// that run keep what they have mounted.
+/// Deletes for ConfigMaps that are to change and cannot, since a release made them for good. They are made anew by the apply that follows;
+/// pods that run keep what they have mounted.
 pub(crate) fn make_way(desired: &[DesiredObject], live: &Live) -> Vec<Action> {
     let changes = desired.iter().filter_map(|object| {
         let there = live.get(&object.key)?;

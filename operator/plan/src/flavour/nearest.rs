@@ -1,7 +1,7 @@
 //! What somebody may have meant who has mistyped a name.
 
-/// The known name that is nearest to `name`, if one is near. How words are joined and capitals make no difference: `query_timeout_s` is near
-/// to `queryTimeoutS`.
+/// The known name that is nearest to `name`, if one is near. How words are joined and capitals make no difference: `query_timeout_s` is
+/// near to `queryTimeoutS`.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = letters(name);
     // A third of a name may be wrong.

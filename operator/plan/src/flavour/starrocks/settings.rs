@@ -136,8 +136,8 @@ impl Dynamic {
     }
 }
 
-/// Of those that the engine shows as mutable the ones that people set, with the defaults of the release that was recorded. For a setting that is
-/// not here the frontends are rolled.
+/// Of those that the engine shows as mutable the ones that people set, with the defaults of the release that was recorded. For a setting
+/// that is not here the frontends are rolled.
 pub(super) const DYNAMIC: &[Dynamic] = &[
     Dynamic::new("broker_load_default_timeout_second", Kind::Whole, "14400"),
     Dynamic::new("catalog_trash_expire_second", Kind::Whole, "86400"),
