@@ -164,6 +164,10 @@ reasons! {
     UpdatePending,
     /// Pods are replaced by those of a new template, one after the other.
     Rolling,
+    /// Frontends that run were told another value of a setting, and have not said yet that it is in force.
+    SettingPending,
+    /// A setting is not in force on a frontend that runs; the message says what it has, and what to do.
+    SettingNotInForce,
     /// A change of the engine's version waits for the pods that go first.
     WaitingForTurn,
     /// Nodes get no work, because an annotation of the group names them.

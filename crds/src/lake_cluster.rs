@@ -309,7 +309,7 @@ pub struct Frontends {
     /// The volume with the metadata.
     #[serde(default)]
     pub metadata_volume: MetadataVolume,
-    /// Settings of the frontend by the engine's own names, for example `queryTimeoutS` (bundled) or `qe_max_connection` (StarRocks). Unknown names are refused by the bundled engine. Unset: the engine's defaults.
+    /// Settings of the frontend by the engine's own names, for example `queryTimeoutS` (bundled) or `qe_max_connection` (StarRocks). Dynamic ones are told to frontends that run, and read back; for another value of any other, the frontends are replaced. docs/configuration.md says which are which. Unknown names are refused by the bundled engine. Unset: the engine's defaults.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "crate::pod::config_schema")]
     pub config: BTreeMap<String, String>,
@@ -441,6 +441,19 @@ pub struct Bootstrap {
     pub adopt: Option<String>,
 }
 
+/// A setting that frontends take while they run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SettingInForce {
+    /// Its name, as in `frontends.config`.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its value by `ADMIN SHOW FRONTEND CONFIG`. Unset: no frontend has said it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub value: Option<String>,
+}
+
 /// What the operator found and made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -480,6 +493,10 @@ pub struct LakeClusterStatus {
     /// What all frontends run. Unset: they are not there yet, or were made by a release of the operator that did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineStatus>,
+    /// Dynamic settings of `frontends.config`, and those that were taken out and have not their defaults yet, with what frontends say they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub dynamic_settings: Vec<SettingInForce>,
     /// When a window of one of the groups changes the compute next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), extend("format" = "date-time"))]

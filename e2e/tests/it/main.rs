@@ -18,6 +18,7 @@ mod compute_node_killed;
 mod department;
 mod department_admin;
 mod drain;
+mod dynamic_settings;
 mod engine_upgrade;
 mod frontend_killed;
 mod harness;

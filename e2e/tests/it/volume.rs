@@ -63,7 +63,7 @@ async fn has_grown(
 }
 
 /// Which pod the frontend is, and how often its containers were started again.
-async fn frontend(department: &Department) -> (Option<String>, i32) {
+pub(crate) async fn frontend(department: &Department) -> (Option<String>, i32) {
     let pod = department
         .pods()
         .get(&format!("{LAKE}-fe-0"))

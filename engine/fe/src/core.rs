@@ -14,11 +14,13 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 use object_store::{ObjectStore, prefix::PrefixStore};
 use springtide_catalog::{Catalog, CatalogError, Edit, Partition};
 use springtide_contract::{
-    config::{EngineConfig, Refusal},
+    config::{EngineConfig, FrontendConfig, Refusal},
     paths,
+    settings::SettingError,
 };
 use springtide_model::{ClusterId, Epoch, PartitionMetadata};
 use springtide_rpc::RpcClient;
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub mod accounts;
@@ -104,6 +106,8 @@ pub struct Core {
 
 struct Inner {
     config: EngineConfig,
+    /// What of the configuration may change while the frontend runs, as it is now.
+    settings: watch::Sender<FrontendConfig>,
     cluster_id: ClusterId,
     epoch: Epoch,
     dirs: Dirs,
@@ -148,6 +152,7 @@ impl Core {
         )
         .await?;
         let metrics = Metrics::default();
+        let (settings, of_writer) = watch::channel(parts.config.frontend.clone());
         let data_store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(
             Arc::clone(&parts.store),
             springtide_format::names::data_prefix(opened.cluster_id),
@@ -171,10 +176,11 @@ impl Core {
                 opened.journal,
                 opened.catalog,
                 opened.image_id,
-                parts.config.frontend.image_every_records,
+                of_writer,
                 metrics.clone(),
             ),
             config: parts.config,
+            settings,
             metrics,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -206,10 +212,39 @@ impl Core {
         self.inner.writer.has_failed()
     }
 
-    /// The engine's configuration.
+    /// The engine's configuration as it was at the start. What may change since then: [`Self::settings`].
     #[must_use]
     pub fn config(&self) -> &EngineConfig {
         &self.inner.config
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> FrontendConfig {
+        self.inner.settings.borrow().clone()
+    }
+
+    /// The settings in force, for who has to notice when they change.
+    #[must_use]
+    pub fn watch_settings(&self) -> watch::Receiver<FrontendConfig> {
+        self.inner.settings.subscribe()
+    }
+
+    /// Changes a setting, at once and until the process ends: the next one starts with what its configuration says.
+    ///
+    /// # Errors
+    /// There is no such setting that can be changed, or the value makes no sense.
+    pub fn change_setting(&self, name: &str, value: &str) -> Result<(), SettingError> {
+        let mut changed = Ok(());
+        self.inner.settings.send_if_modified(|settings| {
+            let before = settings.clone();
+            changed = settings.change(name, value);
+            *settings != before
+        });
+        if changed.is_ok() {
+            tracing::info!(name, value, "a setting was changed");
+        }
+        changed
     }
 
     /// Identity of the cluster.

@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 use object_store::ObjectStore;
 use springtide_catalog::Edit;
 use springtide_contract::config::{EngineConfig, Refusal};
-use springtide_mysql::{ConnectionRegistry, ServerOptions, TlsConfigSource};
+use springtide_mysql::{ConnectionLimit, ConnectionRegistry, ServerOptions, TlsConfigSource};
 use springtide_query::{Coordinator, CoordinatorOptions, QueryError, WorkerToken, limits};
 use springtide_rpc::{ClusterToken, RpcClient};
 use tokio::{net::TcpListener, sync::watch};
@@ -268,9 +268,11 @@ async fn serve_mysql(
     let statements_ended = CancellationToken::new();
     let front = Front::new(core.clone(), coordinator, client, options, statements_ended.clone());
     let registry = ConnectionRegistry::starting_at(1);
+    let settings = core.watch_settings();
+    let most_connections = move || usize::try_from(settings.borrow().max_connections).unwrap_or(usize::MAX);
     let server = ServerOptions {
         server_version: SERVER_VERSION.to_owned(),
-        max_connections: usize::try_from(core.config().frontend.max_connections).unwrap_or(usize::MAX),
+        max_connections: ConnectionLimit::from_fn(most_connections),
         shutdown_grace: stop_grace,
         tls,
         registry: registry.clone(),

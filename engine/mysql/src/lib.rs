@@ -21,5 +21,5 @@ pub use error::{MAX_MESSAGE_BYTES, MysqlError, WriteError, codes};
 pub use handler::{ConnectionInfo, Handler, HandlerFactory, Parameter, PreparedStatement};
 pub use registry::{ConnectionRegistry, OpenConnection};
 pub use result::{OkResult, ResultWriter};
-pub use server::{ServerOptions, TlsConfigSource, serve};
+pub use server::{ConnectionLimit, ServerOptions, TlsConfigSource, serve};
 pub use value::Value;

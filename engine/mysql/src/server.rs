@@ -62,13 +62,44 @@ impl From<watch::Receiver<Arc<rustls::ServerConfig>>> for TlsConfigSource {
     }
 }
 
+/// How many connections may be open. It is asked at each one, so that it may change while the server runs.
+#[derive(Clone)]
+pub struct ConnectionLimit {
+    current: Arc<dyn Fn() -> usize + Send + Sync>,
+}
+
+impl std::fmt::Debug for ConnectionLimit {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("ConnectionLimit").field(&self.current()).finish()
+    }
+}
+
+impl ConnectionLimit {
+    /// Whatever the function says; it must not block. Connections that are open stay when it says less.
+    pub fn from_fn(current: impl Fn() -> usize + Send + Sync + 'static) -> Self {
+        Self {
+            current: Arc::new(current),
+        }
+    }
+
+    fn current(&self) -> usize {
+        (self.current)()
+    }
+}
+
+impl From<usize> for ConnectionLimit {
+    fn from(limit: usize) -> Self {
+        Self::from_fn(move || limit)
+    }
+}
+
 /// Settings of a server. `Default` gives MySQL's values where MySQL has one.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
     /// Version that clients see; begins with a MySQL version, since clients derive features from it.
     pub server_version: String,
     /// Open connections, those that have not logged in yet included; one more is refused with error 1040.
-    pub max_connections: usize,
+    pub max_connections: ConnectionLimit,
     /// From the accepted connection to the successful login.
     pub handshake_timeout: Duration,
     /// Without a command; then error 4031 and the end.
@@ -99,7 +130,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             server_version: concat!("8.0.33-springtide-", env!("CARGO_PKG_VERSION")).to_owned(),
-            max_connections: 4_096,
+            max_connections: 4_096_usize.into(),
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(28_800),
             read_timeout: Duration::from_secs(30),
@@ -167,7 +198,7 @@ async fn admit<F: HandlerFactory>(
         tracing::debug!(%peer, %error, "a connection was gone before it began");
         return;
     }
-    let limit = shared.options.max_connections;
+    let limit = shared.options.max_connections.current();
     if let Some(registration) = shared.options.registry.enter(peer, limit) {
         connections.spawn(connection::run(stream, peer, registration, shared.clone()));
         return;

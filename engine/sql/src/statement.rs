@@ -94,6 +94,13 @@ pub enum Statement {
     },
     /// `ALTER SYSTEM …`.
     AlterSystem(AlterSystem),
+    /// `ADMIN SET FRONTEND CONFIG ("name" = "value")`.
+    SetFrontendConfig {
+        /// Name of the setting, as written.
+        name: String,
+        /// Its value, as text.
+        value: String,
+    },
     /// `CREATE WAREHOUSE`.
     CreateWarehouse {
         /// Its name.

@@ -449,6 +449,7 @@ fn label(statement: &AdminStatement) -> &'static str {
         AdminStatement::AddFollower { .. } => "add follower",
         AdminStatement::DropFollower { .. } => "drop follower",
         AdminStatement::CreateImage => "create image",
+        AdminStatement::SetFrontendConfig { .. } => "set frontend config",
         AdminStatement::CreateOperatorAccount { .. } => "create user",
         AdminStatement::SetOperatorPassword { .. } => "alter user",
         AdminStatement::GrantOperatorRoles { .. } => "grant",

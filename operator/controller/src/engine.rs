@@ -27,6 +27,9 @@ const MAX_PACKET_BYTES: usize = 16 << 20;
 /// A connection that was not used for this long is opened anew; also spares the question to the server at each connect.
 const IDLE_LIMIT: Duration = Duration::from_secs(300);
 
+/// Comes after the name of a cluster where a further frontend of it is asked, and then which one. It is in no name of Kubernetes.
+pub(crate) const BESIDE: char = '@';
+
 /// Where a frontend listens and as whom to log in.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Login {
@@ -167,9 +170,11 @@ impl Engines {
         }
     }
 
-    /// Closes the connection to a cluster that is gone, or to one that is not needed any more.
+    /// Closes the connections to a cluster that is gone, or to one that is not needed any more.
     pub(crate) fn forget(&self, cluster: &str) {
-        self.lock().remove(cluster);
+        let beside = format!("{cluster}{BESIDE}");
+        self.lock()
+            .retain(|line, _| line != cluster && !line.starts_with(&beside));
     }
 
     fn line(&self, cluster: &str) -> Arc<tokio::sync::Mutex<Option<Line>>> {

@@ -330,6 +330,7 @@ fn up_to_date(observed: &ObservedComputeGroup, compute: &ComputeShape, replicas:
         inputs: accepted.map_or_else(String::new, |spec| {
             inputs::of_compute(spec, compute, credentials.as_deref())
         }),
+        inputs_of_old: None,
         replicas,
         pods: Pods {
             pods: &observed.pods,
@@ -363,7 +364,7 @@ fn desired(
     let mut objects = Vec::new();
     // Files of a template that is held back are not needed yet.
     if nodes.reads(&files.config_map) {
-        objects.push(files.object(&owner));
+        objects.push(files.object(&owner, &observed.live));
     }
     objects.push(DesiredObject::new(
         ObjectKind::Service,

@@ -126,6 +126,7 @@ fn severity(finding: &Finding) -> Severity {
             | Reason::VolumeGrowing
             | Reason::UpdatePending
             | Reason::Rolling
+            | Reason::SettingPending
             | Reason::WaitingForTurn
             | Reason::Fenced
             | Reason::DeletingData

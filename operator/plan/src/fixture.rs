@@ -16,7 +16,8 @@ use springtide_crds::{ComputeGroup, Department, LakeCluster, Quantity};
 use crate::action::{Action, Plan};
 use crate::object::{DesiredObject, ObjectKey, ObjectKind};
 use crate::observed::{
-    InitialAccount, Live, ObservedComputeGroup, ObservedLakeCluster, ObservedRemoval, SecretFacts, SqlAnswer,
+    FrontendConfigAnswer, InitialAccount, Live, ObservedComputeGroup, ObservedLakeCluster, ObservedRemoval, SecretFacts,
+    SqlAnswer,
 };
 use crate::settings::Settings;
 use crate::sql::{ComputeNodeRow, FrontendRow};
@@ -79,6 +80,7 @@ pub(crate) fn cluster(name: &str) -> ClusterFixture {
         sql: SqlAnswer::NotAsked,
         initial_account: InitialAccount::NotTried,
         removal: ObservedRemoval::default(),
+        frontend_config: FrontendConfigAnswer::NotAsked,
         settings: settings(),
     })
 }
@@ -140,6 +142,7 @@ impl ClusterFixture {
                 match action {
                     Action::Apply(object) => apply(&mut self.0.live, object),
                     Action::Scale { object, replicas, .. } => scale(&mut self.0.live, object, *replicas),
+                    Action::Delete { object, .. } => self.0.live.remove(object),
                     Action::CreateSecretOnce(secret) => {
                         self.0.secrets.insert(secret.name.clone(), facts(&["token"]));
                     }

@@ -19,10 +19,13 @@ use crate::settings::Settings;
 use crate::sql::{AdminStatement, ComputeNodeRow};
 
 mod bundled;
+mod dynamic;
+mod nearest;
 mod starrocks;
 
 pub use bundled::Bundled;
 pub(crate) use bundled::data_deletion;
+pub use dynamic::DynamicSetting;
 pub use starrocks::StarRocks;
 
 /// The warehouse of nodes that were added without naming one.
@@ -51,6 +54,16 @@ pub trait Flavour: Debug + Sync {
         frontends: &BTreeMap<String, String>,
         compute: &BTreeMap<String, String>,
     ) -> Result<(), ConfigError>;
+
+    /// Settings of frontends that these take by SQL while they run: no pod is replaced for them.
+    fn dynamic_settings(&self) -> Vec<DynamicSetting>;
+
+    /// The files of a frontend with these dynamic settings instead of those that are in them.
+    fn with_dynamic(
+        &self,
+        files: &BTreeMap<String, String>,
+        settings: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, String>;
 
     /// The smallest volume for metadata on which a frontend starts, if there is such a thing.
     fn smallest_metadata_volume(&self) -> Option<&'static str>;
@@ -160,12 +173,14 @@ pub enum UpgradeStep {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
     /// The engine has no such setting.
-    #[error("{field}: the engine has no setting {name:?}; it has {known}")]
+    #[error("{field}: the engine has no setting {name:?}{hint}; it has {known}")]
     Unknown {
         /// Path of the map.
         field: &'static str,
         /// The setting.
         name: String,
+        /// What may be meant, in parentheses; may be empty.
+        hint: String,
         /// Those that it has.
         known: String,
     },
@@ -178,6 +193,28 @@ pub enum ConfigError {
         name: String,
         /// The value.
         value: String,
+    },
+    /// The value of a dynamic setting is none that the engine takes.
+    #[error("{field}.{name}: {value:?} is no value of it; write {expected}")]
+    NotAValue {
+        /// Path of the map.
+        field: &'static str,
+        /// The setting.
+        name: String,
+        /// The value.
+        value: String,
+        /// What makes sense.
+        expected: String,
+    },
+    /// The setting would do harm that no value of it is worth.
+    #[error("{field}: {name} is refused: {why}; take it out")]
+    Dangerous {
+        /// Path of the map.
+        field: &'static str,
+        /// The setting.
+        name: String,
+        /// What it would do.
+        why: &'static str,
     },
     /// The operator writes this setting itself.
     #[error("{field}: {name} is written by the operator; write {instead}")]

@@ -5,11 +5,14 @@
 //! later release has more fields, whose defaults change nothing. One that reads other fields than these, or hashes them otherwise, has
 //! another [`VERSION`], and knows nothing about hashes of other versions.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use springtide_crds::LakeClusterSpec;
 
 use crate::compute_group::ComputeShape;
+use crate::flavour::flavour;
 use crate::lake_cluster::ClusterShape;
 
 /// Of the fields and of how they are hashed. Secrets that an engine reads anew by itself do not count.
@@ -18,11 +21,35 @@ const VERSION: u32 = 1;
 /// Those of a cluster's frontends. `spec` is in force, and `credentials` is the hash of the Secrets that people write, where pods are
 /// replaced for them.
 pub(crate) fn of_frontends(spec: &LakeClusterSpec, shape: &ClusterShape, credentials: Option<&str>) -> String {
+    let dynamic = flavour(shape.engine).dynamic_settings();
+    let is_dynamic = |name: &String| dynamic.iter().any(|setting| setting.name == name);
+    let mut config = spec.frontends.config.clone();
+    // Nobody wishes for other pods by them.
+    config.retain(|name, _| !is_dynamic(name));
+    with_config(spec, shape, credentials, &config)
+}
+
+/// The same as releases hashed it for which every setting was one that pods are replaced for; `None` where that is no difference.
+pub(crate) fn of_frontends_of_old(
+    spec: &LakeClusterSpec,
+    shape: &ClusterShape,
+    credentials: Option<&str>,
+) -> Option<String> {
+    let of_old = with_config(spec, shape, credentials, &spec.frontends.config);
+    (of_old != of_frontends(spec, shape, credentials)).then_some(of_old)
+}
+
+fn with_config(
+    spec: &LakeClusterSpec,
+    shape: &ClusterShape,
+    credentials: Option<&str>,
+    config: &BTreeMap<String, String>,
+) -> String {
     versioned(&json!({
         "cluster": of_cluster(spec, shape, credentials),
         "image": spec.image,
         "resources": spec.frontends.resources,
-        "config": spec.frontends.config,
+        "config": config,
     }))
 }
 
@@ -159,6 +186,32 @@ mod tests {
             json!({"list": [{"b": true, "new": null}], "a": "1", "new": false, "map": {"empty": ""}, "none": []});
         assert_eq!(versioned(&before), versioned(&after));
         assert_ne!(versioned(&before), versioned(&json!({"a": "2", "list": [{"b": true}]})));
+    }
+
+    /// What StatefulSets carry that were made before some settings were dynamic, and what they carry from then on.
+    #[test]
+    fn a_dynamic_setting_is_nobodys_wish_for_other_pods_and_was_one_of_old() {
+        let both = |config: &[(&str, &str)]| {
+            let mut cluster = cluster("demo").starrocks().0.cluster;
+            let config = config
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            cluster.spec.frontends.config = config.collect();
+            let shape = ClusterShape::new(&cluster, &cluster.spec, &settings()).unwrap();
+            (
+                of_frontends(&cluster.spec, &shape, None),
+                of_frontends_of_old(&cluster.spec, &shape, None),
+            )
+        };
+        let (nothing, of_old) = both(&[]);
+        assert_eq!(of_old, None);
+        let (dynamic, of_old) = both(&[("qe_slow_log_ms", "1000")]);
+        assert_eq!(dynamic, nothing);
+        assert!(of_old.is_some_and(|of_old| differ(&of_old, &nothing)));
+        let (fixed, of_old) = both(&[("qe_max_connection", "100")]);
+        assert_ne!(fixed, nothing);
+        assert_eq!(of_old, None);
+        assert_eq!(both(&[("qe_max_connection", "100"), ("qe_slow_log_ms", "1")]).0, fixed);
     }
 
     #[test]

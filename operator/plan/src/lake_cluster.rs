@@ -5,7 +5,7 @@ use springtide_crds::{ComputeGroup, ConditionType, LakeCluster, LakeClusterSpec,
 
 use crate::action::{Action, Plan, SecretField, SecretToCreate, Telling, Wait};
 use crate::condition::{self, Finding};
-use crate::files::{self, Files};
+use crate::files;
 use crate::finish::{self, Rejection};
 use crate::flavour::{UpgradeStep, flavour};
 use crate::inputs;
@@ -20,6 +20,8 @@ use crate::upgrade_order;
 mod accounts;
 mod deletion;
 mod disruption_budget;
+mod dynamic_settings;
+mod frontend_files;
 mod health;
 mod hibernation;
 mod members;
@@ -34,6 +36,8 @@ mod volume_claims;
 pub use accounts::initial_account;
 use deletion::DataRequest;
 pub use deletion::takes_data_along;
+use dynamic_settings::Assessment;
+pub use dynamic_settings::reads_settings_back;
 pub(crate) use health::is_rolling;
 pub use health::is_woken_by_statements;
 use hibernation::Hibernation;
@@ -80,6 +84,7 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
     let in_force = InForce::decide(observed);
     let mut frontends = None;
     let mut recreation = None;
+    let mut settings = dynamic_settings::unchanged(&observed.cluster);
     let trouble = match (&in_force.shape, &in_force.spec) {
         (Some(shape), Some(spec)) => {
             let missing = missing_secrets(observed, shape);
@@ -91,8 +96,10 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
                 if let Recreation::Alone(alone) = recreation {
                     actions.extend(alone.iter().cloned());
                 } else {
+                    let desired = desired(observed, shape, frontends, recreation);
+                    actions.extend(files::make_way(&desired, &observed.live));
                     actions.extend(finish::writes(
-                        desired(observed, shape, frontends, recreation),
+                        desired,
                         &observed.live,
                         metadata.uid.as_deref(),
                         &files::in_use(&shape.namespace, &frontends.templates, &observed.pods),
@@ -107,6 +114,9 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
                     actions.extend(members::orphans(observed, shape));
                     // Last, since a storage class may refuse it for good.
                     actions.extend(volume_claims::growth(observed, shape));
+                    // An engine may refuse a value for good, too.
+                    settings = dynamic_settings::assess(observed, shape);
+                    actions.append(&mut settings.statements);
                 }
             } else {
                 // Alone, and the rest next time: pods carry a hash of Secrets that is keyed with one of these.
@@ -120,7 +130,7 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
             health::Health::not_accepted()
         }
     };
-    report(observed, in_force, trouble, frontends, actions, now)
+    report(observed, in_force, trouble, frontends, settings, actions, now)
 }
 
 /// Which values are in force: those that are written, or the last that were accepted.
@@ -134,6 +144,7 @@ impl InForce {
     fn decide(observed: &ObservedLakeCluster) -> Self {
         let cluster = &observed.cluster;
         let written = ClusterShape::new(cluster, &cluster.spec, &observed.settings).and_then(|shape| {
+            shape::check_settings(&cluster.spec)?;
             shape::check_secrets(&shape, &observed.secrets)?;
             volume_claims::check(observed, &shape)?;
             members::check_growth(observed, &shape)?;
@@ -193,7 +204,7 @@ fn up_to_date(
     let flavour = flavour(shape.engine);
     let owner = Owner::of_cluster(&observed.cluster);
     let credentials = credentials_hash(shape, &observed.secrets, &observed.live, &name);
-    let files = files_of(shape);
+    let files = frontend_files::of(observed, shape);
     let mut stateful_set = stateful_set::build(&owner, shape, flavour, &files, credentials.as_deref(), observed);
     if let Some(spec) = &mut stateful_set.spec {
         spec.replicas = i32::try_from(frontends).ok();
@@ -221,6 +232,7 @@ fn up_to_date(
         desired: DesiredObject::new(ObjectKind::StatefulSet, &stateful_set),
         live,
         inputs: inputs::of_frontends(spec, shape, credentials.as_deref()),
+        inputs_of_old: inputs::of_frontends_of_old(spec, shape, credentials.as_deref()),
         replicas: frontends,
         pods: Pods {
             pods: &observed.pods,
@@ -250,13 +262,6 @@ fn replacement(shape: &ClusterShape, frontends: &Settled) -> Option<Action> {
     })
 }
 
-fn files_of(shape: &ClusterShape) -> Files {
-    Files::new(
-        &names::frontend_files(&shape.name),
-        flavour(shape.engine).frontend_files(shape),
-    )
-}
-
 /// Everything that the cluster is made of.
 fn desired(
     observed: &ObservedLakeCluster,
@@ -265,12 +270,7 @@ fn desired(
     recreation: &Recreation,
 ) -> Vec<DesiredObject> {
     let owner = Owner::of_cluster(&observed.cluster);
-    let files = files_of(shape);
-    let mut objects = Vec::new();
-    // Files of a template that is held back are not needed yet.
-    if frontends.reads(&files.config_map) {
-        objects.push(files.object(&owner));
-    }
+    let mut objects = frontend_files::objects(observed, shape, &owner, frontends);
     if shape.given_service_account.is_none() {
         objects.push(DesiredObject::new(
             ObjectKind::ServiceAccount,
@@ -342,6 +342,7 @@ fn report(
     in_force: InForce,
     health: health::Health,
     frontends: Option<Settled>,
+    settings: Assessment,
     actions: Vec<Action>,
     now: DateTime<Utc>,
 ) -> Plan<LakeClusterStatus> {
@@ -354,7 +355,7 @@ fn report(
         None => before.engine.clone(),
     };
     let up_to_date = match frontends {
-        Some(frontends) => frontends.finding,
+        Some(frontends) => beside(frontends.finding, settings.finding),
         None => Finding::unknown("nothing is made before the written values are accepted"),
     };
     let is_rolling = up_to_date.reason == Reason::Rolling;
@@ -386,28 +387,30 @@ fn report(
         frontends_ready: Some(frontends_ready),
         compute_nodes_alive: Some(compute_nodes_alive),
         engine,
+        dynamic_settings: settings.in_force,
         compute_until: next_transition(observed),
         accepted_spec: in_force.spec,
     };
     let ready = health.ready.holds == Some(true);
+    let requeue_after = match (ready, &observed.sql) {
+        // Time is what the next pod waits for, and no watch tells of it.
+        _ if is_rolling => finish::ATTENTIVE,
+        (true, _) => finish::STEADY,
+        (false, SqlAnswer::NotAsked) if lacks_secret => finish::SECRET,
+        // A cause that somebody must remove is looked at less often than a start that is under way.
+        (false, SqlAnswer::NotAsked) if in_force.rejection.is_some() => finish::STEADY,
+        // A person has to run statements, and each look tries an account without a password.
+        (false, SqlAnswer::LoginRefused { .. }) if observed.initial_account == InitialAccount::Closed => finish::SECRET,
+        (false, _) => finish::CONVERGING,
+    };
     Plan {
         wait: (!ready && actions.is_empty()).then(|| Wait {
             why: health.ready.message.clone(),
             until: None,
         }),
-        requeue_after: match (ready, &observed.sql) {
-            // Time is what the next pod waits for, and no watch tells of it.
-            _ if is_rolling => finish::ATTENTIVE,
-            (true, _) => finish::STEADY,
-            (false, SqlAnswer::NotAsked) if lacks_secret => finish::SECRET,
-            // A cause that somebody must remove is looked at less often than a start that is under way.
-            (false, SqlAnswer::NotAsked) if in_force.rejection.is_some() => finish::STEADY,
-            // A person has to run statements, and each look tries an account without a password.
-            (false, SqlAnswer::LoginRefused { .. }) if observed.initial_account == InitialAccount::Closed => {
-                finish::SECRET
-            }
-            (false, _) => finish::CONVERGING,
-        },
+        requeue_after: settings
+            .again_after
+            .map_or(requeue_after, |after| after.min(requeue_after)),
         edge_after: None,
         telling: if only_counts(&before, &status) {
             Telling::Progress
@@ -417,6 +420,18 @@ fn report(
         status: (cluster.status.as_ref() != Some(&status)).then_some(status),
         actions,
         events,
+    }
+}
+
+/// What is said of pods and of the settings of those that run: of pods first, since settings come with them.
+fn beside(pods: Finding, settings: Option<Finding>) -> Finding {
+    match settings {
+        None => pods,
+        Some(settings) if pods.holds == Some(true) => settings,
+        Some(settings) => Finding {
+            message: format!("{}. Beside that: {}", pods.message, settings.message),
+            ..pods
+        },
     }
 }
 

@@ -51,8 +51,8 @@ pub use crate::flavour::{Capabilities, Flavour, flavour};
 pub use crate::lake_cluster::plan_lake_cluster;
 pub use crate::object::{DesiredObject, ObjectKey, ObjectKind};
 pub use crate::observed::{
-    InitialAccount, Live, ObservedComputeGroup, ObservedDepartment, ObservedLakeCluster, ObservedNamespace, ObservedRemoval,
+    FrontendConfigAnswer, InitialAccount, Live, ObservedComputeGroup, ObservedDepartment, ObservedLakeCluster, ObservedNamespace, ObservedRemoval,
     SecretFacts, SqlAnswer,
 };
 pub use crate::settings::Settings;
-pub use crate::sql::{AdminStatement, ComputeNodeRow, FrontendRow, SqlText};
+pub use crate::sql::{AdminStatement, ComputeNodeRow, FrontendConfigRow, FrontendRow, SqlText};

@@ -11,7 +11,7 @@ use springtide_crds::{Calendar, ComputeGroup, Department, LakeCluster};
 use crate::names;
 use crate::object::{ObjectKey, ObjectKind};
 use crate::settings::Settings;
-use crate::sql::{ComputeNodeRow, FrontendRow, WarehouseRow};
+use crate::sql::{ComputeNodeRow, FrontendConfigRow, FrontendRow, WarehouseRow};
 
 /// What was read about a department.
 #[derive(Clone, Debug)]
@@ -66,6 +66,8 @@ pub struct ObservedLakeCluster {
     pub initial_account: InitialAccount,
     /// What is read only of a cluster that is being deleted.
     pub removal: ObservedRemoval,
+    /// What the frontends said of their settings.
+    pub frontend_config: FrontendConfigAnswer,
     /// The operator's own settings.
     pub settings: Settings,
 }
@@ -164,6 +166,21 @@ pub enum InitialAccount {
     Closed,
 }
 
+/// What the frontends answered to `ADMIN SHOW FRONTEND CONFIG`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum FrontendConfigAnswer {
+    /// Nobody was asked: no dynamic setting is written or was, or no frontend answers.
+    #[default]
+    NotAsked,
+    /// The question was refused, or the answer cannot be read.
+    Unreadable {
+        /// The chain of causes.
+        message: String,
+    },
+    /// What each frontend that answered has in force.
+    Answered(Vec<Vec<FrontendConfigRow>>),
+}
+
 /// Objects as they are in the API server, in JSON.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Live {
@@ -179,6 +196,12 @@ impl Live {
         let Some(name) = text("/metadata/name") else { return };
         let namespace = text("/metadata/namespace");
         self.objects.insert(ObjectKey { kind, namespace, name }, body);
+    }
+
+    /// Takes an object away that has gone.
+    #[cfg(test)]
+    pub(crate) fn remove(&mut self, key: &ObjectKey) {
+        self.objects.remove(key);
     }
 
     /// The object as it is.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 mod rows;
 
-pub use rows::{AnswerError, ComputeNodeRow, DrainOrder, DrainState, FrontendRow, WarehouseRow};
+pub use rows::{AnswerError, ComputeNodeRow, DrainOrder, DrainState, FrontendConfigRow, FrontendRow, WarehouseRow};
 
 /// Lists the frontends; see [`FrontendRow::parse`].
 pub const SHOW_FRONTENDS: &str = "SHOW FRONTENDS";
@@ -15,7 +15,11 @@ pub const SHOW_COMPUTE_NODES: &str = "SHOW COMPUTE NODES";
 /// Lists the warehouses; see [`WarehouseRow::parse`]. Asked where [`crate::flavour::Capabilities::queue`] holds.
 pub const SHOW_WAREHOUSES: &str = "SHOW WAREHOUSES";
 
-/// A statement that changes the engine's membership or accounts.
+/// Lists the settings of the frontend that is asked; see [`FrontendConfigRow::parse`]. Asked where
+/// [`crate::lake_cluster::reads_settings_back`] holds.
+pub const SHOW_FRONTEND_CONFIG: &str = "ADMIN SHOW FRONTEND CONFIG";
+
+/// A statement that changes the engine's membership, accounts or settings.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum AdminStatement {
     /// A warehouse is made, if there is none of that name.
@@ -88,6 +92,13 @@ pub enum AdminStatement {
         host: String,
         /// Its port for the replication of metadata.
         port: u16,
+    },
+    /// Frontends get another value of a setting, at once and until they are started again.
+    SetFrontendConfig {
+        /// Its name in SQL.
+        name: String,
+        /// The value.
+        value: String,
     },
     /// The operator's account is made, with a password from a Secret. Only engines that keep their accounts in the catalog need it.
     CreateOperatorAccount {
@@ -173,6 +184,10 @@ impl AdminStatement {
             Self::DropFollower { host, port } => {
                 format!("ALTER SYSTEM DROP FOLLOWER {}", Quoted(&format!("{host}:{port}")))
             }
+            Self::SetFrontendConfig { name, value } => {
+                // The grammar of StarRocks takes one setting at a time.
+                format!("ADMIN SET FRONTEND CONFIG ({}={})", Quoted(name), Quoted(value))
+            }
             Self::CreateOperatorAccount { user, secret } => {
                 password_from = Some(secret.clone());
                 format!(
@@ -223,6 +238,7 @@ impl AdminStatement {
             | Self::ForceDrainComputeNode { .. }
             | Self::CancelDrainComputeNode { .. }
             | Self::CreateImage
+            | Self::SetFrontendConfig { .. }
             | Self::SetOperatorPassword { .. }
             | Self::GrantOperatorRoles { .. }
             | Self::ActivateOperatorRoles { .. }

@@ -48,6 +48,8 @@ pub(crate) struct Workload<'a> {
     pub(crate) live: Option<&'a Value>,
     /// See [`inputs`].
     pub(crate) inputs: String,
+    /// The same wishes as an older release hashed them, where that is another hash.
+    pub(crate) inputs_of_old: Option<String>,
     pub(crate) replicas: u32,
     pub(crate) pods: Pods<'a>,
     pub(crate) maintenance: &'a Maintenance,
@@ -160,7 +162,10 @@ pub(crate) fn settle(workload: Workload<'_>) -> Settled {
         let finding = Finding::holds(Reason::UpToDate, "all pods are made by the present template");
         return finish(workload, &marks, None, Strategy::From(0), finding, true);
     };
-    let marks = Marks::of(live);
+    let mut marks = Marks::of(live);
+    if marks.inputs.is_some() && marks.inputs == workload.inputs_of_old {
+        marks.inputs = Some(workload.inputs.clone());
+    }
     match held_back(&workload, live, &marks, &template) {
         Held::No => begin(workload, live, marks, template),
         Held::Same => {

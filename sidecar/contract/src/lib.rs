@@ -5,3 +5,4 @@ pub mod config;
 pub mod drain;
 pub mod paths;
 pub mod ports;
+pub mod settings;

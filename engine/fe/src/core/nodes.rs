@@ -21,11 +21,14 @@ use std::{
 };
 
 use springtide_catalog::{CatalogError, ErrorKind};
-use springtide_contract::drain::{ORDER_LASTS, REDIRECT_LINGER};
+use springtide_contract::{
+    config::FrontendConfig,
+    drain::{ORDER_LASTS, REDIRECT_LINGER},
+};
 use springtide_model::{ComputeNode, NodeId};
 use springtide_rpc::message::{HeartbeatReply, HeartbeatRequest, PROTOCOL_VERSION};
 use springtide_sql::DrainOrder;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{Core, Patience, queue::Slot};
@@ -35,6 +38,8 @@ pub use view::{DrainState, NodeView, OrderView};
 
 /// Least time between two heartbeats to a node, whatever the configuration says.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(50);
+/// Longest time between two heartbeats to a node, whatever the configuration says.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 /// The nodes that one statement may use, fixed for its time. Their drains do not end while it is held.
 #[derive(Debug)]
@@ -314,7 +319,7 @@ impl Core {
             .heartbeat(&node.host, node.heartbeat_port, &request)
             .await;
         let now_ms = self.now_ms();
-        let allowed = self.inner.config.frontend.heartbeat_retry_times;
+        let allowed = self.inner.settings.borrow().heartbeat_retry_times;
         let mut states = self.inner.nodes.lock();
         let Some(state) = states.get_mut(&node.id) else {
             return;
@@ -536,18 +541,35 @@ pub(super) async fn watch_nodes(core: Core) {
 }
 
 async fn beat(core: Core, node: Arc<ComputeNode>, dropped: CancellationToken) {
-    let interval = Duration::from_millis(core.inner.config.frontend.heartbeat_interval_ms).max(SHORTEST_INTERVAL);
-    let mut ticks = tokio::time::interval(interval);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut settings = core.watch_settings();
     let beats = async {
         loop {
-            ticks.tick().await;
+            let begun = Instant::now();
             core.heartbeat(&node).await;
+            until_next_beat(begun, &mut settings).await;
         }
     };
     tokio::select! {
         () = dropped.cancelled() => {}
         () = beats => {}
+    }
+}
+
+/// Waits until the interval since `begun` is over, however often it changes meanwhile.
+async fn until_next_beat(begun: Instant, settings: &mut watch::Receiver<FrontendConfig>) {
+    loop {
+        let interval_ms = settings.borrow_and_update().heartbeat_interval_ms;
+        let due = begun + Duration::from_millis(interval_ms).clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL);
+        let changed = async {
+            // Nobody changes them any more: the interval stays.
+            if settings.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep_until(due) => return,
+            () = changed => {}
+        }
     }
 }
 

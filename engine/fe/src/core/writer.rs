@@ -9,6 +9,7 @@ use std::{
 };
 
 use springtide_catalog::{Catalog, CatalogError, Edit, Record};
+use springtide_contract::config::FrontendConfig;
 use springtide_journal::{Journal, JournalError};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -46,7 +47,7 @@ impl EditWriter {
         journal: Box<dyn Journal>,
         catalog: Catalog,
         image_id: u64,
-        image_every: u64,
+        settings: watch::Receiver<FrontendConfig>,
         metrics: Metrics,
     ) -> Self {
         let (requests, receiver) = mpsc::channel(QUEUE);
@@ -62,7 +63,7 @@ impl EditWriter {
             durable_id: Arc::clone(&durable_id),
             written_image_id: Arc::clone(&written_image_id),
             image_id,
-            image_every: image_every.max(1),
+            settings,
             image_running: false,
             image_asked: Vec::new(),
             requests: requests.downgrade(),
@@ -171,7 +172,8 @@ struct Writer {
     written_image_id: Arc<AtomicU64>,
     /// From where records are counted to the next image.
     image_id: u64,
-    image_every: u64,
+    /// How many records there may be beyond an image.
+    settings: watch::Receiver<FrontendConfig>,
     image_running: bool,
     /// Who asked for an image, and which record it has to have.
     image_asked: Vec<(u64, ImageReply)>,
@@ -278,7 +280,8 @@ impl Writer {
 
     fn begin_image_when_due(&mut self) {
         let last_id = self.journal.last_id();
-        let is_due = last_id.saturating_sub(self.image_id) >= self.image_every || !self.image_asked.is_empty();
+        let image_every = self.settings.borrow().image_every_records.max(1);
+        let is_due = last_id.saturating_sub(self.image_id) >= image_every || !self.image_asked.is_empty();
         if self.image_running || !is_due {
             return;
         }

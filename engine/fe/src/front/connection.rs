@@ -22,7 +22,7 @@ use super::{
     session::Session,
     statement_clock::StatementClock,
     statements,
-    variables::Variables,
+    variables::{NO_LIMIT_S, Variables},
 };
 use crate::core::{Core, SessionGuard};
 
@@ -95,6 +95,7 @@ impl Connection {
         );
         let began = Instant::now();
         shared.core.metrics().query_total.inc();
+        login.session.variables.follow(&shared.core.settings());
         let asked = time_limit(&login.session, &parsed.statement);
         let cancelled = out.cancelled().clone();
         let clock = Arc::new(StatementClock::start(asked));
@@ -192,14 +193,10 @@ async fn execute(
     }
 }
 
-/// What a new session begins with: the catalog's globals, and the configuration's time limit where they have none.
+/// What a new session begins with: the catalog's globals, and the settings where they have none.
 fn fresh_variables(core: &Core) -> Variables {
-    let catalog = core.catalog();
-    let mut variables = Variables::new(catalog.globals());
-    let limit_s = core.config().frontend.query_timeout_s;
-    if catalog.global("query_timeout").is_none() && limit_s > 0 {
-        variables.set_global("query_timeout", Some(limit_s.to_string()));
-    }
+    let mut variables = Variables::new(core.catalog().globals());
+    variables.follow(&core.settings());
     variables
 }
 
@@ -208,7 +205,7 @@ fn time_limit(session: &Session, statement: &Statement) -> Duration {
         Statement::Insert(_) => "insert_timeout",
         _ => "query_timeout",
     };
-    Duration::from_secs(session.variables.number(name).max(1))
+    Duration::from_secs(session.variables.number(name).clamp(1, NO_LIMIT_S))
 }
 
 #[async_trait]

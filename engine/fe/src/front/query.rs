@@ -272,7 +272,7 @@ pub(super) async fn run(
         Some(limited) => prepare(shared, session, &limited).await?,
         None => prepare(shared, session, ast).await?,
     };
-    let hold = shared.core.config().frontend.result_hold_bytes;
+    let hold = shared.core.settings().result_hold_bytes;
     out.hold(usize::try_from(hold).unwrap_or(usize::MAX));
     let mut attempts = Attempts::on(Workers::admitted(shared, session, &prepared, false).await?);
     loop {

@@ -53,6 +53,7 @@ pub(super) async fn run(
         }
         Statement::Kill { connection, query_only } => kill(shared, login, *connection, *query_only),
         Statement::AlterSystem(action) => alter_system(shared, login, action).await,
+        Statement::SetFrontendConfig { name, value } => set_frontend_config(shared, login, name, value),
         Statement::CreateWarehouse { .. } | Statement::DropWarehouse { .. } => warehouse(shared, login, statement),
         Statement::CreateUser { .. } | Statement::AlterUser { .. } | Statement::DropUser { .. } | Statement::Grant { .. } => {
             accounts::run(shared, &login.session, statement).await
@@ -279,6 +280,14 @@ async fn alter_system(shared: &Shared, login: &Login, action: &AlterSystem) -> R
         }
     };
     edited.map_err(|error| from_core(&error))?;
+    Ok(Outcome::done())
+}
+
+/// Counts at once, for statements that begin from now on.
+fn set_frontend_config(shared: &Shared, login: &Login, name: &str, value: &str) -> Result<Outcome, MysqlError> {
+    login.session.require_admin("OPERATE", "SYSTEM")?;
+    let changed = shared.core.change_setting(name, value);
+    changed.map_err(|error| Kind::Invalid.error(error.to_string()))?;
     Ok(Outcome::done())
 }
 

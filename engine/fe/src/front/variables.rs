@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
+use springtide_contract::config::FrontendConfig;
 use springtide_mysql::MysqlError;
 use springtide_sql::Parameter;
 
@@ -73,9 +74,14 @@ pub(crate) const VERSION_COMMENT: &str = concat!("Springtide ", env!("CARGO_PKG_
 /// Character sets whose text is UTF-8 for us.
 const CHARSETS: &[&str] = &["utf8", "utf8mb3", "utf8mb4", "gbk", "binary", "ascii"];
 
-/// The values of one session: what it has set, on top of what was global when it began.
+/// Seconds that no statement runs: ten years. More than this a clock cannot count from every moment.
+pub(crate) const NO_LIMIT_S: u64 = 10 * 365 * 24 * 3600;
+
+/// The values of one session: what it has set, on top of what was global when it began, on top of the settings of the frontend, which
+/// change while the session lasts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Variables {
+    settings: BTreeMap<&'static str, String>,
     globals: BTreeMap<String, String>,
     own: BTreeMap<String, String>,
 }
@@ -83,11 +89,21 @@ pub(crate) struct Variables {
 impl Variables {
     pub(crate) fn new<'a>(globals: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         Self {
+            settings: BTreeMap::new(),
             globals: globals
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
             own: BTreeMap::new(),
         }
+    }
+
+    /// Takes the settings of the frontend as they are now.
+    pub(crate) fn follow(&mut self, settings: &FrontendConfig) {
+        let limit_s = match settings.query_timeout_s {
+            0 => NO_LIMIT_S,
+            limit_s => limit_s.min(NO_LIMIT_S),
+        };
+        self.settings.insert("query_timeout", limit_s.to_string());
     }
 
     /// The value, or `None` where there is no such variable. `name` is in lower case.
@@ -97,11 +113,13 @@ impl Variables {
             self.own
                 .get(name)
                 .or_else(|| self.globals.get(name))
+                .or_else(|| self.settings.get(name))
                 .map_or(default, String::as_str),
         )
     }
 
-    /// Whether somebody has set it, for the session or globally: otherwise it has its default. `name` is in lower case.
+    /// Whether somebody has set it, for the session or globally: otherwise it has its default, or what the frontend's settings say.
+    /// `name` is in lower case.
     pub(crate) fn is_set(&self, name: &str) -> bool {
         self.own.contains_key(name) || self.globals.contains_key(name)
     }

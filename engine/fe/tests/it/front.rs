@@ -26,7 +26,7 @@ pub(crate) struct Frontend {
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(2);
 
 const ADMIN: (&str, &str) = ("admin", "admin-password");
-const OPERATOR: (&str, &str) = ("springtide-operator", "operator-password");
+pub(crate) const OPERATOR: (&str, &str) = ("springtide-operator", "operator-password");
 
 fn account(directory: &std::path::Path, (user, password): (&str, &str)) {
     fs::create_dir_all(directory).unwrap();
@@ -39,7 +39,7 @@ impl Frontend {
         Self::start_in(TempDir::new().unwrap()).await
     }
 
-    async fn start_in(directory: TempDir) -> Self {
+    pub(crate) async fn start_in(directory: TempDir) -> Self {
         let root = directory.path();
         let (admin, operator) = (root.join("admin"), root.join("operator"));
         account(&admin, ADMIN);
@@ -90,7 +90,7 @@ impl Frontend {
         }
     }
 
-    async fn connect_as(&self, (user, password): (&str, &str)) -> Result<Conn, mysql_async::Error> {
+    pub(crate) async fn connect_as(&self, (user, password): (&str, &str)) -> Result<Conn, mysql_async::Error> {
         let opts = OptsBuilder::default()
             .ip_or_hostname("127.0.0.1")
             .tcp_port(self.port)
@@ -142,7 +142,7 @@ pub(crate) async fn cell(connection: &mut Conn, sql: &str) -> String {
     rows(connection, sql).await.1.remove(0).remove(0)
 }
 
-async fn fails(connection: &mut Conn, sql: &str) -> (u16, String) {
+pub(crate) async fn fails(connection: &mut Conn, sql: &str) -> (u16, String) {
     match connection.query_drop(sql).await {
         Err(mysql_async::Error::Server(error)) => (error.code, error.message),
         other => panic!("{sql}: {other:?}"),

@@ -1,11 +1,14 @@
 //! Limits, kills and the shutdown.
 
-use std::sync::atomic::Ordering;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts};
-use springtide_mysql::ServerOptions;
+use springtide_mysql::{ConnectionLimit, ServerOptions};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::fixture::{Server, server, server_error, server_with};
@@ -40,7 +43,7 @@ async fn busy(
 #[tokio::test]
 async fn one_connection_too_many() {
     let server = server_with(ServerOptions {
-        max_connections: 2,
+        max_connections: 2_usize.into(),
         ..ServerOptions::default()
     })
     .await;
@@ -51,6 +54,26 @@ async fn one_connection_too_many() {
     first.disconnect().await.expect("it leaves");
     eventually("its place is free", || server.registry.len() == 1).await;
     server.connect().await;
+}
+
+#[tokio::test]
+async fn the_limit_of_connections_changes_while_the_server_runs() {
+    let limit = Arc::new(AtomicUsize::new(1));
+    let asked = Arc::clone(&limit);
+    let server = server_with(ServerOptions {
+        max_connections: ConnectionLimit::from_fn(move || asked.load(Ordering::Relaxed)),
+        ..ServerOptions::default()
+    })
+    .await;
+    let mut first = server.connect().await;
+    let refused = Conn::new(Opts::from(server.options())).await;
+    assert_eq!(server_error(refused).0, 1040);
+    limit.store(2, Ordering::Relaxed);
+    let _second = server.connect().await;
+    limit.store(1, Ordering::Relaxed);
+    let refused = Conn::new(Opts::from(server.options())).await;
+    assert_eq!(server_error(refused).0, 1040);
+    first.ping().await.expect("what is open stays");
 }
 
 #[tokio::test]

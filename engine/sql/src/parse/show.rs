@@ -1,4 +1,4 @@
-//! `SHOW` and `ADMIN SHOW`.
+//! `SHOW` and `ADMIN`.
 
 use sqlparser::tokenizer::Token;
 
@@ -12,10 +12,18 @@ pub(super) fn show(cursor: &mut Cursor) -> Result<Statement, SqlError> {
     Ok(Statement::Show(Show { what, filter }))
 }
 
-/// `ADMIN SHOW FRONTEND CONFIG [LIKE …]`.
+/// `ADMIN SHOW FRONTEND CONFIG [LIKE …]`, `ADMIN SET FRONTEND CONFIG ("name" = "value")`.
 pub(super) fn admin(cursor: &mut Cursor) -> Result<Statement, SqlError> {
+    if cursor.take_all(&["SET", "FRONTEND", "CONFIG"]) {
+        cursor.require_token(&Token::LParen)?;
+        let name = cursor.name()?;
+        cursor.require_token(&Token::Eq)?;
+        let value = value(cursor)?;
+        cursor.require_token(&Token::RParen)?;
+        return Ok(Statement::SetFrontendConfig { name, value });
+    }
     if !cursor.take_all(&["SHOW", "FRONTEND", "CONFIG"]) {
-        return cursor.expected("'SHOW FRONTEND CONFIG'");
+        return cursor.expected("'SHOW FRONTEND CONFIG', 'SET FRONTEND CONFIG'");
     }
     Ok(Statement::Show(Show {
         what: ShowKind::FrontendConfig,

@@ -417,6 +417,33 @@ fn sets() {
 }
 
 #[test]
+fn settings_of_the_frontend() {
+    let set = |name: &str, value: &str| Statement::SetFrontendConfig {
+        name: name.into(),
+        value: value.into(),
+    };
+    assert_eq!(
+        one(r#"ADMIN SET FRONTEND CONFIG ("queryTimeoutS" = "60")"#),
+        set("queryTimeoutS", "60")
+    );
+    assert_eq!(
+        one("admin set frontend config(max_connections=7)"),
+        set("max_connections", "7")
+    );
+    assert_eq!(one("ADMIN SET FRONTEND CONFIG ('a'='-1')"), set("a", "-1"));
+    for wrong in [
+        "ADMIN SET FRONTEND CONFIG",
+        "ADMIN SET FRONTEND CONFIG ()",
+        "ADMIN SET FRONTEND CONFIG ('a')",
+        "ADMIN SET FRONTEND CONFIG ('a' = '1', 'b' = '2')",
+        "ADMIN SET FRONTEND CONFIG ('a' = '1') WITH PERSISTENT",
+        "ADMIN SET BACKEND CONFIG ('a' = '1')",
+    ] {
+        assert!(fails(wrong).contains("Unexpected input"), "{wrong}");
+    }
+}
+
+#[test]
 fn accounts_and_the_rest() {
     assert!(
         matches!(one("CREATE USER u1@'%' IDENTIFIED BY 'pw'"), Statement::CreateUser { user, .. } if user.name == "u1")

@@ -74,7 +74,8 @@ pub(super) fn command(reason: Reason, subject: Subject<'_>) -> Option<String> {
         | Reason::StorageUnreachable
         | Reason::StoreUnsafe
         | Reason::MetadataInUse
-        | Reason::MetadataUnavailable => frontend_logs(""),
+        | Reason::MetadataUnavailable
+        | Reason::SettingNotInForce => frontend_logs(""),
         Reason::ConfigInvalid
         | Reason::MetadataCorrupt
         | Reason::MetadataLost
@@ -98,6 +99,7 @@ pub(super) fn command(reason: Reason, subject: Subject<'_>) -> Option<String> {
         | Reason::ComputeStarting
         | Reason::ComputeLeaving
         | Reason::Rolling
+        | Reason::SettingPending
         | Reason::NamespaceNotReady
         | Reason::DeletingData
         | Reason::DataDeleted
@@ -121,6 +123,7 @@ mod tests {
         Reason::ComputeStarting,
         Reason::ComputeLeaving,
         Reason::Rolling,
+        Reason::SettingPending,
         Reason::NamespaceNotReady,
         Reason::DeletingData,
         Reason::DataDeleted,

@@ -18,15 +18,15 @@ use kube::ResourceExt;
 use springtide_contract::ports;
 use springtide_crds::LakeCluster;
 use springtide_plan::{
-    ComputeNodeRow, FrontendRow, InitialAccount, SqlAnswer,
+    ComputeNodeRow, FrontendConfigAnswer, FrontendConfigRow, FrontendRow, InitialAccount, SqlAnswer,
     flavour::flavour,
-    lake_cluster,
-    sql::{SHOW_COMPUTE_NODES, SHOW_FRONTENDS, SHOW_WAREHOUSES, WarehouseRow},
+    lake_cluster::{self, reads_settings_back},
+    sql::{SHOW_COMPUTE_NODES, SHOW_FRONTEND_CONFIG, SHOW_FRONTENDS, SHOW_WAREHOUSES, WarehouseRow},
 };
 
 use crate::{
     context::Context,
-    engine::{EngineError, Login},
+    engine::{BESIDE, EngineError, Login},
     observe::secrets::{self, SecretValues},
 };
 
@@ -151,6 +151,51 @@ async fn ask_now(context: &Context, cluster: &LakeCluster, pods: &[Arc<Pod>], se
         }
     }
     answer
+}
+
+/// What each frontend says of its settings, where the operator has changed some. `members` is what they said a moment ago: where nobody
+/// answered, nobody is asked.
+pub(crate) async fn ask_for_settings(
+    context: &Context,
+    cluster: &LakeCluster,
+    pods: &[Arc<Pod>],
+    secrets: &SecretValues,
+    members: &SqlAnswer,
+) -> FrontendConfigAnswer {
+    if !matches!(members, SqlAnswer::Answered { .. }) || !reads_settings_back(cluster) {
+        return FrontendConfigAnswer::NotAsked;
+    }
+    let mut answered = Vec::new();
+    for (index, login) in logins(cluster, pods, secrets).iter().enumerate() {
+        // A connection for each: the leader's is the one that everything else is asked on.
+        let line = match index {
+            0 => line_of(cluster),
+            _ => format!("{}{BESIDE}{index}", line_of(cluster)),
+        };
+        match settings(context, &line, login).await {
+            Ok(rows) => answered.push(rows),
+            // One that does not answer starts with what is written, and is asked at the next look.
+            Err(EngineError::Unreachable { .. } | EngineError::Timeout { .. } | EngineError::Refused { .. }) => {}
+            Err(error @ (EngineError::Statement { .. } | EngineError::Answer { .. })) => {
+                return FrontendConfigAnswer::Unreadable {
+                    message: error.to_string(),
+                };
+            }
+        }
+    }
+    if answered.is_empty() {
+        return FrontendConfigAnswer::NotAsked;
+    }
+    FrontendConfigAnswer::Answered(answered)
+}
+
+async fn settings(context: &Context, line: &str, login: &Login) -> Result<Vec<FrontendConfigRow>, EngineError> {
+    const LABEL: &str = "show frontend config";
+    let rows = context.engines.ask(line, login, LABEL, SHOW_FRONTEND_CONFIG).await?;
+    FrontendConfigRow::parse(&rows.columns, &rows.rows).map_err(|error| EngineError::Answer {
+        statement: LABEL,
+        what: error.to_string(),
+    })
 }
 
 /// How to reach each frontend that runs, the last known leader first.

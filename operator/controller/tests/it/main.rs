@@ -14,6 +14,7 @@ mod crash;
 mod crd_upgrade;
 mod departments;
 mod drains;
+mod dynamic_settings;
 mod faults;
 mod finalizers;
 mod hibernation;

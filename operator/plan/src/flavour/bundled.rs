@@ -9,11 +9,12 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Map, Value};
 use springtide_contract::config::{ComputeConfig, EngineConfig, FORMAT_VERSION, FrontendConfig, StorageConfig};
+use springtide_contract::settings::{FRONTEND_SETTINGS, FrontendSetting, SettingError};
 use springtide_contract::{paths, ports};
 
 use super::{
-    Capabilities, ConfigError, Cordon, Flavour, PodShape, UpgradeStep, env, env_from_field, http_get, port, probe,
-    with_tag,
+    Capabilities, ConfigError, Cordon, DynamicSetting, Flavour, PodShape, UpgradeStep, env, env_from_field, http_get,
+    nearest::nearest, port, probe, with_tag,
 };
 use crate::compute_group::ComputeShape;
 use crate::lake_cluster::ClusterShape;
@@ -34,6 +35,8 @@ const STARTUP_S: i32 = 600;
 const HUNG_GRACE_S: i64 = 30;
 /// Part of the local volume that the engine uses; the rest is for what it cannot count.
 const LOCAL_PERCENT: u64 = 85;
+/// Where settings of frontends are written.
+const FRONTENDS_CONFIG: &str = "frontends.config";
 /// Settings of [`ComputeConfig`] that the operator derives from the ComputeGroup.
 const RESERVED_COMPUTE: &[(&str, &str)] = &[
     ("drainTimeoutS", "drain.timeout of the ComputeGroup"),
@@ -74,7 +77,10 @@ impl Flavour for Bundled {
         frontends: &BTreeMap<String, String>,
         compute: &BTreeMap<String, String>,
     ) -> Result<(), ConfigError> {
-        numbers("frontends.config", frontends, &FrontendConfig::default(), &[])?;
+        numbers(FRONTENDS_CONFIG, frontends, &FrontendConfig::default(), &[])?;
+        for (name, value) in frontends {
+            make_sense(name, value)?;
+        }
         numbers(
             "computeTemplate.config",
             compute,
@@ -82,6 +88,31 @@ impl Flavour for Bundled {
             RESERVED_COMPUTE,
         )?;
         Ok(())
+    }
+
+    fn dynamic_settings(&self) -> Vec<DynamicSetting> {
+        let dynamic = FRONTEND_SETTINGS.iter().filter(|setting| setting.is_dynamic);
+        dynamic
+            .map(|setting| DynamicSetting {
+                name: setting.name,
+                sql_name: setting.sql_name,
+                default: setting.default_value().to_string(),
+            })
+            .collect()
+    }
+
+    fn with_dynamic(
+        &self,
+        files: &BTreeMap<String, String>,
+        settings: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        let mut files = files.clone();
+        if let Some(text) = files.get_mut(CONFIG_FILE)
+            && let Some(changed) = with_dynamic(text, settings)
+        {
+            *text = changed;
+        }
+        files
     }
 
     fn smallest_metadata_volume(&self) -> Option<&'static str> {
@@ -254,7 +285,7 @@ fn engine_config(cluster: &ClusterShape) -> EngineConfig {
         },
         // Unknown names and texts that are no numbers were refused by `check_config`.
         frontend: numbers(
-            "frontends.config",
+            FRONTENDS_CONFIG,
             &cluster.frontend_config,
             &FrontendConfig::default(),
             &[],
@@ -277,11 +308,52 @@ fn files(config: &EngineConfig) -> BTreeMap<String, String> {
     let mut document = serde_json::to_value(config).expect("the configuration is plain data");
     leave_defaults_out(&mut document["frontend"], &FrontendConfig::default());
     leave_defaults_out(&mut document["compute"], &ComputeConfig::default());
+    BTreeMap::from([(CONFIG_FILE.to_owned(), text_of(document))])
+}
+
+fn text_of(mut document: Value) -> String {
     if let Some(fields) = document.as_object_mut() {
         fields.retain(|_, value| value.as_object().is_none_or(|fields| !fields.is_empty()));
     }
-    let text = serde_json::to_string_pretty(&document).expect("the configuration is plain data");
-    BTreeMap::from([(CONFIG_FILE.to_owned(), text + "\n")])
+    let text = serde_json::to_string_pretty(&document).expect("a document of JSON has a text");
+    text + "\n"
+}
+
+/// The file of a frontend with these dynamic settings; `None` where it is none that this operator knows. Defaults are left out, too.
+fn with_dynamic(text: &str, settings: &BTreeMap<String, String>) -> Option<String> {
+    let mut document: Value = serde_json::from_str(text).ok()?;
+    let fields = document.as_object_mut()?;
+    let frontend = fields.entry("frontend").or_insert_with(|| Value::Object(Map::new()));
+    let frontend = frontend.as_object_mut()?;
+    for setting in FRONTEND_SETTINGS.iter().filter(|setting| setting.is_dynamic) {
+        let written: Option<u64> = settings.get(setting.name).and_then(|text| text.parse().ok());
+        match written.filter(|value| *value != setting.default_value()) {
+            Some(value) => frontend.insert(setting.name.to_owned(), Value::from(value)),
+            None => frontend.remove(setting.name),
+        };
+    }
+    Some(text_of(document))
+}
+
+/// Whether a setting of frontends, which is a number, is one that a frontend takes.
+fn make_sense(name: &str, value: &str) -> Result<(), ConfigError> {
+    let Some(setting) = FRONTEND_SETTINGS.iter().find(|setting| setting.name == name) else {
+        return Ok(());
+    };
+    match setting.check(value) {
+        Err(SettingError::NotAValue { .. }) => Err(ConfigError::NotAValue {
+            field: FRONTENDS_CONFIG,
+            name: name.to_owned(),
+            value: value.to_owned(),
+            expected: bounds(setting),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn bounds(setting: &FrontendSetting) -> String {
+    let FrontendSetting { unit, least, most, .. } = setting;
+    format!("a number of {unit} from {least} to {most}")
 }
 
 fn leave_defaults_out<T: serde::Serialize>(settings: &mut Value, defaults: &T) {
@@ -312,9 +384,11 @@ fn numbers<T: serde::Serialize + serde::de::DeserializeOwned>(
         }
         if !fields.contains_key(name) {
             let known: Vec<&str> = fields.keys().map(String::as_str).collect();
+            let nearest = nearest(name, known.iter().copied());
             return Err(ConfigError::Unknown {
                 field,
                 name: name.clone(),
+                hint: nearest.map_or_else(String::new, |nearest| format!(" (did you mean {nearest}?)")),
                 known: known.join(", "),
             });
         }

@@ -12,14 +12,18 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{
-    Capabilities, ConfigError, Cordon, DEFAULT_WAREHOUSE, Flavour, PodShape, UpgradeStep, env, env_from_field, port,
-    probe,
+    Capabilities, ConfigError, Cordon, DEFAULT_WAREHOUSE, DynamicSetting, Flavour, PodShape, UpgradeStep, env,
+    env_from_field, port, probe,
 };
 use crate::compute_group::ComputeShape;
 use crate::lake_cluster::ClusterShape;
 use crate::names;
 use crate::settings::Settings;
 use crate::sql::{AdminStatement, ComputeNodeRow};
+
+mod settings;
+
+use settings::{DANGEROUS, DYNAMIC, RESERVED};
 
 /// User and group that the images support beside root.
 const USER: i64 = 1000;
@@ -45,45 +49,6 @@ const FE_ENTRYPOINT: &str = "fe-entrypoint.sh";
 const CN_ENTRYPOINT: &str = "cn-entrypoint.sh";
 /// Where the ConfigMap with configuration and scripts is mounted.
 const CONFIG_MOUNT: &str = "/etc/springtide/starrocks";
-
-/// Settings that follow from the API, and where they are written there.
-const RESERVED: &[(&str, &str)] = &[
-    ("run_mode", "nothing: clusters are always shared-data"),
-    ("cloud_native_storage_type", "storage"),
-    ("aws_s3_path", "storage.bucket and storage.prefix"),
-    ("aws_s3_region", "storage.region"),
-    ("aws_s3_endpoint", "storage.endpoint"),
-    ("aws_s3_access_key", "storage.credentials"),
-    ("aws_s3_secret_key", "storage.credentials"),
-    ("aws_s3_use_aws_sdk_default_behavior", "storage.credentials"),
-    (
-        "enable_load_volume_from_conf",
-        "nothing: the storage volume always comes from storage",
-    ),
-    ("aws_s3_use_instance_profile", "storage.credentials"),
-    ("aws_s3_iam_role_arn", "storage.credentials"),
-    ("aws_s3_external_id", "storage.credentials"),
-    ("cloud_native_meta_port", FIXED_PORT),
-    ("http_port", FIXED_PORT),
-    ("query_port", FIXED_PORT),
-    ("rpc_port", FIXED_PORT),
-    ("edit_log_port", FIXED_PORT),
-    ("be_port", FIXED_PORT),
-    ("be_http_port", FIXED_PORT),
-    ("heartbeat_service_port", FIXED_PORT),
-    ("brpc_port", FIXED_PORT),
-    ("starlet_port", FIXED_PORT),
-    ("meta_dir", "frontends.metadataVolume"),
-    ("storage_root_path", "cacheSize of the ComputeGroup"),
-    ("mem_limit", "resources of the ComputeGroup"),
-    ("loop_count_wait_fragments_finish", "drain.timeout of the ComputeGroup"),
-    (
-        "graceful_exit_wait_for_frontend_heartbeat",
-        "drain.timeout of the ComputeGroup",
-    ),
-    ("datacache_enable", "cacheSize of the ComputeGroup"),
-];
-const FIXED_PORT: &str = "nothing: probes, Services and network policies know the ports";
 
 /// Whether name and value are one line of a properties file, and nothing else: a space or a colon ends a name there too, and a
 /// backslash goes on with the next line.
@@ -140,6 +105,13 @@ impl Flavour for StarRocks {
                         instead,
                     });
                 }
+                if let Some((_, why)) = DANGEROUS.iter().find(|(dangerous, _)| dangerous == name) {
+                    return Err(ConfigError::Dangerous {
+                        field,
+                        name: name.clone(),
+                        why,
+                    });
+                }
                 if !is_line(name, value) {
                     return Err(ConfigError::Malformed {
                         field,
@@ -148,7 +120,40 @@ impl Flavour for StarRocks {
                 }
             }
         }
+        for setting in DYNAMIC {
+            if let Some(value) = frontends.get(setting.name)
+                && !setting.takes(value)
+            {
+                return Err(ConfigError::NotAValue {
+                    field: "frontends.config",
+                    name: setting.name.to_owned(),
+                    value: value.clone(),
+                    expected: setting.expected().to_owned(),
+                });
+            }
+        }
         Ok(())
+    }
+
+    fn dynamic_settings(&self) -> Vec<DynamicSetting> {
+        let setting = |setting: &settings::Dynamic| DynamicSetting {
+            name: setting.name,
+            sql_name: setting.name,
+            default: setting.default.to_owned(),
+        };
+        DYNAMIC.iter().map(setting).collect()
+    }
+
+    fn with_dynamic(
+        &self,
+        files: &BTreeMap<String, String>,
+        settings: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        let mut files = files.clone();
+        if let Some(text) = files.get_mut(FE_CONF) {
+            *text = with_dynamic(text, settings);
+        }
+        files
     }
 
     fn smallest_metadata_volume(&self) -> Option<&'static str> {
@@ -331,6 +336,19 @@ fn fe_conf(cluster: &ClusterShape) -> String {
         settings.push(("aws_s3_use_aws_sdk_default_behavior", "true".to_owned()));
     }
     conf(&settings, &cluster.frontend_config)
+}
+
+/// `fe.conf` with these dynamic settings at its end, instead of those that are in it.
+fn with_dynamic(conf: &str, settings: &BTreeMap<String, String>) -> String {
+    let is_dynamic = |name: &str| DYNAMIC.iter().any(|setting| setting.name == name);
+    let fixed = conf
+        .lines()
+        .filter(|line| !line.split_once(" = ").is_some_and(|(name, _)| is_dynamic(name)));
+    let mut text: String = fixed.flat_map(|line| [line, "\n"]).collect();
+    for (name, value) in settings.iter().filter(|(name, _)| is_dynamic(name)) {
+        text.push_str(&format!("{name} = {value}\n"));
+    }
+    text
 }
 
 fn cn_conf(compute: &ComputeShape) -> String {

@@ -175,3 +175,155 @@ fn every_setting_that_is_written_is_reserved() {
     }
     assert!(written > 15, "{written}");
 }
+
+fn map(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let settings = settings
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    settings.collect()
+}
+
+/// With others and without any, and back: what is not dynamic stays as it is, to the byte.
+#[test]
+fn dynamic_settings_are_put_into_files_and_taken_out_again() {
+    for (kind, flavour, fixed, dynamic, file, shows) in [
+        (
+            "Bundled",
+            &Bundled as &dyn Flavour,
+            map(&[]),
+            map(&[("queryTimeoutS", "60"), ("maxConnections", "50")]),
+            "engine.json",
+            "\"queryTimeoutS\": 60",
+        ),
+        (
+            "StarRocks",
+            &StarRocks as &dyn Flavour,
+            map(&[("qe_max_connection", "100"), ("sys_log_level", "WARN")]),
+            map(&[("qe_slow_log_ms", "1"), ("enable_print_sql", "true")]),
+            "fe.conf",
+            "qe_slow_log_ms = 1\n",
+        ),
+    ] {
+        let of = |config: BTreeMap<String, String>| {
+            let mut shape = shape(kind);
+            shape.frontend_config = config;
+            flavour.frontend_files(&shape)
+        };
+        let without = of(fixed.clone());
+        let with = of(fixed.clone().into_iter().chain(dynamic.clone()).collect());
+        assert_ne!(with, without);
+        assert_eq!(flavour.with_dynamic(&with, &map(&[])), without);
+        let put_in = flavour.with_dynamic(&without, &dynamic);
+        assert!(put_in[file].contains(shows), "{}", put_in[file]);
+        assert_eq!(flavour.with_dynamic(&put_in, &dynamic), put_in);
+        assert_eq!(flavour.with_dynamic(&put_in, &map(&[])), without);
+        let defaults = flavour.dynamic_settings();
+        let defaults = defaults
+            .into_iter()
+            .map(|setting| (setting.name.to_owned(), setting.default));
+        assert_eq!(flavour.check_config(&defaults.collect(), &map(&[])), Ok(()));
+        // What is not dynamic is nothing that this puts in.
+        assert_eq!(flavour.with_dynamic(&without, &map(&[("run_mode", "x")])), without);
+    }
+    let unread = map(&[("engine.json", "{"), ("other", "x")]);
+    assert_eq!(Bundled.with_dynamic(&unread, &map(&[("queryTimeoutS", "60")])), unread);
+}
+
+#[test]
+fn what_a_frontend_has_been_told_by_file_the_engine_reads() {
+    let mut shape = shape("Bundled");
+    shape.frontend_config = map(&[("queryTimeoutS", "60")]);
+    let files = Bundled.with_dynamic(&Bundled.frontend_files(&shape), &map(&[("maxConnections", "77")]));
+    let config: springtide_contract::config::EngineConfig = serde_json::from_str(&files["engine.json"]).unwrap();
+    assert_eq!(
+        (config.frontend.max_connections, config.frontend.query_timeout_s),
+        (77, 300)
+    );
+}
+
+/// With the type and the default that the recorded release shows.
+#[test]
+fn dynamic_settings_of_starrocks_are_mutable_there() {
+    let recorded = include_str!("../../fixtures/starrocks/frontend-config-mutable.txt");
+    let dynamic = StarRocks.dynamic_settings();
+    assert!(dynamic.len() > 30);
+    assert!(dynamic.is_sorted_by_key(|setting| setting.name));
+    for setting in dynamic {
+        let line = recorded
+            .lines()
+            .find(|line| line.split(' ').next() == Some(setting.name))
+            .unwrap_or_else(|| panic!("{} is not mutable", setting.name));
+        assert_eq!(line.splitn(3, ' ').nth(2), Some(setting.default.as_str()), "{line}");
+        let wrong = match line.split(' ').nth(1) {
+            Some("int" | "long") => "1.5",
+            Some("double") => "much",
+            Some("boolean") => "yes",
+            other => panic!("{line}: {other:?}"),
+        };
+        let refused = StarRocks.check_config(&map(&[(setting.name, wrong)]), &map(&[]));
+        assert!(matches!(refused, Err(ConfigError::NotAValue { .. })), "{line}");
+    }
+    let is_dynamic = |name: &str| StarRocks.dynamic_settings().iter().any(|setting| setting.name == name);
+    assert!(!is_dynamic("qe_max_connection"), "frontends read it when they start");
+}
+
+#[test]
+fn settings_that_do_harm_are_refused_with_the_harm() {
+    let known = include_str!("../../fixtures/starrocks/frontend-config-keys.txt");
+    for name in [
+        "bdbje_reset_election_group",
+        "start_with_incomplete_meta",
+        "metadata_journal_skip_bad_journal_ids",
+        "recover_with_empty_tablet",
+        "enable_auth_check",
+    ] {
+        assert!(known.lines().any(|line| line == name), "{name}");
+        let refused = StarRocks.check_config(&map(&[(name, "true")]), &map(&[])).unwrap_err();
+        assert!(matches!(refused, ConfigError::Dangerous { .. }), "{refused}");
+        assert!(
+            refused
+                .to_string()
+                .starts_with(&format!("frontends.config: {name} is refused: ")),
+            "{refused}"
+        );
+    }
+    for name in [
+        "priority_networks",
+        "arrow_flight_port",
+        "audit_log_dir",
+        "webserver_port",
+    ] {
+        let refused = StarRocks.check_config(&map(&[]), &map(&[(name, "x")]));
+        assert!(matches!(refused, Err(ConfigError::Reserved { .. })), "{name}");
+    }
+}
+
+#[test]
+fn what_is_mistyped_is_told_with_what_may_be_meant() {
+    let told = |name: &str, value: &str| {
+        let refused = Bundled.check_config(&map(&[(name, value)]), &map(&[]));
+        refused.unwrap_err().to_string()
+    };
+    let mistyped = told("queryTimeout", "60");
+    assert!(
+        mistyped.starts_with("frontends.config: the engine has no setting \"queryTimeout\" (did you mean queryTimeoutS?); it has heartbeatIntervalMs, "),
+        "{mistyped}"
+    );
+    let unknown = told("nosuch", "60");
+    assert!(
+        unknown.starts_with("frontends.config: the engine has no setting \"nosuch\"; it has "),
+        "{unknown}"
+    );
+    assert_eq!(
+        told("maxConnections", "0"),
+        "frontends.config.maxConnections: \"0\" is no value of it; write a number of connections from 10 to 1000000"
+    );
+    assert!(told("queryTimeoutS", "soon").contains("is not a whole number of at least 0"));
+    let compute = Bundled.check_config(&map(&[]), &map(&[("memoryLimit", "1")]));
+    assert!(
+        compute
+            .unwrap_err()
+            .to_string()
+            .contains("(did you mean memoryLimitBytes?)")
+    );
+}

@@ -83,9 +83,6 @@ impl ClusterShape {
         } = spec;
         let flavour = flavour(engine.kind);
         check_frontends(spec)?;
-        flavour
-            .check_config(&frontends.config, &compute_template.config)
-            .map_err(|error| Rejection::new(Reason::InvalidField, error.to_string()))?;
         check_resources("frontends.resources", &frontends.resources)?;
         if let Some(resources) = &compute_template.resources {
             check_resources("computeTemplate.resources", resources)?;
@@ -172,6 +169,13 @@ fn cluster_id(cluster: &LakeCluster, adopt: Option<&str>) -> Result<String, Reje
         (Some(id), _) | (None, Some(id)) => Ok(id.to_owned()),
         (None, None) => Ok(cluster.metadata.uid.clone().unwrap_or_default().to_ascii_lowercase()),
     }
+}
+
+/// Checks settings by the engine's own names. What was accepted once stays in force, though another release would refuse it.
+pub(crate) fn check_settings(spec: &LakeClusterSpec) -> Result<(), Rejection> {
+    flavour(spec.engine.kind)
+        .check_config(&spec.frontends.config, &spec.compute_template.config)
+        .map_err(|error| Rejection::new(Reason::InvalidField, error.to_string()))
 }
 
 fn check_frontends(spec: &LakeClusterSpec) -> Result<(), Rejection> {

@@ -133,6 +133,39 @@ pub struct WarehouseRow {
     pub required_nodes: u32,
 }
 
+/// A row of `ADMIN SHOW FRONTEND CONFIG`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FrontendConfigRow {
+    /// Column `Key`.
+    pub name: String,
+    /// Column `Value`.
+    pub value: String,
+    /// Column `IsMutable`: a frontend takes another value while it runs.
+    pub is_mutable: bool,
+}
+
+impl FrontendConfigRow {
+    /// Reads the rows of an answer.
+    ///
+    /// # Errors
+    /// A column is missing, or holds something else than it should.
+    pub fn parse(columns: &[String], rows: &[Vec<Option<String>>]) -> Result<Vec<Self>, AnswerError> {
+        let answer = Answer::new(super::SHOW_FRONTEND_CONFIG, columns);
+        let name = answer.column("Key")?;
+        let value = answer.column("Value")?;
+        let is_mutable = answer.column("IsMutable")?;
+        rows.iter()
+            .map(|row| {
+                Ok(Self {
+                    name: answer.text(row, name),
+                    value: answer.text(row, value),
+                    is_mutable: answer.boolean(row, is_mutable, "IsMutable")?,
+                })
+            })
+            .collect()
+    }
+}
+
 impl WarehouseRow {
     /// Reads the rows of an answer.
     ///

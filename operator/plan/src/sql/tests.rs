@@ -201,6 +201,39 @@ fn the_operators_account_is_made_as_starrocks_accepted_it() {
 }
 
 #[test]
+fn a_setting_is_changed_and_read_back_as_starrocks_does() {
+    let answers = recordings(include_str!("../../fixtures/starrocks/frontend-config.json"));
+    let set = |value: &str| AdminStatement::SetFrontendConfig {
+        name: "lake_compaction_max_tasks".to_owned(),
+        value: value.to_owned(),
+    };
+    let recorded = |statement: &AdminStatement| {
+        let text = statement.text().text;
+        answers.iter().find(|answer| answer.sql == text)
+    };
+    assert!(recorded(&set("7")).is_some_and(|answer| answer.error.is_none()));
+    let refused = recorded(&set("x")).and_then(|answer| answer.error.clone()).unwrap();
+    assert!(!set("x").is_done_already(&refused), "{refused}");
+    let shown = answers
+        .iter()
+        .find(|answer| answer.sql.starts_with(SHOW_FRONTEND_CONFIG))
+        .unwrap();
+    let rows = FrontendConfigRow::parse(&shown.columns, &shown.rows).unwrap();
+    let expected = FrontendConfigRow {
+        name: "lake_compaction_max_tasks".to_owned(),
+        value: "7".to_owned(),
+        is_mutable: true,
+    };
+    assert_eq!(rows, [expected]);
+    assert_eq!(
+        set("it's \\").text().text,
+        "ADMIN SET FRONTEND CONFIG ('lake_compaction_max_tasks'='it''s \\\\')"
+    );
+    let error = FrontendConfigRow::parse(&["Key".to_owned(), "Value".to_owned()], &[]).unwrap_err();
+    assert!(error.to_string().contains("has no column IsMutable"), "{error}");
+}
+
+#[test]
 fn repeating_a_statement_is_seen_from_the_error() {
     let answers = recordings(include_str!("../../fixtures/starrocks/membership-statements.json"));
     let error = |text: &str| {

@@ -35,6 +35,7 @@ fn there(settled: &Settled, revisions: [&str; 2]) -> Value {
 struct Case<'a> {
     image: &'a str,
     inputs: &'a str,
+    inputs_of_old: Option<&'a str>,
     live: Option<&'a Value>,
     open: bool,
     turn: Turn,
@@ -47,6 +48,7 @@ impl<'a> Case<'a> {
         Self {
             image,
             inputs,
+            inputs_of_old: None,
             live,
             open: false,
             turn: Ok(()),
@@ -67,6 +69,7 @@ impl<'a> Case<'a> {
             },
             live: self.live,
             inputs: self.inputs.to_owned(),
+            inputs_of_old: self.inputs_of_old.map(str::to_owned),
             replicas: 2,
             pods: Pods {
                 pods: self.pods,
@@ -153,6 +156,27 @@ fn what_somebody_has_written_is_carried_out_at_once() {
     );
     assert_eq!(mark(&settled, INPUTS_ANNOTATION).as_deref(), Some("1:b"));
     assert_eq!(settled.engine, None, "what was known before stays");
+}
+
+/// A release that counts less as a wish knows the hash of the same wishes by which the pods were made.
+#[test]
+fn wishes_that_an_older_release_hashed_otherwise_are_no_new_ones() {
+    let live = made();
+    let case = |image| Case {
+        inputs_of_old: Some("1:a"),
+        ..Case::new(image, "1:b", Some(&live))
+    };
+    let held = case("e:2").settle();
+    assert_eq!((held.finding.reason, image(&held)), (Reason::UpdatePending, "e:1"));
+    assert_eq!(mark(&held, INPUTS_ANNOTATION).as_deref(), Some("1:b"));
+    let same = case("e:1").settle();
+    assert_eq!((same.finding.reason, image(&same)), (Reason::UpToDate, "e:1"));
+    assert_eq!(mark(&same, INPUTS_ANNOTATION).as_deref(), Some("1:b"));
+    let wished = Case {
+        inputs_of_old: Some("1:c"),
+        ..Case::new("e:2", "1:b", Some(&live))
+    };
+    assert_eq!(wished.settle().finding.reason, Reason::Rolling);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Variables, accounts, and what MySQL has and StarRocks answers for its tools.
 
+use springtide_contract::settings::FRONTEND_SETTINGS;
 use springtide_mysql::MysqlError;
 use springtide_sql::{ShowKind, UserName};
 
@@ -114,7 +115,7 @@ pub(super) fn rows_of(context: Context<'_>, what: &ShowKind) -> Result<Rows, Mys
         ShowKind::Functions => Rows::new(&["Function Name"]),
         ShowKind::Procedures => Rows::new(PROCEDURES),
         ShowKind::OpenTables => Rows::new(&["Database", "Table", "In_use", "Name_locked"]),
-        ShowKind::FrontendConfig => frontend_config(context),
+        ShowKind::FrontendConfig => frontend_config(context)?,
         other => return Err(errors::Kind::Internal.error(format!("{other:?} has no rows"))),
     })
 }
@@ -204,25 +205,19 @@ fn authentication(context: Context<'_>) -> Result<Rows, MysqlError> {
     Ok(rows)
 }
 
-/// The frontend's settings, which are the operator's to change.
-fn frontend_config(context: Context<'_>) -> Rows {
-    let config = &context.shared.core.config().frontend;
+/// The frontend's settings as they are now.
+fn frontend_config(context: Context<'_>) -> Result<Rows, MysqlError> {
+    context.session.require_admin("OPERATE", "SYSTEM")?;
+    let settings = context.shared.core.settings();
     let mut rows = Rows::new(&["Key", "AliasNames", "Value", "Type", "IsMutable", "Comment"]);
-    for (key, value) in [
-        ("heartbeat_interval_ms", config.heartbeat_interval_ms),
-        ("heartbeat_retry_times", config.heartbeat_retry_times.into()),
-        ("image_every_records", config.image_every_records),
-        ("max_connections", config.max_connections.into()),
-        ("query_timeout_s", config.query_timeout_s),
-        ("result_hold_bytes", config.result_hold_bytes),
-    ] {
+    for setting in FRONTEND_SETTINGS {
         rows.push_text([
-            key.to_owned(),
-            "[]".to_owned(),
-            value.to_string(),
+            setting.sql_name.to_owned(),
+            format!("[{}]", setting.name),
+            setting.of(&settings).to_string(),
             "long".to_owned(),
-            "false".to_owned(),
-            String::new(),
+            setting.is_dynamic.to_string(),
+            format!("{} {}", setting.unit, setting.meaning),
         ]);
     }
     rows.push_text([
@@ -233,5 +228,5 @@ fn frontend_config(context: Context<'_>) -> Rows {
         "false".to_owned(),
         String::new(),
     ]);
-    rows
+    Ok(rows)
 }

@@ -1,4 +1,6 @@
-use super::{Variables, checked};
+use springtide_contract::config::FrontendConfig;
+
+use super::{NO_LIMIT_S, Variables, checked};
 
 #[test]
 fn values_are_checked_as_starrocks_does() {
@@ -36,4 +38,25 @@ fn sessions_see_globals_until_they_set_their_own() {
             .list()
             .any(|(name, value)| name == "tx_isolation" && value == "REPEATABLE-READ")
     );
+}
+
+#[test]
+fn settings_of_the_frontend_are_below_what_somebody_has_set() {
+    let of = |query_timeout_s| FrontendConfig {
+        query_timeout_s,
+        ..FrontendConfig::default()
+    };
+    let mut variables = Variables::new([].into_iter());
+    variables.follow(&of(60));
+    assert_eq!(variables.number("query_timeout"), 60);
+    assert!(!variables.is_set("query_timeout"));
+    variables.follow(&of(0));
+    assert_eq!(variables.number("query_timeout"), NO_LIMIT_S);
+    variables.follow(&of(u64::MAX));
+    assert_eq!(variables.number("query_timeout"), NO_LIMIT_S);
+    variables.set_global("query_timeout", Some("7".into()));
+    variables.follow(&of(90));
+    assert_eq!(variables.number("query_timeout"), 7);
+    variables.set_global("query_timeout", None);
+    assert_eq!(variables.number("query_timeout"), 90);
 }

@@ -145,6 +145,24 @@ async fn a_node_that_a_statement_could_not_reach_gets_no_work_until_it_answers()
 }
 
 #[tokio::test]
+async fn a_shorter_interval_of_heartbeats_counts_at_once() {
+    let mut cluster = Cluster::new();
+    cluster.config.frontend.heartbeat_interval_ms = 3_600_000;
+    let core = cluster.open().await;
+    let script = Arc::new(Mutex::new(Some(reply(1))));
+    let port = start_node(Arc::clone(&script)).await;
+    add_node(&core, port, "w").await;
+    until(&core, "alive", |node| node.alive).await;
+    script.lock().unwrap().as_mut().unwrap().draining = true;
+    core.change_setting("heartbeatIntervalMs", "50").unwrap();
+    until(&core, "its next heartbeat came", |node| {
+        node.drain == DrainState::Leaving
+    })
+    .await;
+    core.shutdown().await;
+}
+
+#[tokio::test]
 async fn an_ordered_drain_ends_when_no_statement_can_reach_the_node_and_can_be_taken_back() {
     let cluster = Cluster::new();
     let core = cluster.open().await;

@@ -286,6 +286,24 @@ async fn after_the_journal_failed_nothing_is_acknowledged() {
 }
 
 #[tokio::test]
+async fn an_image_is_due_by_the_setting_as_it_is_now() {
+    let cluster = Cluster::new();
+    let core = cluster.open().await;
+    core.change_setting("imageEveryRecords", "1").unwrap();
+    core.edit(|catalog| catalog.create_database("d", false, 0))
+        .await
+        .unwrap();
+    let written = async {
+        while core.image_id() < core.journal_id() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(20);
+    tokio::time::timeout(limit, written).await.expect("an image is written");
+    core.shutdown().await;
+}
+
+#[tokio::test]
 async fn images_are_written_and_read() {
     let mut cluster = Cluster::new();
     cluster.config.frontend.image_every_records = 5;

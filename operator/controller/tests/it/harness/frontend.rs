@@ -9,6 +9,10 @@ use std::{
 };
 
 use async_trait::async_trait;
+use springtide_contract::{
+    config::FrontendConfig,
+    settings::{FRONTEND_SETTINGS, FrontendSetting},
+};
 use springtide_mysql::{
     Column, ConnectionInfo, Handler, LoginAttempt, MysqlError, OkResult, Parameter, PreparedStatement, ResultWriter,
     ServerOptions, Value, native_stage2, serve, verify_native,
@@ -53,6 +57,12 @@ pub(crate) struct Catalog {
     pub(crate) queued: BTreeMap<String, (u32, u32)>,
     /// How many of the changes are in the newest image.
     image: usize,
+    /// Settings that were changed, by their names in SQL. They are those of all processes here, and are read from no file.
+    pub(crate) settings: BTreeMap<String, String>,
+    /// It says that it has changed a setting, and has not.
+    pub(crate) keeps_settings: bool,
+    /// How often it was asked for its settings.
+    pub(crate) asked_for_settings: usize,
     /// Every statement that changed something, in order.
     pub(crate) changes: Vec<String>,
     /// Who hears of what took effect, and says what goes wrong.
@@ -264,6 +274,7 @@ const NODE_COLUMNS: [&str; 30] = [
     "DrainSeconds",
 ];
 
+const SETTING_COLUMNS: [&str; 6] = ["Key", "AliasNames", "Value", "Type", "IsMutable", "Comment"];
 const WAREHOUSE_COLUMNS: [&str; 5] = ["Id", "Name", "RunningSql", "QueuedSql", "RequiredNodes"];
 
 type Table = (Vec<&'static str>, Vec<Vec<String>>);
@@ -309,6 +320,10 @@ impl Catalog {
         if upper == "SHOW WAREHOUSES" {
             return Ok(Some((WAREHOUSE_COLUMNS.to_vec(), self.warehouses())));
         }
+        if upper == "ADMIN SHOW FRONTEND CONFIG" {
+            self.asked_for_settings += 1;
+            return Ok(Some((SETTING_COLUMNS.to_vec(), self.settings())));
+        }
         let nodes: Vec<String> = statement
             .split(['\'', '"'])
             .skip(1)
@@ -337,6 +352,8 @@ impl Catalog {
             self.ordered.insert(id.parse().unwrap(), forced);
         } else if let Some(id) = upper.strip_prefix("ALTER SYSTEM CANCEL DRAIN COMPUTE NODE ") {
             self.ordered.remove(&id.parse().unwrap());
+        } else if upper.starts_with("ADMIN SET FRONTEND CONFIG") {
+            self.set(&nodes)?;
         } else if upper == "ALTER SYSTEM CREATE IMAGE" {
             // It has itself, too.
             self.image = self.changes.len() + 1;
@@ -374,6 +391,35 @@ impl Catalog {
         }
         self.changes.push(statement.to_owned());
         Ok(None)
+    }
+
+    /// Changes the setting of this name to this value, by the engine's own rules.
+    fn set(&mut self, quoted: &[String]) -> Result<(), MysqlError> {
+        let mut checked = FrontendConfig::default();
+        let [name, value] = quoted else {
+            return Err(MysqlError::new(1064, b"42000", format!("{quoted:?} is no setting")));
+        };
+        let changed = checked.change(name, value);
+        changed.map_err(|error| MysqlError::new(1064, b"HY000", error.to_string()))?;
+        if !self.keeps_settings {
+            self.settings.insert(name.clone(), value.clone());
+        }
+        Ok(())
+    }
+
+    fn settings(&self) -> Vec<Vec<String>> {
+        let row = |setting: &FrontendSetting| {
+            let changed = self.settings.get(setting.sql_name).cloned();
+            vec![
+                setting.sql_name.to_owned(),
+                format!("[{}]", setting.name),
+                changed.unwrap_or_else(|| setting.default_value().to_string()),
+                "long".to_owned(),
+                setting.is_dynamic.to_string(),
+                String::new(),
+            ]
+        };
+        FRONTEND_SETTINGS.iter().map(row).collect()
     }
 
     /// What it knows of its nodes, by `host:port`, without the numbers that it gave them.

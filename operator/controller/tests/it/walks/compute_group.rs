@@ -79,9 +79,11 @@ pub(super) async fn is_carried_out(world: &World) -> Option<bool> {
     (is_seen && is_there && has_pods && status.draining.is_empty()).then(|| is_true(&status.conditions, "Accepted"))
 }
 
-/// Whether no pods are replaced or wait for their turn.
+/// Whether no pods are replaced or wait for their turn, and no setting is under way.
 pub(super) fn has_come_to_rest(conditions: &[Condition]) -> bool {
-    let moves = |condition: &Condition| ["Rolling", "WaitingForTurn"].contains(&condition.reason.as_str());
+    let moves = |condition: &Condition| {
+        ["Rolling", "WaitingForTurn", "SettingPending", "SettingNotInForce"].contains(&condition.reason.as_str())
+    };
     !conditions.iter().any(moves)
 }
 
