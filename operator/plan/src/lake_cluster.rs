@@ -17,6 +17,7 @@ use crate::rollout::{self, Pods};
 use crate::update::{self, Settled, Workload};
 use crate::upgrade_order;
 
+mod certificates;
 mod disruption_budget;
 mod health;
 mod hibernation;
@@ -28,6 +29,7 @@ mod shape;
 mod stateful_set;
 mod volume_claims;
 
+pub use certificates::IssuedShape;
 pub(crate) use health::is_rolling;
 pub use health::is_woken_by_statements;
 use hibernation::Hibernation;
@@ -54,7 +56,10 @@ pub fn secrets(name: &str, spec: &LakeClusterSpec) -> Vec<String> {
             .as_ref()
             .map(|secret| secret.name.clone()),
     );
-    secrets.extend(spec.tls.as_ref().map(|tls| tls.secret_name.clone()));
+    if let Some(tls) = &spec.tls {
+        secrets.extend(certificates::secret(name, tls));
+        secrets.extend(tls.issue.as_ref().map(|_| names::authority_secret(name)));
+    }
     secrets
 }
 
@@ -74,6 +79,8 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
     let trouble = match (&in_force.shape, &in_force.spec) {
         (Some(shape), Some(spec)) => {
             let missing = missing_secrets(observed, shape);
+            // Before the pods that mount them.
+            actions.extend(certificates::due(observed, shape, now));
             let hibernation = Hibernation::of(observed, shape);
             if missing.is_empty() {
                 let frontends = frontends.insert(up_to_date(observed, spec, shape, &hibernation, now));
@@ -137,7 +144,10 @@ impl InForce {
 
     fn lacks_secret(&self) -> bool {
         let reason = self.rejection.as_ref().map(|rejection| rejection.reason);
-        matches!(reason, Some(Reason::SecretNotFound | Reason::SecretKeyMissing))
+        matches!(
+            reason,
+            Some(Reason::SecretNotFound | Reason::SecretKeyMissing | Reason::SecretTaken)
+        )
     }
 
     fn finding(&self) -> Finding {
@@ -300,6 +310,7 @@ fn plan_deletion(observed: &ObservedLakeCluster) -> Plan<LakeClusterStatus> {
                     });
                 }
             }
+            actions.extend(certificates::deletions(&observed.cluster, &observed.secrets));
         }
         actions.push(Action::RemoveFinalizer);
     }
@@ -366,6 +377,10 @@ fn report(
         frontends_ready: Some(frontends_ready),
         compute_nodes_alive: Some(compute_nodes_alive),
         engine,
+        certificate: in_force
+            .shape
+            .as_ref()
+            .and_then(|shape| certificates::status(observed, shape)),
         compute_until: next_transition(observed),
         accepted_spec: in_force.spec,
     };

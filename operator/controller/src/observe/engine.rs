@@ -20,12 +20,13 @@ use springtide_crds::LakeCluster;
 use springtide_plan::{
     ComputeNodeRow, FrontendRow, SqlAnswer,
     flavour::flavour,
+    names,
     sql::{SHOW_COMPUTE_NODES, SHOW_FRONTENDS, SHOW_WAREHOUSES, WarehouseRow},
 };
 
 use crate::{
     context::Context,
-    engine::{EngineError, Login},
+    engine::{EngineError, Login, Trust},
     observe::secrets::{self, SecretValues},
 };
 
@@ -112,8 +113,13 @@ pub(crate) async fn ask(
 ) -> SqlAnswer {
     let asked = ask_now(context, cluster, pods, secrets);
     let answer = context.members.or_ask(&line_of(cluster), asked).await;
-    // Another password may have been written meanwhile. Once the status says that this one fails, Secrets are read often anyway.
-    if matches!(answer, SqlAnswer::LoginRefused { .. }) && secrets::is_proven(cluster) {
+    // Another password or certificate may have been written meanwhile. Once the status says that this one fails, Secrets are read often
+    // anyway.
+    let may_be_old = matches!(
+        answer,
+        SqlAnswer::LoginRefused { .. } | SqlAnswer::CertificateNotTrusted { .. }
+    );
+    if may_be_old && secrets::is_proven(cluster) {
         let key = (cluster.namespace().unwrap_or_default(), cluster.name_any());
         context.secrets.forget(&key);
     }
@@ -124,7 +130,10 @@ pub(crate) async fn ask(
 pub(crate) fn some_wait(answer: &SqlAnswer) -> bool {
     match answer {
         SqlAnswer::Answered { warehouses, .. } => warehouses.iter().any(|warehouse| warehouse.queued > 0),
-        SqlAnswer::NotAsked | SqlAnswer::LoginRefused { .. } | SqlAnswer::Unreachable { .. } => false,
+        SqlAnswer::NotAsked
+        | SqlAnswer::LoginRefused { .. }
+        | SqlAnswer::CertificateNotTrusted { .. }
+        | SqlAnswer::Unreachable { .. } => false,
     }
 }
 
@@ -138,6 +147,11 @@ async fn ask_now(context: &Context, cluster: &LakeCluster, pods: &[Arc<Pod>], se
             Err(EngineError::Refused { .. }) if matches!(answer, SqlAnswer::LoginRefused { .. }) => {}
             Err(error @ EngineError::Refused { .. }) => {
                 answer = SqlAnswer::LoginRefused {
+                    message: error.to_string(),
+                }
+            }
+            Err(error @ EngineError::NotTrusted { .. }) => {
+                answer = SqlAnswer::CertificateNotTrusted {
                     message: error.to_string(),
                 }
             }
@@ -161,7 +175,7 @@ pub(crate) fn logins(cluster: &LakeCluster, pods: &[Arc<Pod>], secrets: &SecretV
         .as_ref()
         .and_then(|status| status.leader.clone())
         .unwrap_or_default();
-    let mut reachable: Vec<(bool, IpAddr)> = pods
+    let mut reachable: Vec<(bool, IpAddr, Option<Trust>)> = pods
         .iter()
         .filter(|pod| pod.metadata.deletion_timestamp.is_none())
         .filter_map(|pod| {
@@ -170,17 +184,28 @@ pub(crate) fn logins(cluster: &LakeCluster, pods: &[Arc<Pod>], secrets: &SecretV
             let address = status.pod_ip.as_ref()?.parse().ok()?;
             // The engine knows its leader by host name, of which the pod's name is the first part.
             let is_other = leader.split('.').next() != Some(&pod.name_any());
-            is_running.then_some((is_other, address))
+            let trust = || Some(secrets.trust(secrets::tls_secret(pod)?, &hosts_of(cluster, pod)));
+            is_running.then(|| (is_other, address, trust()))
         })
         .collect();
-    reachable.sort_by_key(|(is_other, _)| *is_other);
-    let login = |(_, address)| Login {
+    reachable.sort_by_key(|(is_other, ..)| *is_other);
+    let login = |(_, address, trust)| Login {
         address,
         port: ports::FE_MYSQL,
         user: user.clone(),
         password: password.clone(),
+        trust,
     };
     reachable.into_iter().map(login).collect()
+}
+
+/// The host names of a frontend within Kubernetes: its own, and that of the Service for clients.
+fn hosts_of(cluster: &LakeCluster, pod: &Pod) -> [String; 2] {
+    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+    [
+        names::pod_host(&pod.name_any(), &names::frontends_headless(&name), &namespace),
+        format!("{}.{namespace}.svc", names::client_service(&name)),
+    ]
 }
 
 /// The name by which a cluster's connection is kept.

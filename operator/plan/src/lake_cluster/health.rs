@@ -104,6 +104,10 @@ fn operator_account(sql: &SqlAnswer) -> Finding {
             Reason::LoginRefused,
             format!("the engine refuses the operator's account: {message}"),
         ),
+        SqlAnswer::CertificateNotTrusted { message } => Finding::fails(
+            Reason::CertificateNotTrusted,
+            format!("the operator does not log in: {message}"),
+        ),
         SqlAnswer::NotAsked | SqlAnswer::Unreachable { .. } => Finding::unknown("no frontend answers"),
     }
 }
@@ -124,6 +128,10 @@ fn available(sql: &SqlAnswer, observed: &ObservedLakeCluster, trouble: Option<&F
         SqlAnswer::LoginRefused { message } => Finding::fails(
             Reason::LoginRefused,
             format!("a frontend answers, but refuses the operator's account: {message}"),
+        ),
+        SqlAnswer::CertificateNotTrusted { message } => Finding::fails(
+            Reason::CertificateNotTrusted,
+            format!("a frontend answers, but the operator does not log in: {message}"),
         ),
         SqlAnswer::NotAsked | SqlAnswer::Unreachable { .. } => {
             if let Some(trouble) = trouble {

@@ -9,14 +9,16 @@ use std::{
 };
 
 use async_trait::async_trait;
+use rustls::ServerConfig;
 use springtide_mysql::{
     Column, ConnectionInfo, Handler, LoginAttempt, MysqlError, OkResult, Parameter, PreparedStatement, ResultWriter,
     ServerOptions, Value, native_stage2, serve, verify_native,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    certificates,
     faults::{Faults, StatementFault},
     relay::Relay,
 };
@@ -58,6 +60,8 @@ pub(crate) struct Catalog {
     pub(crate) faults: Option<Faults>,
     /// The operator's password, as mounted from its Secret.
     pub(crate) password: String,
+    /// Logins that were not encrypted.
+    pub(crate) plain_logins: u32,
 }
 
 /// A frontend on a loopback address of its own.
@@ -65,6 +69,8 @@ pub(crate) struct Catalog {
 pub(crate) struct Frontend {
     pub(crate) address: IpAddr,
     pub(crate) catalog: Arc<Mutex<Catalog>>,
+    /// What it shows to who asks for TLS.
+    certificate: watch::Sender<Arc<ServerConfig>>,
     stop: CancellationToken,
 }
 
@@ -91,11 +97,29 @@ impl Frontend {
             relay: carrier.clone(),
             peer: info.peer,
         };
+        // Nobody knows it by that one.
+        let nobodys = certificates::self_signed(&["nobody.example.com"]);
+        let nobodys = certificates::server_config(nobodys.certificate.as_bytes(), nobodys.key.as_bytes());
+        let (certificate, shown) = watch::channel(nobodys.unwrap());
+        let options = ServerOptions {
+            tls: Some(shown.into()),
+            ..ServerOptions::default()
+        };
         let behind = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = behind.local_addr().unwrap();
-        tokio::spawn(serve(behind, ServerOptions::default(), factory, stop.clone()));
+        tokio::spawn(serve(behind, options, factory, stop.clone()));
         tokio::spawn(relay.carry(listener, server, stop.clone()));
-        Self { address, catalog, stop }
+        Self {
+            address,
+            catalog,
+            certificate,
+            stop,
+        }
+    }
+
+    /// What the next connections see.
+    pub(crate) fn show(&self, certificate: Arc<ServerConfig>) {
+        self.certificate.send_replace(certificate);
     }
 
     /// Ends it: connections break and nobody listens any more.
@@ -119,7 +143,11 @@ struct Session {
 #[async_trait]
 impl Handler for Session {
     async fn authenticate(&mut self, attempt: &LoginAttempt<'_>) -> Result<(), MysqlError> {
-        let password = self.catalog.lock().unwrap().password.clone();
+        let password = {
+            let mut catalog = self.catalog.lock().unwrap();
+            catalog.plain_logins += u32::from(!attempt.tls);
+            catalog.password.clone()
+        };
         let is_right = !attempt.proof.is_empty() && verify_native(&native_stage2(password.as_bytes()), &attempt.proof);
         if is_right { Ok(()) } else { Err(attempt.denied()) }
     }
