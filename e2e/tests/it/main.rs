@@ -28,6 +28,7 @@ mod long_query;
 mod operator_away;
 mod operator_crash;
 mod operator_upgrade;
+mod own_certificates;
 mod real_clients;
 mod registry;
 mod report;
