@@ -84,6 +84,8 @@ reasons! {
     SecretNotFound,
     /// A Secret that is named lacks a key, or the key is empty.
     SecretKeyMissing,
+    /// A Secret that the operator is to make exists already, and is somebody else's.
+    SecretTaken,
     /// All that was asked for is there.
     AllReady,
     /// Queries are answered.
@@ -156,6 +158,8 @@ reasons! {
     SecretMissing,
     /// The engine refused the operator's SQL account.
     LoginRefused,
+    /// A frontend shows a certificate that the operator does not trust.
+    CertificateNotTrusted,
     /// The operator does not know yet.
     Unknown,
     /// All pods are of the template that is in force.

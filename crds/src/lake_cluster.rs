@@ -209,6 +209,21 @@ pub struct EngineStatus {
     pub image: String,
 }
 
+/// The certificate of the MySQL port.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateStatus {
+    /// Name of the Secret. What clients are to trust is under `ca.crt` there.
+    #[schemars(length(max = 253))]
+    pub secret: String,
+    /// When the certificate ends.
+    #[schemars(length(max = 64), extend("format" = "date-time"))]
+    pub not_after: String,
+    /// The name of the authority that has signed it.
+    #[schemars(length(max = 512))]
+    pub issued_by: String,
+}
+
 /// The engine flavours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum EngineKind {
@@ -420,14 +435,47 @@ impl ServiceType {
     }
 }
 
-/// TLS on the MySQL port.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+/// TLS on the MySQL port: a certificate of one of two origins.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("has(self.secretName) != has(self.issue)", "write exactly one of tls.secretName (a Secret that somebody else writes, as cert-manager does) and tls.issue (a certificate that the operator issues and renews)"))]
 pub struct Tls {
-    /// Name of a Secret of type `kubernetes.io/tls` with `tls.crt` and `tls.key`. Required: a certificate cannot be guessed.
+    /// Name of a Secret of type `kubernetes.io/tls` with `tls.crt` and `tls.key`, and with the certificate of its authority under `ca.crt` where that is not one that everybody trusts: by it the operator knows the frontends. Unset: `issue` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = crate::rule::object_name("write the name of a Secret of the same namespace: lower-case letters, digits, dashes and dots"))]
-    pub secret_name: String,
+    pub secret_name: Option<String>,
+    /// The operator issues a certificate by an authority of the cluster's own, in the Secret `NAME-tls`, and renews it without a restart; clients trust what is under `ca.crt` there. The bundled engine alone. Unset: `secretName` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issue: Option<IssuedCertificate>,
+}
+
+/// A certificate that the operator issues. It has all names of the cluster's Services and frontends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuedCertificate {
+    /// Further names by which clients connect, for example that of a load balancer. Unset: those within Kubernetes are enough.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = crate::rule::dns_names())]
+    pub dns_names: Vec<String>,
+    /// How long a certificate is good, from six weeks to a year. It is renewed when a third of that is left.
+    #[serde(default = "default_certificate_duration")]
+    #[x_kube(validation = crate::rule::certificate_duration())]
+    pub duration: Duration,
+}
+
+fn default_certificate_duration() -> Duration {
+    Duration::new("2160h")
+}
+
+impl Default for IssuedCertificate {
+    fn default() -> Self {
+        Self {
+            dns_names: Vec::new(),
+            duration: default_certificate_duration(),
+        }
+    }
 }
 
 /// What the first frontend may do with a prefix that is not empty.
@@ -497,6 +545,9 @@ pub struct LakeClusterStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub dynamic_settings: Vec<SettingInForce>,
+    /// The certificate of the MySQL port, as it is in its Secret. Unset: there is none, or it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateStatus>,
     /// When a window of one of the groups changes the compute next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), extend("format" = "date-time"))]

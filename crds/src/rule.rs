@@ -118,6 +118,26 @@ pub(crate) fn span(longest: &str, message: &str) -> Rule {
     .message(message)
 }
 
+/// The span of time that a certificate of the operator's is good; what is no span of time at all is another rule's.
+pub(crate) fn certificate_duration() -> Rule {
+    Rule::new(format!(
+        "!self.matches('{}') || (duration(self) >= duration('1008h') && duration(self) <= duration('8760h'))",
+        crate::quantity::DURATION_PATTERN
+    ))
+    .message("duration is how long a certificate is good: write between 1008h (six weeks) and 8760h (a year), for example 2160h")
+}
+
+/// Host names, also with an asterisk as their first label. The last label begins with a letter, as that of an address does not.
+pub(crate) fn dns_names() -> Rule {
+    let label = "([-a-z0-9]{0,61}[a-z0-9])?";
+    Rule::new(format!(
+        "self.all(name, name.matches('^([*][.])?([a-z0-9]{label}[.])*[a-z]{label}$'))"
+    ))
+    .message(
+        "write host names in lower-case letters, digits, dashes and dots, and no addresses, for example lake.example.com or *.lake.example.com",
+    )
+}
+
 pub(crate) fn engine_version() -> Rule {
     text(
         "^[A-Za-z0-9_][A-Za-z0-9_.-]*$",

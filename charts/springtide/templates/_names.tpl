@@ -26,8 +26,8 @@ app.kubernetes.io/component: operator
 
 {{/*
 What the operator may do in a namespace that holds clusters, and no more: the controller's tests run under these rules and compare
-them with what was used. Secrets are never listed and never changed; of pods only
-frontends are deleted, to be made anew in an order that no StatefulSet keeps; claims only grow.
+them with what was used. Secrets are never listed, and none is changed but those with certificates that the operator has issued; of pods
+only frontends are deleted, to be made anew in an order that no StatefulSet keeps; claims only grow.
 */}}
 {{- define "springtide.namespacedRules" -}}
 - apiGroups: [springtide.dev]
@@ -52,7 +52,8 @@ frontends are deleted, to be made anew in an order that no StatefulSet keeps; cl
   verbs: [list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, create, delete]
+  # A certificate is renewed by an update of the version that was seen: deleted and made anew, its authority's key could be lost.
+  verbs: [get, create, update, delete]
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, delete]

@@ -31,6 +31,7 @@ mod long_query;
 mod operator_away;
 mod operator_crash;
 mod operator_upgrade;
+mod own_certificates;
 mod page;
 mod placement;
 mod programs;

@@ -22,7 +22,7 @@ pub(crate) fn render(found: &Found, now: DateTime<Utc>) -> String {
     }
     for cluster in &found.clusters {
         let namespace = cluster.namespace().unwrap_or_default();
-        cluster_lines(&mut screen, &namespace, cluster);
+        cluster_lines(&mut screen, &namespace, cluster, now);
         let is_its = |group: &&ComputeGroup| {
             group.namespace().as_deref() == Some(&namespace) && group.spec.cluster == cluster.name_any()
         };
@@ -78,7 +78,7 @@ fn department_lines(screen: &mut String, department: &Department) {
     next_line(screen, 1, &status.conditions, subject);
 }
 
-fn cluster_lines(screen: &mut String, namespace: &str, cluster: &LakeCluster) {
+fn cluster_lines(screen: &mut String, namespace: &str, cluster: &LakeCluster, now: DateTime<Utc>) {
     let status = cluster.status.clone().unwrap_or_default();
     let name = cluster.name_any();
     line(
@@ -108,6 +108,14 @@ fn cluster_lines(screen: &mut String, namespace: &str, cluster: &LakeCluster) {
     );
     if let Some(engine) = engine(status.engine.as_ref(), &cluster.spec.engine.version) {
         line(screen, 1, &format!("engine     {engine}"));
+    }
+    if let Some(certificate) = &status.certificate {
+        let ends = moment(&certificate.not_after, now);
+        let text = format!(
+            "tls        Secret {}, until {ends}, by {}",
+            certificate.secret, certificate.issued_by
+        );
+        line(screen, 1, &text);
     }
     troubles(
         screen,

@@ -16,6 +16,7 @@ use springtide_plan::{
 };
 
 use crate::{
+    certificate::{self, IssueError},
     context::Context,
     engine::EngineError,
     kubernetes::{Kubernetes, KubernetesError, Only},
@@ -32,6 +33,9 @@ pub(crate) enum ApplyError {
     /// A statement failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A certificate cannot be made.
+    #[error(transparent)]
+    Certificate(#[from] IssueError),
     /// A statement was planned, and there is nobody to run it.
     #[error("no frontend of cluster {cluster} can run `{statement}` at present")]
     NoFrontend { cluster: String, statement: &'static str },
@@ -112,6 +116,7 @@ where
             scale(context, object, only_if, *replicas).await?;
         }
         Action::CreateSecretOnce(secret) => create_secret(context, cluster, secret).await?,
+        Action::WriteCertificate(write) => certificate::write(context, write).await?,
         Action::Delete { object, uid } => delete(context, object, uid.as_deref()).await?,
         Action::Orphan { object, uid, version } => {
             let only_if = Only {

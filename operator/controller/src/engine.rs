@@ -1,8 +1,9 @@
 //! Administrative SQL to frontends: one connection per cluster, kept while it works.
 //!
 //! Addresses are pod addresses from the Kubernetes API and not DNS names, so the operator works outside of the cluster too, and
-//! a frontend is asked before its Service has endpoints. A call connects, asks and answers within [`CALL_TIMEOUT`]; a connection
-//! on which anything failed is never used again.
+//! a frontend is asked before its Service has endpoints. Where the frontend's pod has a certificate, the connection is encrypted, and
+//! opened only to who is known by it ([`Trust`]); one that is open goes on when the certificate is renewed. A call connects,
+//! asks and answers within [`CALL_TIMEOUT`]; a connection on which anything failed is never used again.
 
 use std::{
     collections::HashMap,
@@ -15,6 +16,10 @@ use mysql_async::{Conn, OptsBuilder, Value, prelude::Queryable};
 use sha2::{Digest, Sha256};
 
 use crate::metrics::Metrics;
+
+mod trust;
+
+pub(crate) use trust::Trust;
 
 /// Longest time for opening a connection, with login.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -41,6 +46,8 @@ pub(crate) struct Login {
     pub(crate) user: String,
     /// Its password; never logged.
     pub(crate) password: String,
+    /// How the frontend is known; `None`: it does not speak TLS.
+    pub(crate) trust: Option<Trust>,
 }
 
 impl std::fmt::Debug for Login {
@@ -70,6 +77,13 @@ pub(crate) enum EngineError {
     /// The account is refused: its password is another one for the engine, or it lacks a privilege there.
     #[error("the frontend at {address} refuses the operator's account: {reason}")]
     Refused { address: String, reason: String },
+    /// The frontend is not known by its certificate. The operator does not log in there.
+    #[error("the frontend at {address} is not trusted: {reason}; {remedy}")]
+    NotTrusted {
+        address: String,
+        reason: String,
+        remedy: String,
+    },
     /// The statement failed with a MySQL error.
     #[error("`{statement}` failed with error {code}: {message}")]
     Statement {
@@ -89,6 +103,7 @@ impl EngineError {
             Self::Unreachable { .. } => "unreachable",
             Self::Timeout { .. } => "timeout",
             Self::Refused { .. } => "refused",
+            Self::NotTrusted { .. } => "not_trusted",
             Self::Statement { .. } => "statement",
             Self::Answer { .. } => "answer",
         }
@@ -215,6 +230,7 @@ async fn connect(login: &Login, fingerprint: [u8; 32]) -> Result<Line, EngineErr
         .tcp_port(login.port)
         .user(Some(&login.user))
         .pass(Some(&login.password))
+        .ssl_opts(login.trust.as_ref().map(Trust::options))
         .prefer_socket(false)
         .stmt_cache_size(0)
         .max_allowed_packet(Some(MAX_PACKET_BYTES))
@@ -287,9 +303,16 @@ fn sorted(error: mysql_async::Error, login: &Login, label: &'static str) -> Engi
             code: error.code,
             message: error.message,
         },
-        other => EngineError::Unreachable {
-            address: address(login),
-            reason: other.to_string(),
+        other => match (trust::distrust(&other), &login.trust) {
+            (Some(reason), Some(trust)) => EngineError::NotTrusted {
+                address: address(login),
+                reason,
+                remedy: trust.remedy(),
+            },
+            _ => EngineError::Unreachable {
+                address: address(login),
+                reason: other.to_string(),
+            },
         },
     }
 }
@@ -304,9 +327,18 @@ fn fingerprint(login: &Login) -> [u8; 32] {
         port,
         user,
         password,
+        // Whoever was trusted once is, as long as the connection lasts: a renewed certificate does not break it.
+        trust,
     } = login;
     let mut hash = Sha256::new();
-    for part in [address.to_string().as_str(), port.to_string().as_str(), user, password] {
+    let tls = if trust.is_some() { "tls" } else { "" };
+    for part in [
+        address.to_string().as_str(),
+        port.to_string().as_str(),
+        user,
+        password,
+        tls,
+    ] {
         hash.update(part);
         hash.update([0]);
     }

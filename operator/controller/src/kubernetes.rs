@@ -17,7 +17,7 @@ use kube::{
         Preconditions,
     },
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use springtide_plan::{ObjectKey, ObjectKind, compare::FIELD_MANAGER};
 
@@ -251,6 +251,26 @@ impl Kubernetes {
             Err(error) if error.is_conflict() => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Replaces an object as a whole, if it is still the one in the version that `object` carries.
+    pub(crate) async fn replace<K>(&self, key: &ObjectKey, object: &K) -> Result<(), KubernetesError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Serialize + Debug,
+    {
+        self.metrics.count_write(key.kind.kind(), "replace");
+        let parameters = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let api = Api::<K>::namespaced(self.client.clone(), key.namespace.as_deref().unwrap_or_default());
+        limited(
+            "replace",
+            || key.to_string(),
+            api.replace(&key.name, &parameters, object),
+        )
+        .await
+        .map(|_| ())
     }
 
     /// Deletes an object, if it still has this `uid`; one that is gone is fine.

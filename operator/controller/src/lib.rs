@@ -4,6 +4,7 @@ mod agenda;
 mod apply;
 mod backoff;
 mod cache;
+mod certificate;
 pub mod clock;
 mod concerned;
 mod context;

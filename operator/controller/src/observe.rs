@@ -146,7 +146,7 @@ pub(crate) async fn lake_cluster(
     let pods = frontend_pods(context, &namespace, &name);
     let secrets = secrets::of_cluster(context, &cluster).await?;
     let sql = engine::ask(context, &cluster, &pods, &secrets).await;
-    let initial_account = engine::initial_account(context, &cluster, &pods, &sql).await;
+    let initial_account = engine::initial_account(context, &cluster, &pods, &secrets, &sql).await;
     let frontend_config = engine::ask_for_settings(context, &cluster, &pods, &secrets, &sql).await;
     let events = warnings::about(context, &namespace, &names::frontends(&name), &live, &pods).await;
     let removal = removal::of(context, &cluster).await?;

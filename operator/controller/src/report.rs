@@ -176,8 +176,12 @@ fn failure(error: &ApplyError) -> Option<Notice> {
     let is_worth_telling = match error {
         ApplyError::Kubernetes(error) => error.is_refusal(),
         ApplyError::Engine(
-            EngineError::Statement { .. } | EngineError::Answer { .. } | EngineError::Refused { .. },
+            EngineError::Statement { .. }
+            | EngineError::Answer { .. }
+            | EngineError::Refused { .. }
+            | EngineError::NotTrusted { .. },
         )
+        | ApplyError::Certificate(_)
         | ApplyError::NoPassword { .. } => true,
         ApplyError::Engine(EngineError::Unreachable { .. } | EngineError::Timeout { .. })
         | ApplyError::NoFrontend { .. }

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use springtide_crds::Reason;
 
+use crate::certificate::CertificateToWrite;
 use crate::object::{DesiredObject, ObjectKey};
 use crate::sql::AdminStatement;
 
@@ -62,6 +63,8 @@ pub enum Action {
     },
     /// Make a Secret with new random values, create-only: where it exists already, nothing is done and that is no error.
     CreateSecretOnce(SecretToCreate),
+    /// Make a key and a certificate, and write them into a Secret, if that is still as it was seen.
+    WriteCertificate(Box<CertificateToWrite>),
     /// Delete the object, if it still has this `uid`; one that is gone already is no error.
     Delete {
         /// Which object.

@@ -23,6 +23,8 @@ use crate::settings::Settings;
 use crate::sql::{ComputeNodeRow, FrontendRow};
 use crate::{names, plan_lake_cluster};
 
+pub(crate) mod certificate;
+
 /// The time of every test that does not say otherwise: a Monday.
 pub(crate) fn noon() -> DateTime<Utc> {
     at("2026-11-23T12:00:00Z")
@@ -89,6 +91,7 @@ pub(crate) fn facts(keys: &[&str]) -> SecretFacts {
     SecretFacts {
         keys: keys.iter().map(|key| (*key).to_owned()).collect::<BTreeSet<_>>(),
         hash: "5ec2e7".to_owned(),
+        ..SecretFacts::default()
     }
 }
 
@@ -145,6 +148,9 @@ impl ClusterFixture {
                     Action::Delete { object, .. } => self.0.live.remove(object),
                     Action::CreateSecretOnce(secret) => {
                         self.0.secrets.insert(secret.name.clone(), facts(&["token"]));
+                    }
+                    Action::WriteCertificate(certificate) => {
+                        certificate::write(&mut self.0.secrets, certificate);
                     }
                     _ => {}
                 }

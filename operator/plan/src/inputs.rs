@@ -74,7 +74,8 @@ fn of_cluster(spec: &LakeClusterSpec, shape: &ClusterShape, credentials: Option<
         "id": shape.cluster_id,
         "engine": spec.engine,
         "storage": spec.storage,
-        "tls": spec.tls,
+        // Pods mount a Secret, whoever writes it, and what is in it is read anew.
+        "tls": {"secretName": shape.tls_secret},
         "imagePullSecrets": spec.image_pull_secrets,
         "credentials": credentials,
     })

@@ -18,6 +18,7 @@ use crate::update::{self, Settled, Workload};
 use crate::upgrade_order;
 
 mod accounts;
+mod certificates;
 mod deletion;
 mod disruption_budget;
 mod dynamic_settings;
@@ -34,6 +35,7 @@ mod stateful_set;
 mod volume_claims;
 
 pub use accounts::initial_account;
+pub use certificates::IssuedShape;
 use deletion::DataRequest;
 pub use deletion::takes_data_along;
 use dynamic_settings::Assessment;
@@ -66,7 +68,10 @@ pub fn secrets(name: &str, spec: &LakeClusterSpec) -> Vec<String> {
             .as_ref()
             .map(|secret| secret.name.clone()),
     );
-    secrets.extend(spec.tls.as_ref().map(|tls| tls.secret_name.clone()));
+    if let Some(tls) = &spec.tls {
+        secrets.extend(certificates::secret(name, tls));
+        secrets.extend(tls.issue.as_ref().map(|_| names::authority_secret(name)));
+    }
     secrets
 }
 
@@ -88,6 +93,8 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
     let trouble = match (&in_force.shape, &in_force.spec) {
         (Some(shape), Some(spec)) => {
             let missing = missing_secrets(observed, shape);
+            // Before the pods that mount them.
+            actions.extend(certificates::due(observed, shape, now));
             let hibernation = Hibernation::of(observed, shape);
             let staying = members::staying(observed, shape, hibernation.frontends(shape));
             if missing.is_empty() {
@@ -171,7 +178,10 @@ impl InForce {
 
     fn lacks_secret(&self) -> bool {
         let reason = self.rejection.as_ref().map(|rejection| rejection.reason);
-        matches!(reason, Some(Reason::SecretNotFound | Reason::SecretKeyMissing))
+        matches!(
+            reason,
+            Some(Reason::SecretNotFound | Reason::SecretKeyMissing | Reason::SecretTaken)
+        )
     }
 
     fn finding(&self, cluster: &LakeCluster) -> Finding {
@@ -388,6 +398,10 @@ fn report(
         compute_nodes_alive: Some(compute_nodes_alive),
         engine,
         dynamic_settings: settings.in_force,
+        certificate: in_force
+            .shape
+            .as_ref()
+            .and_then(|shape| certificates::status(observed, shape)),
         compute_until: next_transition(observed),
         accepted_spec: in_force.spec,
     };

@@ -12,6 +12,7 @@
 //! password. The same observation gives the same plan, and an observation in which all is as it should be gives an empty one.
 
 pub mod action;
+pub mod certificate;
 pub mod compare;
 pub mod compute_group;
 mod condition;
@@ -41,6 +42,7 @@ mod upgrade_order;
 mod fixture;
 
 pub use crate::action::{Action, EventNote, Plan, SecretField, SecretToCreate, Severity, Telling, Wait};
+pub use crate::certificate::{CertificateFacts, CertificateStep, CertificateToWrite, SecretCertificates, Validity};
 pub use crate::compare::needs_apply;
 pub use crate::compute_group::{
     Foreseen, foresee, plan_compute_group, schedule::ScheduleError, schedule::Surroundings, schedule::window,
@@ -51,8 +53,7 @@ pub use crate::flavour::{Capabilities, Flavour, flavour};
 pub use crate::lake_cluster::plan_lake_cluster;
 pub use crate::object::{DesiredObject, ObjectKey, ObjectKind};
 pub use crate::observed::{
-    FrontendConfigAnswer, InitialAccount, Live, ObservedComputeGroup, ObservedDepartment, ObservedLakeCluster, ObservedNamespace, ObservedRemoval,
-    SecretFacts, SqlAnswer,
+    FrontendConfigAnswer, InitialAccount, Live, ObjectVersion, ObservedComputeGroup, ObservedDepartment, ObservedLakeCluster, ObservedNamespace, ObservedRemoval, SecretFacts, SqlAnswer,
 };
 pub use crate::settings::Settings;
 pub use crate::sql::{AdminStatement, ComputeNodeRow, FrontendConfigRow, FrontendRow, SqlText};

@@ -50,6 +50,8 @@ pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-co
 pub const ENGINE_CONTAINER: &str = "engine";
 /// The container that answers `preStop`.
 pub const DRAIN_CONTAINER: &str = "drain";
+/// The volume of a pod with the certificate of the MySQL port. A frontend that has it speaks TLS.
+pub const TLS_VOLUME: &str = "tls";
 /// The volume claim of a frontend.
 pub const METADATA_VOLUME: &str = "meta";
 /// The SQL account of the operator.
@@ -128,6 +130,18 @@ pub fn admin_secret(cluster: &str) -> String {
 #[must_use]
 pub fn operator_secret(cluster: &str) -> String {
     format!("{cluster}-operator")
+}
+
+/// Name of the Secret with the cluster's own authority, whose key signs certificates. No pod mounts it.
+#[must_use]
+pub fn authority_secret(cluster: &str) -> String {
+    format!("{cluster}-ca")
+}
+
+/// Name of the Secret with the certificate that the operator issues.
+#[must_use]
+pub fn certificate_secret(cluster: &str) -> String {
+    format!("{cluster}-tls")
 }
 
 /// What the names of compute nodes' StatefulSets end with.

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use springtide_crds::{Calendar, ComputeGroup, Department, LakeCluster};
 
+use crate::certificate::SecretCertificates;
 use crate::names;
 use crate::object::{ObjectKey, ObjectKind};
 use crate::settings::Settings;
@@ -125,6 +126,21 @@ pub struct SecretFacts {
     /// A hash over keys and values, so that a change can be seen. It ends up in pods, which more people may read than Secrets, so
     /// it is keyed with the cluster's token: nobody can try values against it.
     pub hash: String,
+    /// Value of its label [`names::OWNER_LABEL`]: whose it is, where the operator has made it.
+    pub owner: Option<String>,
+    /// Which Secret it is, in which version.
+    pub version: ObjectVersion,
+    /// The certificates in it.
+    pub certificates: SecretCertificates,
+}
+
+/// An object as it was seen, as a precondition of a write: one that was made anew or changed since is left alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ObjectVersion {
+    /// Its identity.
+    pub uid: String,
+    /// Its version.
+    pub resource_version: String,
 }
 
 /// What the engine answered to the statements of [`crate::Flavour`].
@@ -141,6 +157,11 @@ pub enum SqlAnswer {
     /// The operator's account was refused.
     LoginRefused {
         /// What the engine said.
+        message: String,
+    },
+    /// A frontend shows a certificate that the operator does not trust, or none where it has one.
+    CertificateNotTrusted {
+        /// What is wrong with it, and what to do.
         message: String,
     },
     /// All questions were answered.

@@ -55,9 +55,11 @@ pub(super) fn command(reason: Reason, subject: Subject<'_>) -> Option<String> {
         Reason::QuotaExceeded | Reason::PodOverQuota => Some(format!("{kubectl} describe resourcequota")),
         Reason::ClusterNotFound => Some(format!("{kubectl} get lakeclusters")),
         Reason::ClusterNotReady | Reason::WaitingForTurn => Some(format!("kubectl springtide status -n {namespace}")),
-        Reason::SecretNotFound | Reason::SecretKeyMissing | Reason::SecretMissing => {
-            Some(format!("{kubectl} get secrets"))
-        }
+        Reason::SecretNotFound
+        | Reason::SecretKeyMissing
+        | Reason::SecretMissing
+        | Reason::SecretTaken
+        | Reason::CertificateNotTrusted => Some(format!("{kubectl} get secrets")),
         Reason::PodUnschedulable
         | Reason::PodCrashing
         | Reason::ImagePullFailed

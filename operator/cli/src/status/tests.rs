@@ -62,6 +62,23 @@ fn a_healthy_cluster_says_how_to_connect_and_when_its_compute_changes() {
 }
 
 #[test]
+fn a_cluster_with_a_certificate_says_where_it_is_and_when_it_ends() {
+    let found = Found {
+        clusters: vec![cluster(json!({
+            "conditions": [condition("Available", "True", "Serving", "")],
+            "observedGeneration": 2, "frontendsReady": 1,
+            "certificate": {"secret": "lake-tls", "notAfter": "2027-02-21T12:00:00Z", "issuedBy": "O=retail, CN=lake certificate authority"},
+        }))],
+        ..Found::default()
+    };
+    insta::assert_snapshot!(render(&found, now()), @r"
+    LakeCluster retail/lake  available (Serving)
+      frontends  1 of 1 alive
+      tls        Secret lake-tls, until Sun 21 Feb 12:00 UTC (in 90 days), by O=retail, CN=lake certificate authority
+    ");
+}
+
+#[test]
 fn a_group_in_trouble_says_why_and_what_to_do() {
     let found = Found {
         groups: vec![group(json!({

@@ -21,12 +21,13 @@ use springtide_plan::{
     ComputeNodeRow, FrontendConfigAnswer, FrontendConfigRow, FrontendRow, InitialAccount, SqlAnswer,
     flavour::flavour,
     lake_cluster::{self, reads_settings_back},
+    names,
     sql::{SHOW_COMPUTE_NODES, SHOW_FRONTEND_CONFIG, SHOW_FRONTENDS, SHOW_WAREHOUSES, WarehouseRow},
 };
 
 use crate::{
     context::Context,
-    engine::{BESIDE, EngineError, Login},
+    engine::{BESIDE, EngineError, Login, Trust},
     observe::secrets::{self, SecretValues},
 };
 
@@ -113,8 +114,13 @@ pub(crate) async fn ask(
 ) -> SqlAnswer {
     let asked = ask_now(context, cluster, pods, secrets);
     let answer = context.members.or_ask(&line_of(cluster), asked).await;
-    // Another password may have been written meanwhile. Once the status says that this one fails, Secrets are read often anyway.
-    if matches!(answer, SqlAnswer::LoginRefused { .. }) && secrets::is_proven(cluster) {
+    // Another password or certificate may have been written meanwhile. Once the status says that this one fails, Secrets are read often
+    // anyway.
+    let may_be_old = matches!(
+        answer,
+        SqlAnswer::LoginRefused { .. } | SqlAnswer::CertificateNotTrusted { .. }
+    );
+    if may_be_old && secrets::is_proven(cluster) {
         let key = (cluster.namespace().unwrap_or_default(), cluster.name_any());
         context.secrets.forget(&key);
     }
@@ -125,7 +131,10 @@ pub(crate) async fn ask(
 pub(crate) fn some_wait(answer: &SqlAnswer) -> bool {
     match answer {
         SqlAnswer::Answered { warehouses, .. } => warehouses.iter().any(|warehouse| warehouse.queued > 0),
-        SqlAnswer::NotAsked | SqlAnswer::LoginRefused { .. } | SqlAnswer::Unreachable { .. } => false,
+        SqlAnswer::NotAsked
+        | SqlAnswer::LoginRefused { .. }
+        | SqlAnswer::CertificateNotTrusted { .. }
+        | SqlAnswer::Unreachable { .. } => false,
     }
 }
 
@@ -140,6 +149,11 @@ async fn ask_now(context: &Context, cluster: &LakeCluster, pods: &[Arc<Pod>], se
             Err(_) if matches!(answer, SqlAnswer::LoginRefused { .. }) => {}
             Err(error @ EngineError::Refused { .. }) => {
                 answer = SqlAnswer::LoginRefused {
+                    message: error.to_string(),
+                }
+            }
+            Err(error @ EngineError::NotTrusted { .. }) => {
+                answer = SqlAnswer::CertificateNotTrusted {
                     message: error.to_string(),
                 }
             }
@@ -201,15 +215,15 @@ async fn settings(context: &Context, line: &str, login: &Login) -> Result<Vec<Fr
 /// How to reach each frontend that runs, the last known leader first.
 pub(crate) fn logins(cluster: &LakeCluster, pods: &[Arc<Pod>], secrets: &SecretValues) -> Vec<Login> {
     match secrets.operator_account(&cluster.name_any()) {
-        Some((user, password)) => logins_as(cluster, pods, &user, &password),
+        Some((user, password)) => logins_as(cluster, pods, secrets, &user, &password),
         None => Vec::new(),
     }
 }
 
 /// The same for the account that the engine begins with, as long as it may be used: without a password.
-pub(crate) fn initial_logins(cluster: &LakeCluster, pods: &[Arc<Pod>]) -> Vec<Login> {
+pub(crate) fn initial_logins(cluster: &LakeCluster, pods: &[Arc<Pod>], secrets: &SecretValues) -> Vec<Login> {
     match lake_cluster::initial_account(cluster) {
-        Some(user) => logins_as(cluster, pods, user, ""),
+        Some(user) => logins_as(cluster, pods, secrets, user, ""),
         None => Vec::new(),
     }
 }
@@ -219,12 +233,13 @@ pub(crate) async fn initial_account(
     context: &Context,
     cluster: &LakeCluster,
     pods: &[Arc<Pod>],
+    secrets: &SecretValues,
     sql: &SqlAnswer,
 ) -> InitialAccount {
     if !matches!(sql, SqlAnswer::Answered { .. } | SqlAnswer::LoginRefused { .. }) {
         return InitialAccount::NotTried;
     }
-    for login in initial_logins(cluster, pods) {
+    for login in initial_logins(cluster, pods, secrets) {
         match context.engines.admits(&login).await {
             Ok(true) => return InitialAccount::Open,
             Ok(false) => return InitialAccount::Closed,
@@ -234,13 +249,19 @@ pub(crate) async fn initial_account(
     InitialAccount::NotTried
 }
 
-fn logins_as(cluster: &LakeCluster, pods: &[Arc<Pod>], user: &str, password: &str) -> Vec<Login> {
+fn logins_as(
+    cluster: &LakeCluster,
+    pods: &[Arc<Pod>],
+    secrets: &SecretValues,
+    user: &str,
+    password: &str,
+) -> Vec<Login> {
     let leader = cluster
         .status
         .as_ref()
         .and_then(|status| status.leader.clone())
         .unwrap_or_default();
-    let mut reachable: Vec<(bool, IpAddr)> = pods
+    let mut reachable: Vec<(bool, IpAddr, Option<Trust>)> = pods
         .iter()
         .filter(|pod| pod.metadata.deletion_timestamp.is_none())
         .filter_map(|pod| {
@@ -249,15 +270,17 @@ fn logins_as(cluster: &LakeCluster, pods: &[Arc<Pod>], user: &str, password: &st
             let address = status.pod_ip.as_ref()?.parse().ok()?;
             // The engine knows its leader by host name, of which the pod's name is the first part.
             let is_other = leader.split('.').next() != Some(&pod.name_any());
-            is_running.then_some((is_other, address))
+            let trust = || Some(secrets.trust(secrets::tls_secret(pod)?, &hosts_of(cluster, pod)));
+            is_running.then(|| (is_other, address, trust()))
         })
         .collect();
-    reachable.sort_by_key(|(is_other, _)| *is_other);
-    let login = |(_, address)| Login {
+    reachable.sort_by_key(|(is_other, ..)| *is_other);
+    let login = |(_, address, trust)| Login {
         address,
         port: ports::FE_MYSQL,
         user: user.to_owned(),
         password: password.to_owned(),
+        trust,
     };
     reachable.into_iter().map(login).collect()
 }
@@ -266,6 +289,15 @@ fn logins_as(cluster: &LakeCluster, pods: &[Arc<Pod>], user: &str, password: &st
 pub(crate) fn initial_line_of(cluster: &LakeCluster) -> String {
     // No cluster has such a name.
     format!("{}/initial account", line_of(cluster))
+}
+
+/// The host names of a frontend within Kubernetes: its own, and that of the Service for clients.
+fn hosts_of(cluster: &LakeCluster, pod: &Pod) -> [String; 2] {
+    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+    [
+        names::pod_host(&pod.name_any(), &names::frontends_headless(&name), &namespace),
+        format!("{}.{namespace}.svc", names::client_service(&name)),
+    ]
 }
 
 /// The name by which a cluster's connection is kept.

@@ -338,6 +338,37 @@ async fn a_lake_cluster_that_makes_no_sense_is_refused_with_what_to_write_instea
             json!({"data": "Wipe"}),
             "supported values: \"Retain\", \"Delete\"",
         ),
+        ("/spec/tls", json!({}), "write exactly one of tls.secretName"),
+        (
+            "/spec/tls",
+            json!({"secretName": "lake", "issue": {}}),
+            "write exactly one of tls.secretName",
+        ),
+        (
+            "/spec/tls",
+            json!({"issue": {"dnsNames": ["10.0.0.1"]}}),
+            "write host names in lower-case letters",
+        ),
+        (
+            "/spec/tls",
+            json!({"issue": {"dnsNames": ["Lake.example.com"]}}),
+            "write host names in lower-case letters",
+        ),
+        (
+            "/spec/tls",
+            json!({"issue": {"dnsNames": [format!("{}.example.com", "a".repeat(64))]}}),
+            "write host names in lower-case letters",
+        ),
+        (
+            "/spec/tls",
+            json!({"issue": {"duration": "1007h"}}),
+            "write between 1008h (six weeks) and 8760h",
+        ),
+        (
+            "/spec/tls",
+            json!({"issue": {"duration": "8761h"}}),
+            "write between 1008h (six weeks) and 8760h",
+        ),
         ("/metadata/name", json!("etl-cn"), "write another name"),
         (
             "/metadata/name",

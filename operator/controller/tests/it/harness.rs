@@ -1,6 +1,7 @@
 //! A real API server, a frontend that speaks the real protocol, and the parts of Kubernetes that are played.
 
 pub(crate) mod api_server;
+pub(crate) mod certificates;
 pub(crate) mod charts;
 pub(crate) mod events;
 pub(crate) mod faults;

@@ -10,6 +10,7 @@ mod harness;
 
 mod api;
 mod bad_input;
+mod certificates;
 mod crash;
 mod crd_upgrade;
 mod departments;

@@ -2,10 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::{
-    apps::v1::StatefulSet,
-    core::v1::{ConfigMap, Pod, Secret},
-};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
@@ -20,6 +17,10 @@ use crate::harness::{
     world::{World, is_true},
 };
 use crate::volumes::growing_class;
+
+mod left_overs;
+
+use left_overs::{owner, plant_left_overs};
 
 /// A group and resource (`apps/statefulsets`, `springtide.dev/lakeclusters/status`) and a verb.
 type Right = (String, String);
@@ -118,60 +119,6 @@ fn unseen(right: &Right, used: &BTreeSet<Right>) -> Option<&'static str> {
     }
 }
 
-/// Objects of every kind that is pruned, as if an earlier release had made them.
-async fn plant_left_overs(world: &World, owner: Value, label: &str, kinds: &[(&str, &str, Value)]) {
-    for (api_version, kind, rest) in kinds {
-        let mut object = json!({
-            "apiVersion": api_version, "kind": kind,
-            "metadata": {
-                "name": "left-over", "namespace": world.namespace,
-                "labels": {"springtide.dev/owner": label}, "ownerReferences": [owner],
-            },
-        });
-        object
-            .as_object_mut()
-            .unwrap()
-            .extend(rest.as_object().unwrap().clone());
-        apply(&world.client, &object).await;
-    }
-    for (_, kind, _) in kinds {
-        world
-            .eventually(&format!("the left-over {kind} is pruned"), || async {
-                let found = match *kind {
-                    "ServiceAccount" => is_there::<k8s_openapi::api::core::v1::ServiceAccount>(world).await,
-                    "ConfigMap" => is_there::<ConfigMap>(world).await,
-                    "Service" => is_there::<k8s_openapi::api::core::v1::Service>(world).await,
-                    "NetworkPolicy" => is_there::<k8s_openapi::api::networking::v1::NetworkPolicy>(world).await,
-                    "PodDisruptionBudget" => is_there::<k8s_openapi::api::policy::v1::PodDisruptionBudget>(world).await,
-                    "HorizontalPodAutoscaler" => {
-                        is_there::<k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler>(world).await
-                    }
-                    "StatefulSet" => is_there::<StatefulSet>(world).await,
-                    "ResourceQuota" => is_there::<k8s_openapi::api::core::v1::ResourceQuota>(world).await,
-                    "LimitRange" => is_there::<k8s_openapi::api::core::v1::LimitRange>(world).await,
-                    "RoleBinding" => is_there::<k8s_openapi::api::rbac::v1::RoleBinding>(world).await,
-                    other => panic!("{other} is not looked for"),
-                };
-                (!found).then_some(())
-            })
-            .await;
-    }
-}
-
-async fn is_there<K>(world: &World) -> bool
-where
-    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-        + Clone
-        + serde::de::DeserializeOwned
-        + std::fmt::Debug,
-{
-    world.get::<K>("left-over").await.is_some()
-}
-
-fn owner(kind: &str, name: &str, uid: Option<&str>) -> Value {
-    json!({"apiVersion": "springtide.dev/v1alpha1", "kind": kind, "name": name, "uid": uid, "controller": true})
-}
-
 #[tokio::test]
 async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
     let world = World::alone().await;
@@ -194,7 +141,7 @@ async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
     let cluster = world
         .make_cluster_with(
             "lake",
-            json!({"deletionPolicy": "Delete", "deletion": deletion, "frontends": frontends}),
+            json!({"deletionPolicy": "Delete", "deletion": deletion, "frontends": frontends, "tls": {"issue": {}}}),
         )
         .await;
     world.hold_back("etl-cn-1");
@@ -209,6 +156,14 @@ async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
         .await;
     world.release("etl-cn-1");
     world.group_serves("etl", 2).await;
+    let names = json!({"spec": {"tls": {"issue": {"dnsNames": ["lake.example.com"]}}}});
+    world.merge::<LakeCluster>("lake", names).await;
+    world
+        .eventually("the certificate is issued anew", || async {
+            let replaces = ("/secrets".to_owned(), "update".to_owned());
+            used().0.contains(&replaces).then_some(())
+        })
+        .await;
     world
         .merge::<ComputeGroup>("etl", json!({"spec": {"autoscaling": null}}))
         .await;
@@ -302,6 +257,12 @@ async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
             world.get::<Secret>("lake-operator").await.is_none().then_some(())
         })
         .await;
+    for issued in ["lake-ca", "lake-tls"] {
+        assert!(
+            world.get::<Secret>(issued).await.is_none(),
+            "{issued} goes with the accounts"
+        );
+    }
     world.roll_starrocks("rocks").await;
     operator.stop().await;
 

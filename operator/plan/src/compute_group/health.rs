@@ -119,7 +119,9 @@ fn available(observed: &ObservedComputeGroup, scale: &Scale, serving: u32, troub
         SqlAnswer::Answered { .. } if observed.pods.iter().all(trouble::is_ready) && !observed.pods.is_empty() => {
             Finding::fails(Reason::NoComputeAlive, no_heartbeats(observed))
         }
-        SqlAnswer::Unreachable { message } | SqlAnswer::LoginRefused { message } => Finding::fails(
+        SqlAnswer::Unreachable { message }
+        | SqlAnswer::LoginRefused { message }
+        | SqlAnswer::CertificateNotTrusted { message } => Finding::fails(
             Reason::FrontendNotAnswering,
             format!("the frontend cannot be asked: {message}"),
         ),

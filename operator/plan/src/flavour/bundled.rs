@@ -452,8 +452,8 @@ fn common_volumes(cluster: &ClusterShape, config_map: &str) -> (Vec<Volume>, Vec
         mounts.push(mount);
     }
     if let Some(secret) = &cluster.tls_secret {
-        volumes.push(secret_volume("tls", secret, &[]));
-        mounts.push(read_only("tls", paths::TLS));
+        volumes.push(secret_volume(names::TLS_VOLUME, secret, &[]));
+        mounts.push(read_only(names::TLS_VOLUME, paths::TLS));
     }
     (volumes, mounts)
 }

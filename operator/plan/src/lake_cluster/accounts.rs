@@ -61,6 +61,10 @@ pub(super) fn finding(observed: &ObservedLakeCluster, shape: &ClusterShape) -> F
                 ),
             },
         ),
+        SqlAnswer::CertificateNotTrusted { message } => Finding::fails(
+            Reason::CertificateNotTrusted,
+            format!("the operator does not log in: {message}"),
+        ),
         SqlAnswer::NotAsked | SqlAnswer::Unreachable { .. } => Finding::unknown("no frontend answers"),
     }
 }

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use k8s_openapi::api::batch::v1::Job;
 use springtide_crds::{ConditionType, LakeCluster, LakeClusterStatus, Reason};
 
-use super::{ClusterShape, InForce, has_finalizer, members, recreation};
+use super::{ClusterShape, InForce, certificates, has_finalizer, members, recreation};
 use crate::action::{Action, EventNote, Plan, Severity, Telling, Wait};
 use crate::condition::{self, Finding};
 use crate::finish;
@@ -332,6 +332,7 @@ fn last_actions(observed: &ObservedLakeCluster) -> Vec<Action> {
             object: ObjectKey::namespaced(ObjectKind::Secret, namespace, secret),
             uid: None,
         }));
+        actions.extend(certificates::deletions(cluster, &observed.secrets));
     }
     actions.push(Action::RemoveFinalizer);
     actions

@@ -121,6 +121,10 @@ fn available(sql: &SqlAnswer, observed: &ObservedLakeCluster, trouble: Option<&F
             Reason::LoginRefused,
             format!("a frontend answers, but refuses the operator's account: {message}"),
         ),
+        SqlAnswer::CertificateNotTrusted { message } => Finding::fails(
+            Reason::CertificateNotTrusted,
+            format!("a frontend answers, but the operator does not log in: {message}"),
+        ),
         SqlAnswer::NotAsked | SqlAnswer::Unreachable { .. } => {
             if let Some(trouble) = trouble {
                 return trouble.clone();

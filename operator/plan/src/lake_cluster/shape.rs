@@ -7,6 +7,7 @@ use springtide_crds::pod::{PodResources, PodTemplate};
 use springtide_crds::{LakeCluster, LakeClusterSpec, Quantity, Reason};
 use springtide_schedule::Window;
 
+use super::certificates::{self, IssuedShape};
 use crate::finish::Rejection;
 use crate::flavour::flavour;
 use crate::labels;
@@ -31,7 +32,10 @@ pub struct ClusterShape {
     pub storage_secret: Option<StorageSecretRef>,
     /// A ServiceAccount that somebody else made; `None`: the operator makes one.
     pub given_service_account: Option<String>,
+    /// The Secret with the certificate of the MySQL port.
     pub tls_secret: Option<String>,
+    /// How the operator issues that certificate; `None`: somebody else writes it.
+    pub issued: Option<IssuedShape>,
     pub frontends: u32,
     pub frontend_resources: PodResources,
     pub frontend_config: BTreeMap<String, String>,
@@ -95,8 +99,8 @@ impl ClusterShape {
         pull_secrets.extend(settings.image_pull_secrets.iter().cloned());
         pull_secrets.sort();
         pull_secrets.dedup();
+        let name = cluster.metadata.name.clone().unwrap_or_default();
         Ok(Self {
-            name: cluster.metadata.name.clone().unwrap_or_default(),
             namespace: cluster.metadata.namespace.clone().unwrap_or_default(),
             cluster_id: cluster_id(cluster, bootstrap.adopt.as_deref())?,
             engine: engine.kind,
@@ -117,7 +121,12 @@ impl ClusterShape {
             },
             storage_secret: storage.credentials.secret_ref.clone(),
             given_service_account: storage.credentials.service_account_name.clone(),
-            tls_secret: tls.as_ref().map(|tls| tls.secret_name.clone()),
+            tls_secret: tls.as_ref().and_then(|tls| certificates::secret(&name, tls)),
+            issued: match tls {
+                Some(tls) => IssuedShape::new(tls, engine.kind)?,
+                None => None,
+            },
+            name,
             frontends: u32::try_from(frontends.replicas).unwrap_or(1),
             frontend_resources: frontends.resources.clone(),
             frontend_config: frontends.config.clone(),
@@ -251,7 +260,8 @@ pub(crate) fn check_secrets(shape: &ClusterShape, secrets: &BTreeMap<String, Sec
         ];
         check_secret(shape, secrets, field, &secret.name, &keys)?;
     }
-    if let Some(secret) = &shape.tls_secret {
+    certificates::check_owner(shape, secrets)?;
+    if let Some(secret) = shape.tls_secret.as_ref().filter(|_| shape.issued.is_none()) {
         let keys = [("tls.crt", "tls.crt"), ("tls.key", "tls.key")];
         check_secret(shape, secrets, "tls.secretName", secret, &keys)?;
     }

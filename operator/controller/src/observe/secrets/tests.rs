@@ -32,10 +32,14 @@ fn a_hash_says_nothing_to_who_lacks_the_token() {
 
 #[test]
 fn values_are_not_in_what_is_logged() {
+    let secret = ReadSecret {
+        data: data(&[("password", "swordfish")]),
+        ..ReadSecret::default()
+    };
     let values = SecretValues {
         cluster: None,
         asked: BTreeSet::new(),
-        values: BTreeMap::from([("lake-admin".to_owned(), data(&[("password", "swordfish")]))]),
+        secrets: BTreeMap::from([("lake-admin".to_owned(), secret)]),
     };
     assert!(!format!("{values:?} {:?}", values.facts("lake")).contains("swordfish"));
 }

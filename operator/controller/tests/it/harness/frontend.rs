@@ -9,6 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use rustls::ServerConfig;
 use springtide_contract::{
     config::FrontendConfig,
     settings::{FRONTEND_SETTINGS, FrontendSetting},
@@ -17,10 +18,11 @@ use springtide_mysql::{
     Column, ConnectionInfo, Handler, LoginAttempt, MysqlError, OkResult, Parameter, PreparedStatement, ResultWriter,
     ServerOptions, Value, native_stage2, serve, verify_native,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    certificates,
     faults::{Faults, StatementFault},
     relay::Relay,
     starrocks::StarRocks,
@@ -71,6 +73,8 @@ pub(crate) struct Catalog {
     pub(crate) password: String,
     /// What StarRocks has beside all this; `None` for the bundled engine.
     pub(crate) starrocks: Option<StarRocks>,
+    /// Logins that were not encrypted.
+    pub(crate) plain_logins: u32,
 }
 
 /// A frontend on a loopback address of its own.
@@ -78,6 +82,8 @@ pub(crate) struct Catalog {
 pub(crate) struct Frontend {
     pub(crate) address: IpAddr,
     pub(crate) catalog: Arc<Mutex<Catalog>>,
+    /// What it shows to who asks for TLS.
+    certificate: watch::Sender<Arc<ServerConfig>>,
     stop: CancellationToken,
 }
 
@@ -105,11 +111,29 @@ impl Frontend {
             peer: info.peer,
             user: String::new(),
         };
+        // Nobody knows it by that one.
+        let nobodys = certificates::self_signed(&["nobody.example.com"]);
+        let nobodys = certificates::server_config(nobodys.certificate.as_bytes(), nobodys.key.as_bytes());
+        let (certificate, shown) = watch::channel(nobodys.unwrap());
+        let options = ServerOptions {
+            tls: Some(shown.into()),
+            ..ServerOptions::default()
+        };
         let behind = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = behind.local_addr().unwrap();
-        tokio::spawn(serve(behind, ServerOptions::default(), factory, stop.clone()));
+        tokio::spawn(serve(behind, options, factory, stop.clone()));
         tokio::spawn(relay.carry(listener, server, stop.clone()));
-        Self { address, catalog, stop }
+        Self {
+            address,
+            catalog,
+            certificate,
+            stop,
+        }
+    }
+
+    /// What the next connections see.
+    pub(crate) fn show(&self, certificate: Arc<ServerConfig>) {
+        self.certificate.send_replace(certificate);
     }
 
     /// Ends it: connections break and nobody listens any more.
@@ -138,10 +162,11 @@ impl Handler for Session {
         attempt.user.clone_into(&mut self.user);
         let is_right = {
             let mut catalog = self.catalog.lock().unwrap();
+            catalog.plain_logins += u32::from(!attempt.tls);
             let password = catalog.password.clone();
             match &mut catalog.starrocks {
                 Some(starrocks) => starrocks.admits(attempt),
-                None => verify_native(&native_stage2(password.as_bytes()), &attempt.proof),
+                None => !attempt.proof.is_empty() && verify_native(&native_stage2(password.as_bytes()), &attempt.proof),
             }
         };
         if is_right { Ok(()) } else { Err(attempt.denied()) }

@@ -15,7 +15,10 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::frontend::{Catalog, Frontend};
+use super::{
+    certificates,
+    frontend::{Catalog, Frontend},
+};
 
 /// What the pods of one test's namespaces do.
 #[derive(Default)]
@@ -99,6 +102,11 @@ async fn turn(
         }
         running.entry(namespace.clone()).or_default().insert(pod.name_any());
         let is_frontend = is_frontend(pod);
+        if let (Some(frontend), true, Some(secret)) = (&frontend, is_frontend, tls_secret(pod))
+            && let Some(certificate) = certificates::mounted(client, &namespace, secret).await
+        {
+            frontend.show(certificate);
+        }
         let address = match (&frontend, is_frontend) {
             (Some(frontend), true) => frontend.address,
             _ => *addresses
@@ -173,6 +181,15 @@ async fn claims(
         )?;
     }
     Ok(())
+}
+
+/// The Secret with the certificate that a frontend's pod mounts.
+fn tls_secret(pod: &Pod) -> Option<&str> {
+    let volumes = pod.spec.as_ref()?.volumes.as_ref()?;
+    let volume = volumes
+        .iter()
+        .find(|volume| volume.name == springtide_plan::names::TLS_VOLUME)?;
+    volume.secret.as_ref()?.secret_name.as_deref()
 }
 
 fn is_frontend(pod: &Pod) -> bool {

@@ -47,6 +47,8 @@ const PASSING: &[&str] = &[
     // A number that the engine gives.
     "nodeId",
     "look",
+    // A certificate was issued at another moment.
+    "notAfter",
 ];
 
 /// By `Kind/name`: the object without what passes. What the frontend knows may be among them.
@@ -162,6 +164,12 @@ impl State {
             let place = namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
             self.objects.insert(format!("{}/{place}{name}", resource.kind), value);
         }
+    }
+
+    /// Without these objects, by `Kind/name`.
+    pub(crate) fn without(mut self, objects: &[&str]) -> Self {
+        self.objects.retain(|name, _| !objects.contains(&name.as_str()));
+        self
     }
 
     /// What is in one and not in the other, and the fields in which they differ.

@@ -51,6 +51,7 @@ const ONE_OF: &[[&str; 2]] = &[
     ["start", "at"],
     ["until", "duration"],
     ["secretRef", "serviceAccountName"],
+    ["secretName", "issue"],
 ];
 
 /// Makes values of one kind.

@@ -12,7 +12,9 @@ use springtide_crds::{LakeCluster, department::DeletionPolicy};
 use super::{Ground, Verdict, compute_group, generate::Texts};
 use crate::{
     harness::{
+        certificates,
         rights::apply,
+        state::State,
         world::{World, is_true},
     },
     volumes::growing_class,
@@ -59,6 +61,8 @@ impl Ground for Walked {
         ("priorityClassName", &["system-cluster-critical", "Not_A_Name"]),
         ("key", &["spot", "team"]),
         ("value", &["yes", "no"]),
+        ("dnsNames", &["lake.example.com", "*.lakes.example.com", "10.0.0.1"]),
+        ("issue.duration", &["2160h", "1008h", "24h"]),
         ("start", &["0 2 * * SUN", "@daily", "61 * * * *"]),
         ("duration", &["2h", "0s"]),
         ("timeZone", &["Etc/UTC", "Europe/Atlantis"]),
@@ -90,12 +94,17 @@ impl Ground for Walked {
     async fn prepare(world: &World) {
         growing_class(world).await;
         for name in ["certificate", "another-certificate"] {
-            let secret = json!({
-                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": world.namespace},
-                "type": "kubernetes.io/tls", "stringData": {"tls.crt": name, "tls.key": name},
-            });
+            let pair = certificates::self_signed(&[&format!("{NAME}.{}.svc", world.namespace)]);
+            let mut secret = certificates::secret(name, &pair, Some(&pair.certificate));
+            secret["metadata"]["namespace"] = json!(world.namespace);
             apply(&world.client, &secret).await;
         }
+    }
+
+    /// An authority that clients trust stays for the next time that certificates are issued.
+    async fn state(world: &World) -> State {
+        let issued = [format!("Secret/{NAME}-ca"), format!("Secret/{NAME}-tls")];
+        State::of(world).await.without(&issued.each_ref().map(String::as_str))
     }
 
     async fn inhabit(world: &World) {
