@@ -25,8 +25,12 @@ const NOW: &str = env!("CARGO_PKG_VERSION");
 pub(crate) const NEXT: &str = "999.0.0";
 /// Each pod drains, starts, and has to serve for ten seconds before the next one goes; beside other scenarios.
 const ROLL_LIMIT: Duration = Duration::from_secs(420);
-/// Between two tries of a client that connects anew.
+/// Between two tries of a client that connects anew, and between two looks at a pod.
 const BETWEEN_TRIES: Duration = Duration::from_millis(100);
+/// One try of it. What is sent to the address of a pod that has gone may never be answered, and a client that waits longer measures itself.
+const TRY_LIMIT: Duration = Duration::from_secs(2);
+/// For the only frontend to be replaced, of which nothing takes long, beside other scenarios.
+const PAUSE_LIMIT: Duration = Duration::from_secs(45);
 /// Far below what clients send in the minutes that this takes.
 const FEWEST_STATEMENTS: u64 = 100;
 
@@ -155,11 +159,18 @@ async fn a_whole_cluster_goes_to_the_next_version_in_its_order_and_back_and_its_
         drop(session);
         for version in [NEXT, NOW] {
             write(department, json!({"engine": {"version": version}})).await;
-            let (order, pause) = tokio::join!(order_of(department, version), longest_pause(department, version));
-            println!(
-                "to {version}: {order:?}, nobody could connect for {:.1} s",
-                pause.as_secs_f64()
+            let (order, pause, parts) = tokio::join!(
+                order_of(department, version),
+                longest_pause(department, version),
+                parts_of_pause(department)
             );
+            println!(
+                "to {version}: {order:?}, nobody could connect for {:.1} s ({} tries were refused, {} never answered); {parts}",
+                pause.longest.as_secs_f64(),
+                pause.refused,
+                pause.unanswered
+            );
+            assert!(pause.longest < PAUSE_LIMIT, "{pause:?}");
             let first = if version == NEXT { "nodes" } else { "frontends" };
             assert_eq!(order.first().copied(), Some(first), "{order:?}");
         }
@@ -206,11 +217,22 @@ async fn order_of(department: &Department, version: &str) -> Vec<&'static str> {
     order
 }
 
-/// The longest time for which a client that connects anew for each statement had no answer, until the frontends run a version.
-async fn longest_pause(department: &Department, version: &str) -> Duration {
+/// What a client that connects anew for each statement meets.
+#[derive(Debug, Default)]
+struct Pause {
+    /// The longest time without an answer.
+    longest: Duration,
+    /// Tries that failed at once.
+    refused: u32,
+    /// Tries that heard nothing.
+    unanswered: u32,
+}
+
+/// What such a client meets until the frontends run a version.
+async fn longest_pause(department: &Department, version: &str) -> Pause {
     let lake = department.answers(LAKE).await;
     let cluster = &department.cluster;
-    let (mut answered, mut longest) = (Instant::now(), Duration::ZERO);
+    let (mut answered, mut pause) = (Instant::now(), Pause::default());
     let deadline = Instant::now() + ROLL_LIMIT;
     let mut runs = false;
     // Once more after it, so that the pause is over.
@@ -224,15 +246,88 @@ async fn longest_pause(department: &Department, version: &str) -> Duration {
             .status
             .unwrap_or_default();
         runs = status.engine.is_some_and(|engine| engine.version == version);
-        if let Ok(mut login) = departments::log_in(&cluster.target, &cluster.client, &lake).await
-            && login.session.value("SELECT 1", Duration::from_secs(5)).await.is_ok()
-        {
-            longest = longest.max(answered.elapsed());
-            answered = Instant::now();
+        let one = async {
+            let mut login = departments::log_in(&cluster.target, &cluster.client, &lake).await?;
+            login.session.value("SELECT 1", TRY_LIMIT).await
+        };
+        match tokio::time::timeout(TRY_LIMIT, one).await {
+            Ok(Ok(_)) => {
+                pause.longest = pause.longest.max(answered.elapsed());
+                answered = Instant::now();
+            }
+            Ok(Err(_)) => pause.refused += 1,
+            Err(_) => pause.unanswered += 1,
         }
         tokio::time::sleep(BETWEEN_TRIES).await;
     }
-    longest
+    pause
+}
+
+/// Whether a pod has come so far in being replaced, by what there is under its name and the id that it had.
+type HasCome = fn(Option<&Pod>, &str) -> bool;
+
+/// The stages of a pod's replacement, in their order.
+const STAGES: [(&str, HasCome); 6] = [
+    ("told to stop", |pod, before| {
+        pod.is_none_or(|pod| is_another(pod, before) || pod.metadata.deletion_timestamp.is_some())
+    }),
+    ("its process ended", |pod, before| {
+        pod.is_none_or(|pod| is_another(pod, before) || !runs(pod))
+    }),
+    ("gone", |pod, before| pod.is_none_or(|pod| is_another(pod, before))),
+    ("the next made", |pod, before| {
+        pod.is_some_and(|pod| is_another(pod, before))
+    }),
+    ("its process started", |pod, before| {
+        pod.is_some_and(|pod| is_another(pod, before) && runs(pod))
+    }),
+    ("ready", |pod, before| {
+        pod.is_some_and(|pod| is_another(pod, before) && is_ready(pod))
+    }),
+];
+
+fn is_another(pod: &Pod, before: &str) -> bool {
+    pod.uid().as_deref() != Some(before)
+}
+
+fn runs(pod: &Pod) -> bool {
+    let containers = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.container_statuses.as_ref());
+    containers.is_some_and(|containers| {
+        containers
+            .iter()
+            .any(|container| container.state.as_ref().is_some_and(|state| state.running.is_some()))
+    })
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|conditions| {
+        conditions
+            .iter()
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    })
+}
+
+/// When the frontend's pod came to each stage of its replacement, counted from the first one.
+async fn parts_of_pause(department: &Department) -> String {
+    let name = format!("{LAKE}-fe-0");
+    let look = async || department.pods().get_opt(&name).await.expect("get");
+    let before = look().await.and_then(|pod| pod.uid()).expect("a frontend");
+    let deadline = Instant::now() + ROLL_LIMIT;
+    let mut told = None;
+    let mut parts = Vec::new();
+    for (stage, has_come) in STAGES {
+        while !has_come(look().await.as_ref(), &before) {
+            assert!(Instant::now() < deadline, "the frontend's pod: not {stage}");
+            tokio::time::sleep(BETWEEN_TRIES).await;
+        }
+        let since: &mut Instant = told.get_or_insert_with(Instant::now);
+        parts.push(format!("{stage} after {:.1} s", since.elapsed().as_secs_f64()));
+    }
+    parts.join(", ")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -234,10 +234,12 @@ impl Core {
         there.map(|running| running.label.clone()).collect()
     }
 
-    /// Whether loads run, or are committed and not yet visible.
+    /// Loads that run, or are committed and not yet visible.
     #[must_use]
-    pub fn has_open_loads(&self) -> bool {
-        !self.inner.transactions.lock().running.is_empty() || self.catalog().unpublished().next().is_some()
+    pub fn open_loads(&self) -> BTreeSet<TxnId> {
+        let running: Vec<TxnId> = self.inner.transactions.lock().running.keys().copied().collect();
+        let unpublished = self.catalog().unpublished().map(|txn| txn.id).collect::<Vec<_>>();
+        running.into_iter().chain(unpublished).collect()
     }
 
     /// Begins a load of a table.

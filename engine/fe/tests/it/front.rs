@@ -40,6 +40,11 @@ impl Frontend {
     }
 
     async fn start_in(directory: TempDir) -> Self {
+        Self::start_that_stops(directory, STOP_GRACE, Duration::ZERO).await
+    }
+
+    /// With so much time for what runs when it is told to stop, in the first part of which it takes new things, too.
+    pub(crate) async fn start_that_stops(directory: TempDir, stop_grace: Duration, lame_duck: Duration) -> Self {
         let root = directory.path();
         let (admin, operator) = (root.join("admin"), root.join("operator"));
         account(&admin, ADMIN);
@@ -78,7 +83,8 @@ impl Frontend {
             local_files: true,
             audit: true,
             sole_compute_node: None,
-            stop_grace: STOP_GRACE,
+            stop_grace,
+            lame_duck,
             shutdown: shutdown.clone(),
         };
         let task = tokio::task::spawn_blocking(move || tokio::runtime::Handle::current().block_on(run(options)));
@@ -101,7 +107,20 @@ impl Frontend {
     }
 
     pub(crate) async fn connect(&self) -> Conn {
-        self.connect_as(ADMIN).await.unwrap()
+        self.try_connect().await.unwrap()
+    }
+
+    /// Tells it to stop, and does not wait for it.
+    pub(crate) fn tell_to_stop(&self) {
+        self.shutdown.cancel();
+    }
+
+    pub(crate) async fn try_connect(&self) -> Result<Conn, mysql_async::Error> {
+        self.connect_as(ADMIN).await
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.task.is_finished()
     }
 
     pub(crate) async fn stop(self) -> TempDir {

@@ -12,4 +12,5 @@ mod doors;
 mod formats;
 mod front;
 mod recorded;
+mod stopping;
 mod waiting;
