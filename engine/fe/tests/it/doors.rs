@@ -91,8 +91,16 @@ async fn health_says_not_ready_until_the_core_is_open() {
         .unwrap();
     assert!(metrics.contains("\nstarrocks_fe_table_num 1\n"), "{metrics}");
     assert!(metrics.contains("\nstarrocks_fe_query_total 0\n"), "{metrics}");
-    let line = r#"springtide_fe_statements_waiting{warehouse="default_warehouse"} 0"#;
-    assert!(metrics.contains(line), "{metrics}");
+    for line in [
+        r#"springtide_fe_statements_waiting{warehouse="default_warehouse"} 0"#,
+        r#"springtide_fe_statements_oldest_wait_seconds{warehouse="default_warehouse"} 0.0"#,
+        "springtide_fe_nodes_cut_off_total 0",
+    ] {
+        assert!(
+            metrics.contains(&format!("\n{line}\n")),
+            "{line} is missing in\n{metrics}"
+        );
+    }
     assert!(
         metrics.contains("\nspringtide_fe_statement_seconds_count 0\n"),
         "{metrics}"
