@@ -151,7 +151,7 @@ async fn ask_now(context: &Context, cluster: &LakeCluster, pods: &[Arc<Pod>], se
     answer
 }
 
-/// How to reach each frontend that runs, the last known leader first.
+/// How to reach each frontend that may answer, in the order in which to ask them.
 pub(crate) fn logins(cluster: &LakeCluster, pods: &[Arc<Pod>], secrets: &SecretValues) -> Vec<Login> {
     let Some((user, password)) = secrets.operator_account(&cluster.name_any()) else {
         return Vec::new();
@@ -161,26 +161,34 @@ pub(crate) fn logins(cluster: &LakeCluster, pods: &[Arc<Pod>], secrets: &SecretV
         .as_ref()
         .and_then(|status| status.leader.clone())
         .unwrap_or_default();
-    let mut reachable: Vec<(bool, IpAddr)> = pods
-        .iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .filter_map(|pod| {
-            let status = pod.status.as_ref()?;
-            let is_running = status.phase.as_deref() == Some("Running");
-            let address = status.pod_ip.as_ref()?.parse().ok()?;
-            // The engine knows its leader by host name, of which the pod's name is the first part.
-            let is_other = leader.split('.').next() != Some(&pod.name_any());
-            is_running.then_some((is_other, address))
-        })
-        .collect();
-    reachable.sort_by_key(|(is_other, _)| *is_other);
-    let login = |(_, address)| Login {
+    let login = |address| Login {
         address,
         port: ports::FE_MYSQL,
         user: user.clone(),
         password: password.clone(),
     };
-    reachable.into_iter().map(login).collect()
+    addresses(&leader, pods).into_iter().map(login).collect()
+}
+
+/// The frontends that may answer: the leader first, and last those that were told to stop, which serve while something runs there. One whose
+/// machine has gone is not ready any more.
+fn addresses(leader: &str, pods: &[Arc<Pod>]) -> Vec<IpAddr> {
+    let mut reachable: Vec<(bool, bool, IpAddr)> = pods
+        .iter()
+        .filter_map(|pod| {
+            let status = pod.status.as_ref()?;
+            let is_running = status.phase.as_deref() == Some("Running");
+            let address = status.pod_ip.as_ref()?.parse().ok()?;
+            let is_leaving = pod.metadata.deletion_timestamp.is_some();
+            let mut conditions = status.conditions.iter().flatten();
+            let is_ready = conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True");
+            // The engine knows its leader by host name, of which the pod's name is the first part.
+            let is_other = leader.split('.').next() != Some(&pod.name_any());
+            (is_running && (is_ready || !is_leaving)).then_some((is_leaving, is_other, address))
+        })
+        .collect();
+    reachable.sort_by_key(|(is_leaving, is_other, _)| (*is_leaving, *is_other));
+    reachable.into_iter().map(|(_, _, address)| address).collect()
 }
 
 /// The name by which a cluster's connection is kept.
