@@ -11,6 +11,7 @@ mod core;
 mod doors;
 mod formats;
 mod front;
+mod frontend;
 mod recorded;
 mod stopping;
 mod waiting;

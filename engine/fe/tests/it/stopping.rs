@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     core::nodes,
-    front::{Frontend, cell, rows},
+    frontend::{Frontend, cell, rows},
 };
 
 /// On a machine that is busy.

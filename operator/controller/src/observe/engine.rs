@@ -170,8 +170,8 @@ pub(crate) fn logins(cluster: &LakeCluster, pods: &[Arc<Pod>], secrets: &SecretV
     addresses(&leader, pods).into_iter().map(login).collect()
 }
 
-/// The frontends that may answer: the leader first, and last those that were told to stop, which serve while something runs there. One whose
-/// machine has gone is not ready any more.
+/// The frontends that may answer: the leader first, and last those that were told to stop, which serve while something runs there. One
+/// whose machine has gone is not ready any more.
 fn addresses(leader: &str, pods: &[Arc<Pod>]) -> Vec<IpAddr> {
     let mut reachable: Vec<(bool, bool, IpAddr)> = pods
         .iter()
