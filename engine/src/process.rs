@@ -10,7 +10,7 @@ use object_store::{ObjectStore, prefix::PrefixStore};
 use springtide_cn::{ComputeNodeError, ComputeNodeOptions};
 use springtide_contract::{
     config::{EngineConfig, Refusal, RefusalReason},
-    drain::FRONTEND_STOP,
+    drain::{FRONTEND_LAME_DUCK, FRONTEND_STOP},
     paths, ports,
 };
 use springtide_fe::{
@@ -166,6 +166,7 @@ pub async fn frontend(
         audit: true,
         sole_compute_node: None,
         stop_grace: FRONTEND_STOP,
+        lame_duck: FRONTEND_LAME_DUCK,
         shutdown,
         config,
     };

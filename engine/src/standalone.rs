@@ -174,6 +174,7 @@ impl Standalone {
             audit: true,
             sole_compute_node: Some(address),
             stop_grace: STOP_GRACE,
+            lame_duck: Duration::ZERO,
             shutdown: shutdown.clone(),
             config,
         };

@@ -1,17 +1,15 @@
 //! Another version of the engine comes and goes: under load, in its order, and not at all where it does not run.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
-use springtide_e2e::{departments, images, timeline::Progress};
+use springtide_e2e::{images, timeline::Progress};
 use tokio::sync::OnceCell;
 
 use crate::{
     department::{Department, EFFECT_LIMIT, LAKE, ids, nodes, said, two_rows, value, with_department},
     harness::Cluster,
+    pause::{longest_pause, tell_stages},
     scenario::Scenario,
     trial::under_load,
 };
@@ -22,9 +20,9 @@ const NODES: i32 = 2;
 const NOW: &str = env!("CARGO_PKG_VERSION");
 pub(crate) const NEXT: &str = "999.0.0";
 /// Each pod drains, starts, and has to serve for ten seconds before the next one goes; beside other scenarios.
-const ROLL_LIMIT: Duration = Duration::from_secs(420);
-/// One statement of a client that connects anew for each.
-const TRY_LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const ROLL_LIMIT: Duration = Duration::from_secs(420);
+/// For the only frontend to be replaced, of which nothing takes long, beside other scenarios.
+const PAUSE_LIMIT: Duration = Duration::from_secs(45);
 /// Far below what clients send in the minutes that this takes.
 const FEWEST_STATEMENTS: u64 = 100;
 
@@ -133,13 +131,19 @@ async fn a_whole_cluster_goes_to_the_next_version_in_its_order_and_back_and_its_
                     department.change_lake(LAKE, spec).await;
                 })
                 .await;
-            let (order, pause) = tokio::join!(
+            let (order, pause, ()) = tokio::join!(
                 order_of(&scenario, department, version),
-                longest_pause(&scenario, department, version)
+                longest_pause(&scenario, department, version),
+                tell_stages(&scenario, department)
             );
-            scenario.measured("nobody could connect for", pause);
+            scenario.measured("nobody could connect for", pause.longest);
+            scenario.note(&format!(
+                "{} tries were refused, {} never answered",
+                pause.refused, pause.unanswered
+            ));
             scenario
-                .and("they came in their order", async || {
+                .and("the pause was short, and they came in their order", async || {
+                    assert!(pause.longest < PAUSE_LIMIT, "{pause:?}");
                     let first = if version == NEXT { "nodes" } else { "frontends" };
                     assert_eq!(order.first().copied(), Some(first), "{order:?}");
                 })
@@ -188,33 +192,6 @@ async fn order_of(scenario: &Scenario, department: &Department, version: &str) -
         })
         .await;
     order
-}
-
-/// The longest time for which a client that connects anew for each statement had no answer, until the frontends run a version.
-async fn longest_pause(scenario: &Scenario, department: &Department, version: &str) -> Duration {
-    let lake = department.answers(LAKE).await;
-    let cluster = &department.cluster;
-    let (mut answered, mut longest) = (Instant::now(), Duration::ZERO);
-    scenario
-        .then("clients can connect to its frontends", ROLL_LIMIT, async || {
-            // Before the try: its answer is that of a frontend that runs the version.
-            let runs = department.lake_status(LAKE).await.engine;
-            let runs = runs.is_some_and(|engine| engine.version == version);
-            let mut login = departments::log_in(&cluster.target, &cluster.client, &lake)
-                .await
-                .map_err(|error| error.to_string())?;
-            let answer = login.session.value("SELECT 1", TRY_LIMIT).await;
-            answer.map_err(|error| error.to_string())?;
-            longest = longest.max(answered.elapsed());
-            answered = Instant::now();
-            if runs {
-                Ok(())
-            } else {
-                Err(format!("{:.1} s without an answer, at most", longest.as_secs_f64()))
-            }
-        })
-        .await;
-    longest
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,6 +33,7 @@ mod operator_crash;
 mod operator_upgrade;
 mod own_certificates;
 mod page;
+mod pause;
 mod placement;
 mod programs;
 mod real_clients;

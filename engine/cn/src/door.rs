@@ -43,6 +43,9 @@ async fn metrics(State(door): State<Door>) -> Response {
     metrics.running_fragments.set(count(door.worker.running_fragments()));
     metrics.running_loads.set(count(door.loader.node.running_loads()));
     metrics.draining.set(i64::from(door.loader.node.is_draining()));
+    metrics
+        .draining_seconds
+        .set(door.loader.node.drains_for().as_secs_f64());
     let worker = door.worker.metrics();
     metrics.query_memory_bytes.set(count(worker.memory_used_bytes));
     metrics.query_scan_rows.set(count(worker.scanned_rows));

@@ -1,8 +1,11 @@
 //! What a node knows of itself: whether it drains, who its frontend is, and what runs on it.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
 };
 
 use springtide_contract::drain::{NodeState, NodeStatus};
@@ -27,6 +30,8 @@ struct Shared {
 #[derive(Clone, Debug, Default)]
 struct Standing {
     draining: bool,
+    /// When it began to drain, while it does.
+    draining_since: Option<Instant>,
     observed: bool,
     cut_off: bool,
     epoch: Epoch,
@@ -136,6 +141,7 @@ impl Node {
         let mut standing = self.standing();
         if standing.draining != draining {
             standing.draining = draining;
+            standing.draining_since = draining.then(Instant::now);
             standing.observed = false;
         }
     }
@@ -152,6 +158,13 @@ impl Node {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.standing().draining
+    }
+
+    /// How long the node has drained; zero while it does not.
+    #[must_use]
+    pub fn drains_for(&self) -> Duration {
+        let since = self.standing().draining_since;
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// The node's own words, for the drain protocol.

@@ -1,6 +1,6 @@
 //! Metrics in the Prometheus text format, under StarRocks' names where StarRocks has the metric.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use prometheus_client::{
     encoding::text::encode,
@@ -18,6 +18,7 @@ pub(crate) struct Metrics {
     pub(crate) running_fragments: Gauge,
     pub(crate) running_loads: Gauge,
     pub(crate) draining: Gauge,
+    pub(crate) draining_seconds: Gauge<f64, AtomicU64>,
     pub(crate) query_memory_bytes: Gauge,
     pub(crate) query_scan_rows: Gauge,
 }
@@ -29,6 +30,7 @@ impl Metrics {
         let (running_fragments, running_loads) = (Gauge::default(), Gauge::default());
         let (draining, query_memory_bytes) = (Gauge::default(), Gauge::default());
         let query_scan_rows = Gauge::default();
+        let draining_seconds: Gauge<f64, AtomicU64> = Gauge::default();
         registry.register("starrocks_be_load_rows", "Rows written by loads", load_rows.clone());
         registry.register("starrocks_be_load_bytes", "Bytes received by loads", load_bytes.clone());
         registry.register("springtide_cn_loads_failed", "Loads that failed", loads_failed.clone());
@@ -39,6 +41,11 @@ impl Metrics {
         );
         registry.register("springtide_cn_running_loads", "Loads that run", running_loads.clone());
         registry.register("springtide_cn_draining", "1 while the node drains", draining.clone());
+        registry.register(
+            "springtide_cn_draining_seconds",
+            "How long the node has drained",
+            draining_seconds.clone(),
+        );
         registry.register(
             "starrocks_be_query_mem_bytes",
             "Bytes that queries hold",
@@ -58,6 +65,7 @@ impl Metrics {
             running_fragments,
             running_loads,
             draining,
+            draining_seconds,
             query_memory_bytes,
             query_scan_rows,
         }

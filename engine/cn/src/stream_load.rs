@@ -48,10 +48,13 @@ use source::{Rest, Source, SourceError};
 
 /// Time that a call to the frontend may take, besides what it waits for.
 const FRONTEND_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a load asks again to begin while the frontend is not there: it may be being replaced, and the client, which has not sent a row
+/// yet, waits as it would for compute.
+const BEGIN_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a commit is asked for again while the frontend does not answer: it may be starting anew.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(30);
 /// Wait between two such calls.
-const COMMIT_PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(500);
 /// Time that a client waits for its rows to be visible, unless its own timeout is shorter.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -189,7 +192,8 @@ impl Loader {
             process: Some(process),
         };
         let begun = Instant::now();
-        let target = self.begin(&frontend, &begin, label).await?;
+        let patience = options.timeout.saturating_sub(started.elapsed()).min(BEGIN_PATIENCE);
+        let target = self.begin(&frontend, &begin, label, patience).await?;
         reply.txn_id = target.txn.0;
         reply.begin_txn_time_ms = begun.elapsed().as_millis() as u64;
         // Of the whole load: what comes before and after the writing is part of what a drain waits for.
@@ -219,8 +223,14 @@ impl Loader {
         }
     }
 
-    async fn begin(&self, frontend: &str, request: &BeginLoadRequest, label: String) -> Result<LoadTarget, LoadError> {
-        match self.rpc.call(frontend, BEGIN_LOAD, request, FRONTEND_TIMEOUT).await? {
+    async fn begin(
+        &self,
+        frontend: &str,
+        request: &BeginLoadRequest,
+        label: String,
+        patience: Duration,
+    ) -> Result<LoadTarget, LoadError> {
+        match self.ask_to_begin(frontend, request, patience).await? {
             BeginLoadReply::Begun { target } => Ok(target),
             BeginLoadReply::LabelAlreadyExists {
                 txn,
@@ -232,6 +242,27 @@ impl Loader {
             }),
             BeginLoadReply::AccessDenied { message } => Err(LoadError::AccessDenied(message)),
             BeginLoadReply::Refused { message } => Err(LoadError::Refused(message)),
+        }
+    }
+
+    /// A begin is asked for again only where nothing can have begun: a label is taken from there on.
+    async fn ask_to_begin(
+        &self,
+        frontend: &str,
+        request: &BeginLoadRequest,
+        patience: Duration,
+    ) -> Result<BeginLoadReply, LoadError> {
+        let asked = Instant::now();
+        loop {
+            let problem = match self.rpc.call(frontend, BEGIN_LOAD, request, FRONTEND_TIMEOUT).await {
+                Ok(answer) => return Ok(answer),
+                Err(problem) => problem,
+            };
+            if !has_surely_not_begun(&problem) || asked.elapsed() + PAUSE > patience {
+                return Err(LoadError::Frontend(problem));
+            }
+            tracing::debug!(label = request.label, %problem, "the frontend is not there for a load to begin; asking again");
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -364,11 +395,11 @@ impl Loader {
                 Err(problem) => problem,
             };
             let is_passing = problem.is_unreachable() || matches!(problem, RpcError::Remote { status: 503, .. });
-            if !is_passing || begun.elapsed() + COMMIT_PAUSE > COMMIT_PATIENCE.min(patience) {
+            if !is_passing || begun.elapsed() + PAUSE > COMMIT_PATIENCE.min(patience) {
                 return Err(LoadError::CommitUnknown(problem));
             }
             tracing::warn!(txn = %request.txn, %problem, "the frontend did not answer a commit; asking again");
-            tokio::time::sleep(COMMIT_PAUSE).await;
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -383,6 +414,15 @@ impl Loader {
             // The frontend aborts it by itself when its time is over.
             tracing::warn!(%txn, %error, "cannot tell the frontend that a load failed");
         }
+    }
+}
+
+/// Whether a load that asked to begin has no transaction: nobody took the connection, or who took it was starting or stopping.
+fn has_surely_not_begun(problem: &RpcError) -> bool {
+    match problem {
+        RpcError::Unreachable { source, .. } => source.is_connect(),
+        RpcError::Remote { status, .. } => *status == 503,
+        RpcError::Unauthorized { .. } | RpcError::Malformed { .. } => false,
     }
 }
 

@@ -8,7 +8,7 @@ use springtide_contract::config::{EngineConfig, Refusal};
 use springtide_mysql::{ConnectionLimit, ConnectionRegistry, ServerOptions, TlsConfigSource};
 use springtide_query::{Coordinator, CoordinatorOptions, QueryError, WorkerToken, limits};
 use springtide_rpc::{ClusterToken, RpcClient};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{net::TcpListener, sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -17,9 +17,13 @@ use crate::{
     front::{Front, FrontOptions, Ports, SERVER_VERSION},
 };
 
+mod underway;
+
+use underway::Underway;
+
 /// Time that statements have to end by themselves once nothing more may be acknowledged: the next process is to serve soon.
 const FAILURE_GRACE: Duration = Duration::from_secs(5);
-/// Time between two looks at the loads that run while the frontend stops.
+/// Time between two looks at what runs while the frontend stops.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The certificate of the MySQL port, which may be renewed while the frontend runs.
@@ -60,7 +64,10 @@ pub struct FrontendOptions {
     pub sole_compute_node: Option<SocketAddr>,
     /// Time that statements and loads have to end by themselves after `shutdown`; they are ended then.
     pub stop_grace: Duration,
-    /// Ends [`run`]: nothing new is taken, and what runs has [`Self::stop_grace`].
+    /// How much of [`Self::stop_grace`] may go by before nothing new is taken, while something runs that ran at `shutdown`: clients of the
+    /// only frontend would be kept out for longer, and nothing would end earlier. Zero where somebody waits for the process to end.
+    pub lame_duck: Duration,
+    /// Ends [`run`]: what runs has [`Self::stop_grace`].
     pub shutdown: CancellationToken,
 }
 
@@ -102,7 +109,8 @@ pub enum FrontendError {
 /// ready yet; MySQL is opened when the catalog is there.
 ///
 /// ```text
-/// shutdown ──► MySQL and HTTP take no connection, RPC begins no load
+/// shutdown ──► what runs now ends, for `lame_duck` at most                 everything is taken as before
+///         ──► MySQL and HTTP take no connection, RPC begins no load
 ///              statements and loads end, or are ended after the grace     heartbeats, commits and publishes go on
 ///         ──► audit written ──► journal closed ──► RPC closed
 /// ```
@@ -124,6 +132,7 @@ pub async fn run(options: FrontendOptions) -> Result<(), FrontendError> {
         audit,
         sole_compute_node,
         stop_grace,
+        lame_duck,
         shutdown,
     } = options;
     let ports = Ports {
@@ -133,7 +142,7 @@ pub async fn run(options: FrontendOptions) -> Result<(), FrontendError> {
     };
     let client = RpcClient::new(token.clone()).map_err(|error| FrontendError::Client(error.to_string()))?;
     // From here on nothing new is taken. Ends everything when one part fails, too.
-    let stop = shutdown.child_token();
+    let stop = CancellationToken::new();
     // What was taken before has come to its end.
     let ended = CancellationToken::new();
     let slot = CoreSlot::until(stop.clone());
@@ -182,8 +191,13 @@ pub async fn run(options: FrontendOptions) -> Result<(), FrontendError> {
                         tls,
                         local_files,
                         options,
-                        &stop,
-                        stop_grace,
+                        &Stopping {
+                            shutdown,
+                            lame_duck,
+                            grace: stop_grace,
+                            stop: stop.clone(),
+                            cut_off: CancellationToken::new(),
+                        },
                     )
                     .await
                 };
@@ -249,8 +263,7 @@ async fn serve_mysql(
     tls: Option<TlsConfigSource>,
     local_files: bool,
     options: FrontOptions,
-    stop: &CancellationToken,
-    stop_grace: Duration,
+    stopping: &Stopping,
 ) -> Result<(), FrontendError> {
     let (shown, accepted) = (token.clone(), token.clone());
     let worker_token = WorkerToken::following(move || shown.header(), move |header| accepted.accepts(header));
@@ -273,24 +286,25 @@ async fn serve_mysql(
     let server = ServerOptions {
         server_version: SERVER_VERSION.to_owned(),
         max_connections: ConnectionLimit::from_fn(most_connections),
-        shutdown_grace: stop_grace,
+        shutdown_grace: stopping.grace,
+        cut_off: stopping.cut_off.clone(),
         tls,
         registry: registry.clone(),
         ..ServerOptions::default()
     };
     let serving = async {
         tokio::join!(
-            springtide_mysql::serve(listener, server, front.clone(), stop.clone()),
-            loads_end(core, stop, stop_grace),
+            springtide_mysql::serve(listener, server, front.clone(), stopping.stop.clone()),
+            stopping.loads_end(core),
         );
     };
     let mut failure = None;
     let failing = async {
         failure = tokio::select! {
             reason = core.failed() => Some(reason),
-            () = stop.cancelled() => None,
+            () = stopping.stop.cancelled() => None,
         };
-        stop.cancel();
+        stopping.stop.cancel();
         if failure.is_some() {
             tokio::time::sleep(FAILURE_GRACE).await;
             registry.kill_all();
@@ -300,6 +314,7 @@ async fn serve_mysql(
     tokio::select! {
         () = serving => {}
         () = failing => {}
+        () = stopping.run(core) => {}
     }
     statements_ended.cancel();
     front.finish().await;
@@ -309,16 +324,66 @@ async fn serve_mysql(
     }
 }
 
-/// Waits, once the frontend is told to stop, for the loads that compute nodes have begun: their transactions end with this process, and
-/// their clients wait to hear that the rows are visible. None begins any more, but for those of statements, which are waited for themselves.
-async fn loads_end(core: &Core, stop: &CancellationToken, grace: Duration) {
-    stop.cancelled().await;
-    let ending = async {
-        while core.has_open_loads() && !core.has_failed() {
-            tokio::time::sleep(LOOK).await;
+/// How a frontend comes to its end.
+struct Stopping {
+    /// It is told to stop.
+    shutdown: CancellationToken,
+    /// See [`FrontendOptions::lame_duck`].
+    lame_duck: Duration,
+    /// See [`FrontendOptions::stop_grace`].
+    grace: Duration,
+    /// It takes nothing new. Cancelled by others too, where a part has failed.
+    stop: CancellationToken,
+    /// What still runs is ended.
+    cut_off: CancellationToken,
+}
+
+impl Stopping {
+    /// Cancels [`Self::stop`] and [`Self::cut_off`] when it is time to. Never returns.
+    async fn run(&self, core: &Core) {
+        let told = tokio::select! {
+            () = self.shutdown.cancelled() => {
+                let told = Instant::now();
+                tokio::select! {
+                    () = self.serve_on(core) => {}
+                    () = self.stop.cancelled() => {}
+                }
+                self.stop.cancel();
+                told
+            }
+            () = self.stop.cancelled() => Instant::now(),
+        };
+        tokio::time::sleep_until(told + self.grace).await;
+        self.cut_off.cancel();
+        std::future::pending::<()>().await;
+    }
+
+    /// Waits until what runs now has ended, within reason.
+    async fn serve_on(&self, core: &Core) {
+        let underway = Underway::of(core);
+        tracing::info!(?underway, longest = ?self.lame_duck, "taking statements and loads until those that run have ended");
+        let ending = async {
+            while underway.has_left(core) && !core.has_failed() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let in_time = tokio::time::timeout(self.lame_duck, ending).await.is_ok();
+        tracing::info!(in_time, "taking nothing new");
+    }
+
+    /// Waits, once nothing new is taken, for the loads that compute nodes have begun: their transactions end with this process, and their
+    /// clients wait to hear that the rows are visible. None begins any more, but for those of statements, which are waited for themselves.
+    async fn loads_end(&self, core: &Core) {
+        self.stop.cancelled().await;
+        let ending = async {
+            while !core.open_loads().is_empty() && !core.has_failed() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = ending => {}
+            () = self.cut_off.cancelled() => tracing::warn!("loads outlasted the shutdown's grace"),
         }
-    };
-    if tokio::time::timeout(grace, ending).await.is_err() {
-        tracing::warn!(grace_s = grace.as_secs(), "loads outlasted the shutdown's grace");
     }
 }

@@ -25,6 +25,10 @@ use crate::{ConnectionInfo, Handler, HandlerFactory, MysqlError, ResultWriter, W
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 const CLOSE_DRAIN_BYTES: usize = 64 * 1024 * 1024;
 
+/// The same at a shutdown: pools hold connections that nobody reads, and a server that waits for all of them comes back later. It is as
+/// long as a command that was sent before the client could know may take to arrive.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(250);
+
 /// How long a handler may take to tidy up.
 const DISCONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -169,10 +173,15 @@ impl<F: HandlerFactory> Connection<F> {
         if let Err(end) = ended {
             tracing::debug!(connection_id, reason = %end, "ending a connection");
             if let End::Told(error) = end {
+                let patience = if self.shared.shutdown.is_cancelled() {
+                    SHUTDOWN_PATIENCE
+                } else {
+                    CLOSE_PATIENCE
+                };
                 // Only buffered here: close() sends it, on a killed connection too.
                 let _ = self.out.buffer_error(&error);
                 self.out.packets().close(CLOSE_PATIENCE).await;
-                self.reader.drain(CLOSE_PATIENCE, CLOSE_DRAIN_BYTES).await;
+                self.reader.drain(patience, CLOSE_DRAIN_BYTES).await;
                 return;
             }
         }

@@ -118,6 +118,8 @@ pub struct ServerOptions {
     pub cancel_grace: Duration,
     /// How long statements may go on after the shutdown began, before they are cancelled.
     pub shutdown_grace: Duration,
+    /// Cancels them earlier, once the shutdown has begun: for who has to be gone by a certain time, whenever it began.
+    pub cut_off: CancellationToken,
     /// TLS; without it clients that ask for encryption are refused.
     pub tls: Option<TlsConfigSource>,
     /// Refuse logins without TLS with error 3159. Needs `tls`.
@@ -140,6 +142,7 @@ impl Default for ServerOptions {
             max_prepared_statements: 16_382,
             cancel_grace: Duration::from_secs(10),
             shutdown_grace: Duration::from_secs(30),
+            cut_off: CancellationToken::new(),
             tls: None,
             require_tls: false,
             registry: ConnectionRegistry::starting_at(1),
@@ -156,7 +159,7 @@ pub(crate) struct Shared<F> {
 }
 
 /// Serves until `shutdown` is cancelled. Then accepts no more, ends idle connections, lets statements end for
-/// `shutdown_grace`, cancels the others, and returns when the last connection is gone.
+/// `shutdown_grace` or until `cut_off`, cancels the others, and returns when the last connection is gone.
 pub async fn serve<F: HandlerFactory>(
     listener: TcpListener,
     options: ServerOptions,
@@ -226,15 +229,17 @@ async fn end_all(options: &ServerOptions, mut connections: JoinSet<()>) {
             log_panic(ended);
         }
     };
-    if timeout(options.shutdown_grace, all_ended(&mut connections))
-        .await
-        .is_ok()
-    {
+    let have_ended = tokio::select! {
+        biased;
+        () = all_ended(&mut connections) => true,
+        () = tokio::time::sleep(options.shutdown_grace) => false,
+        () = options.cut_off.cancelled() => false,
+    };
+    if have_ended {
         return;
     }
     tracing::warn!(
         open = connections.len(),
-        grace_s = options.shutdown_grace.as_secs(),
         "cancelling the statements that outlasted the shutdown's grace"
     );
     options.registry.kill_all();

@@ -1,4 +1,5 @@
-//! A frontend that is told to stop, as in a roll: what runs there ends well, and nothing new begins.
+//! A frontend that is told to stop, as in a roll: what runs there ends well, others are served as long as something does, and then it
+//! takes nothing new.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use serde_json::Value;
 use springtide_contract::{drain::FRONTEND_STOP, ports};
 
 use crate::{
-    load::put,
+    client::Client,
     lost_nodes::with_facts,
     processes::{Cluster, address, cluster, until},
 };
@@ -21,7 +22,17 @@ const ROWS: usize = 16_000;
 /// Time in which clients are to hear that they have to go elsewhere: at once, on a machine that is busy.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
-/// Waits until the frontend takes no connection of any kind any more.
+/// Tells the frontend to stop, and waits until it has heard.
+async fn tell_to_stop(cluster: &Cluster) {
+    cluster.terminate_frontend();
+    until("the frontend was told", async || {
+        let heard = cluster.logged("taking statements and loads until those that run have ended")[0];
+        (heard == 1).then_some(())
+    })
+    .await;
+}
+
+/// Waits until the frontend takes no connection of any kind any more, when nothing runs that ran when it was told to stop.
 async fn refused_at_once(cluster: &Cluster) {
     let begun = Instant::now();
     until("MySQL takes no connection", async || {
@@ -77,9 +88,10 @@ async fn a_query_and_an_insert_that_run_when_the_frontend_is_told_to_stop_end_we
     })
     .await;
 
-    cluster.terminate_frontend();
-    refused_at_once(&cluster).await;
-    idle.query_drop("SELECT 1").await.expect_err("nothing new begins");
+    tell_to_stop(&cluster).await;
+    // Its clients have no other frontend.
+    idle.query_drop("SELECT 1").await.expect("others are served meanwhile");
+    cluster.client.execute(&["SELECT 1"]).await;
     assert!(cluster.frontend_ended().is_none(), "it lets both end");
     assert!(!insert.is_finished());
     cluster.start_node(&host);
@@ -92,6 +104,8 @@ async fn a_query_and_an_insert_that_run_when_the_frontend_is_told_to_stop_end_we
     }
     assert_eq!(rows, ROWS, "the query has all its rows");
     drop(result);
+    refused_at_once(&cluster).await;
+    idle.query_drop("SELECT 1").await.expect_err("nothing new begins");
     ends_well(&mut cluster).await;
 
     cluster.start_frontend();
@@ -109,8 +123,20 @@ async fn a_query_and_an_insert_that_run_when_the_frontend_is_told_to_stop_end_we
     .await;
 }
 
+/// Loads one row at a compute node, and gives its answer.
+async fn load_row(url: String, user: Client, row: &'static str) -> Value {
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let load = client
+        .put(&url)
+        .basic_auth(&user.user, Some(&user.password))
+        .header("column_separator", ",")
+        .body(row);
+    let answer = load.send().await.expect("an answer");
+    answer.json().await.expect("JSON")
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_load_that_runs_when_the_frontend_is_told_to_stop_is_committed_and_another_one_is_sent_away() {
+async fn a_load_that_runs_when_the_frontend_is_told_to_stop_is_committed_and_a_late_one_waits_for_the_next() {
     let mut cluster = cluster().compute(1).start().await;
     cluster
         .client
@@ -143,13 +169,10 @@ async fn a_load_that_runs_when_the_frontend_is_told_to_stop_is_committed_and_ano
     })
     .await;
 
-    cluster.terminate_frontend();
-    refused_at_once(&cluster).await;
-    let (user, password) = (&cluster.client.user, &cluster.client.password);
-    let comma = [("column_separator", ",")];
-    let (_, late) = put(&url, user, password, &comma, b"3,late\n".to_vec()).await;
-    let message = late["Message"].as_str().unwrap_or_default();
-    assert!(late["Status"] == "Fail" && message.contains("being stopped"), "{late}");
+    tell_to_stop(&cluster).await;
+    let user = cluster.client.clone();
+    let meanwhile = load_row(url.clone(), user.clone(), "3,meanwhile\n").await;
+    assert_eq!(meanwhile["Status"], "Success", "{meanwhile}");
     assert!(cluster.frontend_ended().is_none(), "it lets the load end");
 
     send("2,after\n");
@@ -158,11 +181,16 @@ async fn a_load_that_runs_when_the_frontend_is_told_to_stop_is_committed_and_ano
     let answer: Value = answer.json().await.expect("JSON");
     assert_eq!(answer["Status"], "Success", "{answer}");
     ends_well(&mut cluster).await;
+    let late = tokio::spawn(load_row(url, user, "4,late\n"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!late.is_finished(), "it waits for a frontend");
     cluster.start_frontend();
     cluster.wait_for_frontend().await;
+    let late = late.await.expect("no panic");
+    assert_eq!(late["Status"], "Success", "{late}");
     cluster.wait_for_nodes().await;
     assert_eq!(
         cluster.client.rows("SELECT payload FROM lake.facts ORDER BY id").await,
-        ["before", "after"]
+        ["before", "after", "meanwhile", "late"]
     );
 }

@@ -394,7 +394,10 @@ async fn run(
     let pods = frontend_pods(context, &namespace, &name);
     let (logins, line) = match account {
         Account::Operator => (engine::logins(cluster, &pods, &secrets), engine::line_of(cluster)),
-        Account::Initial => (engine::initial_logins(cluster, &pods), engine::initial_line_of(cluster)),
+        Account::Initial => (
+            engine::initial_logins(cluster, &pods, &secrets),
+            engine::initial_line_of(cluster),
+        ),
     };
     let mut logins = logins.into_iter();
     let mut login = logins.next().ok_or_else(nobody)?;

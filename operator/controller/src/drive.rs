@@ -199,7 +199,9 @@ async fn one<K: Resource<DynamicType = ()>>(
         Err(failed) if failed.error.is_routine() => "retry",
         Err(_) => "failed",
     };
-    context.metrics.reconciled(kind, outcome, begun.elapsed());
+    context
+        .metrics
+        .reconciled(kind, outcome, begun.elapsed(), context.clock.now());
     match result {
         Ok(done) => {
             context.backoff.succeeded(&key);

@@ -8,7 +8,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -18,7 +18,10 @@ use kube::{
     Client,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
+use prometheus_client::metrics::{counter::Counter, family::Family};
 use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::metrics::DropLabels;
 
 /// An Event with the same text is not repeated for this long.
 const QUIET: Duration = Duration::from_secs(3600);
@@ -30,6 +33,16 @@ const LONGEST_NOTE: usize = 1024;
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// Events that wait to be written; more are dropped.
 const MOST_WAITING: usize = 10_000;
+
+/// Too many wait.
+const FULL: DropLabels = DropLabels { cause: "full" };
+/// The API server does not take it, or cannot be reached.
+const REFUSED: DropLabels = DropLabels { cause: "refused" };
+/// It did not answer in time.
+const TIMED_OUT: DropLabels = DropLabels { cause: "timeout" };
+
+/// How many were not written, by why.
+type Dropped = Family<DropLabels, Counter>;
 
 /// Something worth telling people about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +63,7 @@ pub(crate) struct Events {
     /// Those that wait and the one that is being written.
     unwritten: Arc<AtomicUsize>,
     writer: JoinHandle<()>,
-    dropped: AtomicU64,
+    dropped: Dropped,
     told: Mutex<Told>,
 }
 
@@ -64,11 +77,15 @@ impl std::fmt::Debug for Events {
 }
 
 impl Events {
-    pub(crate) fn new(client: Client, instance: &str) -> Self {
-        Self::with_room(client, instance, MOST_WAITING)
+    pub(crate) fn new(client: Client, instance: &str, dropped: Dropped) -> Self {
+        Self::with_room(client, instance, dropped, MOST_WAITING)
     }
 
-    fn with_room(client: Client, instance: &str, most_waiting: usize) -> Self {
+    fn with_room(client: Client, instance: &str, dropped: Dropped, most_waiting: usize) -> Self {
+        // A counter that is not there before it counts has no first increase.
+        for cause in [&FULL, &REFUSED, &TIMED_OUT] {
+            drop(dropped.get_or_create(cause));
+        }
         let reporter = Reporter {
             controller: springtide_plan::compare::FIELD_MANAGER.to_owned(),
             instance: Some(instance.to_owned()),
@@ -77,9 +94,9 @@ impl Events {
         let unwritten = Arc::new(AtomicUsize::new(0));
         Self {
             waiting,
-            writer: tokio::spawn(write(client, reporter, events, Arc::clone(&unwritten))),
+            writer: tokio::spawn(write(client, reporter, events, Arc::clone(&unwritten), dropped.clone())),
             unwritten,
-            dropped: AtomicU64::new(0),
+            dropped,
             told: Mutex::default(),
         }
     }
@@ -111,7 +128,7 @@ impl Events {
         self.unwritten.fetch_add(1, Ordering::SeqCst);
         if let Err(refused) = self.waiting.try_send((event, about.clone())) {
             self.unwritten.fetch_sub(1, Ordering::SeqCst);
-            let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+            let dropped = self.dropped.get_or_create(&FULL).inc() + 1;
             let (event, _) = refused.into_inner();
             self.forget(about, &event.reason, event.note.as_deref().unwrap_or_default());
             tracing::warn!(
@@ -162,6 +179,7 @@ async fn write(
     reporter: Reporter,
     mut events: mpsc::Receiver<(Event, ObjectReference)>,
     unwritten: Arc<AtomicUsize>,
+    dropped: Dropped,
 ) {
     while let Some((event, about)) = events.recv().await {
         // One that is kept takes an Event of the same reason for a repetition, and counts it in the first one's text, whatever its own says.
@@ -170,9 +188,13 @@ async fn write(
         match tokio::time::timeout(TIMEOUT, recorder.publish(&event, &about)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
+                dropped.get_or_create(&REFUSED).inc();
                 tracing::warn!(parent: &of, error = %error, reason = event.reason, "cannot write an event");
             }
-            Err(_) => tracing::warn!(parent: &of, reason = event.reason, "cannot write an event in time"),
+            Err(_) => {
+                dropped.get_or_create(&TIMED_OUT).inc();
+                tracing::warn!(parent: &of, reason = event.reason, "cannot write an event in time");
+            }
         }
         unwritten.fetch_sub(1, Ordering::SeqCst);
     }

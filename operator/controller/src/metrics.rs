@@ -7,12 +7,14 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
+use springtide_crds::compute_group::{DrainPhase, DrainingNode};
 
 /// Labels of a reconcile: which kind, and `ok`, `retry` or `failed`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -58,6 +60,19 @@ struct ReplicaLabels {
     state: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DrainLabels {
+    namespace: String,
+    group: String,
+    phase: &'static str,
+}
+
+/// Why an Event is not written: `full`, where too many wait; `refused` by the API server; `timeout`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct DropLabels {
+    pub(crate) cause: &'static str,
+}
+
 /// A condition of one of our objects. A Department has no namespace, and is reported with an empty one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EncodeLabelSet)]
 struct ConditionLabels {
@@ -78,6 +93,13 @@ struct EventLabels {
 }
 
 const REPLICA_STATES: [&str; 3] = ["wanted", "pods", "serving"];
+/// Under the names that they have in the status.
+const DRAIN_PHASES: [(DrainPhase, &str); 4] = [
+    (DrainPhase::Cordoning, "Cordoning"),
+    (DrainPhase::Draining, "Draining"),
+    (DrainPhase::Drained, "Drained"),
+    (DrainPhase::Leaving, "Leaving"),
+];
 
 /// All metrics of the process.
 #[derive(Debug)]
@@ -87,17 +109,22 @@ pub struct Metrics {
     pub leader: Gauge,
     reconciles: Family<ReconcileLabels, Counter>,
     reconcile_seconds: Family<KindLabels, Histogram>,
+    last_success: Family<KindLabels, Gauge>,
     writes: Family<WriteLabels, Counter>,
     statements: Family<StatementLabels, Histogram>,
     statement_errors: Family<StatementErrorLabels, Counter>,
     replicas: Family<ReplicaLabels, Gauge>,
+    draining: Family<DrainLabels, Gauge>,
     window_lateness: Family<WindowLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
     /// Those that `window_lateness` has.
     windows: Mutex<BTreeSet<WindowLabels>>,
     conditions: Family<ConditionLabels, Gauge>,
+    not_true_since: Family<ConditionLabels, Gauge>,
     /// Those that `conditions` has.
     shown_conditions: Mutex<BTreeSet<ConditionLabels>>,
     events: Family<EventLabels, Counter>,
+    /// Events that nobody will read. Clones count together.
+    pub(crate) events_dropped: Family<DropLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -112,34 +139,47 @@ impl Default for Metrics {
             leader: Gauge::default(),
             reconciles: Family::default(),
             reconcile_seconds: Family::new_with_constructor(histogram),
+            last_success: Family::default(),
             writes: Family::default(),
             statements: Family::new_with_constructor(histogram),
             statement_errors: Family::default(),
             replicas: Family::default(),
+            draining: Family::default(),
             window_lateness: Family::default(),
             windows: Mutex::default(),
             conditions: Family::default(),
+            not_true_since: Family::default(),
             shown_conditions: Mutex::default(),
             events: Family::default(),
+            events_dropped: Family::default(),
         };
         let Self {
             registry,
             leader,
             reconciles,
             reconcile_seconds,
+            last_success,
             writes,
             statements,
             statement_errors,
             replicas,
+            draining,
             window_lateness,
             windows: _,
             conditions,
+            not_true_since,
             shown_conditions: _,
             events,
+            events_dropped,
         } = &mut metrics;
         registry.register("operator_leader", "1 while this replica leads", leader.clone());
         registry.register("reconciles", "Reconciles by kind and outcome", reconciles.clone());
         registry.register("reconcile_seconds", "Time a reconcile took", reconcile_seconds.clone());
+        registry.register(
+            "reconcile_last_success_timestamp_seconds",
+            "When a reconcile of the kind ended well last, in seconds since 1970",
+            last_success.clone(),
+        );
         registry.register(
             "kubernetes_writes",
             "Requests that change something in Kubernetes, by kind and verb",
@@ -161,6 +201,11 @@ impl Default for Metrics {
             replicas.clone(),
         );
         registry.register(
+            "group_draining_nodes",
+            "Compute nodes of a group that are on their way out, by how far they have come",
+            draining.clone(),
+        );
+        registry.register(
             "window_lateness_seconds",
             "From the last start of a window until its compute served; negative is early",
             window_lateness.clone(),
@@ -170,18 +215,33 @@ impl Default for Metrics {
             "Conditions of Departments, LakeClusters and ComputeGroups: 1 while True, 0 while False or Unknown",
             conditions.clone(),
         );
+        registry.register(
+            "condition_since_timestamp_seconds",
+            "Since when a condition is False, or Unknown, in seconds since 1970",
+            not_true_since.clone(),
+        );
         registry.register("events", "Events that were told, by reason", events.clone());
+        registry.register(
+            "events_dropped",
+            "Events that were not written, by why",
+            events_dropped.clone(),
+        );
         metrics
     }
 }
 
 impl Metrics {
-    /// Counts one finished reconcile.
-    pub(crate) fn reconciled(&self, kind: &'static str, outcome: &'static str, took: Duration) {
+    /// Counts one reconcile that finished now.
+    pub(crate) fn reconciled(&self, kind: &'static str, outcome: &'static str, took: Duration, now: DateTime<Utc>) {
         self.reconciles.get_or_create(&ReconcileLabels { kind, outcome }).inc();
         self.reconcile_seconds
             .get_or_create(&KindLabels { kind })
             .observe(took.as_secs_f64());
+        if outcome == "ok" {
+            self.last_success
+                .get_or_create(&KindLabels { kind })
+                .set(now.timestamp());
+        }
     }
 
     /// Counts one request that may change something in Kubernetes.
@@ -213,6 +273,16 @@ impl Metrics {
         }
     }
 
+    /// Shows how far the nodes of a group that are on their way out have come.
+    pub(crate) fn group_draining(&self, namespace: &str, group: &str, nodes: &[DrainingNode]) {
+        for (phase, label) in DRAIN_PHASES {
+            let count = nodes.iter().filter(|node| node.phase == phase).count();
+            self.draining
+                .get_or_create(&drain_labels(namespace, group, label))
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
     /// Shows by how much the compute of a window was late.
     pub(crate) fn window_ready(&self, namespace: &str, group: &str, window: &str, lateness_seconds: f64) {
         let labels = WindowLabels {
@@ -229,6 +299,9 @@ impl Metrics {
     pub(crate) fn forget_group(&self, namespace: &str, group: &str) {
         for state in REPLICA_STATES {
             self.replicas.remove(&replica_labels(namespace, group, state));
+        }
+        for (_, phase) in DRAIN_PHASES {
+            self.draining.remove(&drain_labels(namespace, group, phase));
         }
         self.forget_windows(namespace, group, |_| false);
     }
@@ -265,6 +338,12 @@ impl Metrics {
             let labels = labels(&condition.type_, &condition.reason);
             let is_true = condition.status == "True";
             self.conditions.get_or_create(&labels).set(i64::from(is_true));
+            if is_true {
+                self.not_true_since.remove(&labels);
+            } else {
+                let since = condition.last_transition_time.0.as_second();
+                self.not_true_since.get_or_create(&labels).set(since);
+            }
             current.insert(labels);
         }
         let mut shown = self.shown_conditions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -274,6 +353,7 @@ impl Metrics {
         let gone: Vec<ConditionLabels> = of_object.filter(|labels| !current.contains(*labels)).cloned().collect();
         for labels in gone {
             self.conditions.remove(&labels);
+            self.not_true_since.remove(&labels);
             shown.remove(&labels);
         }
         shown.extend(current);
@@ -304,6 +384,14 @@ fn replica_labels(namespace: &str, group: &str, state: &'static str) -> ReplicaL
         namespace: namespace.to_owned(),
         group: group.to_owned(),
         state,
+    }
+}
+
+fn drain_labels(namespace: &str, group: &str, phase: &'static str) -> DrainLabels {
+    DrainLabels {
+        namespace: namespace.to_owned(),
+        group: group.to_owned(),
+        phase,
     }
 }
 

@@ -79,7 +79,8 @@ impl Operator {
             () = &mut stop => return Ok(()),
             () = election.win() => {}
         }
-        let events = Arc::new(Events::new(client.clone(), &self.settings.pod_name));
+        let dropped = self.metrics.events_dropped.clone();
+        let events = Arc::new(Events::new(client.clone(), &self.settings.pod_name, dropped));
         let ended = tokio::select! {
             () = &mut stop => Ok(()),
             lost = election.keep() => Err(OperatorError::NotLeader(lost)),

@@ -239,6 +239,7 @@ pub(crate) fn measure_group(
     context
         .metrics
         .group_replicas(namespace, name, [wanted, status.replicas, status.serving_replicas]);
+    context.metrics.group_draining(namespace, name, &status.draining);
     let schedules = status.accepted_spec.iter().flat_map(|spec| &spec.schedules);
     let written: Vec<&str> = schedules.map(|schedule| schedule.name.as_str()).collect();
     context

@@ -57,10 +57,11 @@ pub(crate) fn update(
         let before = previous.iter().find(|condition| condition.type_ == type_.as_str());
         let next = condition(type_, &finding, before, generation, now);
         let changed = before.is_none_or(|before| before.status != next.status || before.reason != next.reason);
-        // That something is unknown at first is no news, and one cause is told once, whatever follows from it.
+        // That something is not known is no news, and one cause is told once, whatever follows from it.
         let was_told_bad = before.is_some_and(|before| before.status == "False");
         let is_news = changed
-            && !(before.is_none() && finding.holds.is_none())
+            && finding.holds.is_some()
+            && !before.is_some_and(|before| only_more_or_less_serve(before, &finding))
             // Nobody has heard that pods were not up to date.
             && (finding.reason != Reason::UpToDate || was_told_bad);
         let is_told = |told: &EventNote| told.reason == finding.reason && told.severity == severity(&finding);
@@ -75,6 +76,13 @@ pub(crate) fn update(
         conditions.push(next);
     }
     (conditions, events)
+}
+
+/// Whether some of the nodes serve as before, and only others came or went: `Ready` tells that, and why.
+fn only_more_or_less_serve(before: &Condition, finding: &Finding) -> bool {
+    let some_serve = [Reason::Serving, Reason::PartlyServing];
+    let served = before.status == "True" && some_serve.iter().any(|reason| reason.as_str() == before.reason);
+    served && finding.holds == Some(true) && some_serve.contains(&finding.reason)
 }
 
 /// Whether nothing but a message differs.

@@ -28,9 +28,16 @@ pub const REDIRECT_LINGER: Duration = Duration::from_secs(8);
 /// and its nodes would never take work again.
 pub const ORDER_LASTS: Duration = Duration::from_secs(60);
 
-/// How long a frontend that is told to stop (SIGTERM) lets the statements and loads go on that run: it takes nothing new, and ends as soon
-/// as they have ended. What is not over by then is ended. A pod has a little more, to end that and to close the journal.
+/// How long a frontend that is told to stop (SIGTERM) lets the statements and loads go on that run: it ends as soon as they have ended, and
+/// takes nothing new from the end of [`FRONTEND_LAME_DUCK`] on. What is not over by then is ended. A pod has a little more, to end that and
+/// to close the journal.
 pub const FRONTEND_STOP: Duration = Duration::from_secs(45);
+
+/// How long a frontend that is told to stop still takes connections, statements and loads while something runs that ran when it was told:
+/// where it is the only one, its clients have nowhere else to go, and would wait for the longest statement of somebody else. What begins
+/// in this time has the rest of [`FRONTEND_STOP`] at least.
+pub const FRONTEND_LAME_DUCK: Duration = Duration::from_secs(25);
+const _: () = assert!(FRONTEND_LAME_DUCK.as_secs() < FRONTEND_STOP.as_secs());
 
 /// From the end of the longest work until a drain has seen it: how late it begins after its redirect, heartbeats, the sidecar's looks.
 const LONGEST_WORK_MARGIN: Duration = Duration::from_secs(12);

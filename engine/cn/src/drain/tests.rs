@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use springtide_model::{ClusterId, Epoch, NodeId};
 use springtide_rpc::message::{HeartbeatRequest, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION};
 use uuid::Uuid;
@@ -80,6 +82,18 @@ fn a_node_that_goes_before_any_frontend_has_heard_of_it_does_not_wait_for_one() 
     assert!(node.status(0).is_drained());
     assert_eq!(node.heartbeat(&heartbeat(cluster(1), 1)), Ok(true));
     assert!(!node.status(0).is_drained(), "now there is one that has to know");
+}
+
+#[test]
+fn a_drain_counts_from_its_first_order_until_it_is_cancelled() {
+    let (node, a_while) = (Node::new(cluster(1)), Duration::from_millis(20));
+    assert_eq!(node.drains_for(), Duration::ZERO);
+    node.set_draining(true);
+    std::thread::sleep(a_while);
+    node.set_draining(true);
+    assert!(node.drains_for() >= a_while);
+    node.set_draining(false);
+    assert_eq!(node.drains_for(), Duration::ZERO);
 }
 
 #[test]

@@ -1,9 +1,19 @@
 use std::{
-    sync::{Arc, Mutex},
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
-use axum::{Json, Router, body::Body, http::HeaderMap, routing::post};
+use axum::{
+    Json, Router,
+    body::Body,
+    http::{HeaderMap, StatusCode},
+    routing::post,
+};
 use object_store::memory::InMemory;
 use springtide_contract::drain::{longest_commit, longest_work};
 use springtide_model::{
@@ -71,29 +81,53 @@ async fn hang() -> Json<CommitLoadReply> {
 }
 
 /// A node whose frontend begins each load and answers no commit.
-async fn loader(directory: &std::path::Path) -> Loader {
+async fn loader(directory: &Path) -> Loader {
     let frontend = Router::new()
         .route(BEGIN_LOAD, post(begin))
         .route(COMMIT_LOAD, post(hang));
     loader_of(directory, frontend).await
 }
 
+/// A frontend that answers so many begins with this status and all others well, and how often it was asked to begin.
+fn frontend_that_refuses(refusals: usize, status: StatusCode) -> (Router, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let begin = move || async move {
+        if count.fetch_add(1, Ordering::Relaxed) < refusals {
+            Err(status)
+        } else {
+            Ok(begin().await)
+        }
+    };
+    let commit = || async { Json(CommitLoadReply::Visible) };
+    let router = Router::new()
+        .route(BEGIN_LOAD, post(begin))
+        .route(COMMIT_LOAD, post(commit));
+    (router, asked)
+}
+
 /// A node of this frontend.
-async fn loader_of(directory: &std::path::Path, frontend: Router) -> Loader {
+async fn loader_of(directory: &Path, frontend: Router) -> Loader {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, frontend).await });
+    loader_at(directory, address)
+}
+
+/// A node whose frontend is at this address.
+fn loader_at(directory: &Path, frontend: SocketAddr) -> Loader {
     // Another test of this binary may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let heartbeat = HeartbeatRequest {
         cluster_id: ClusterId(Uuid::nil()),
         epoch: Epoch(1),
         node_id: NodeId(5),
-        frontend_rpc_url: format!("http://{}", listener.local_addr().unwrap()),
+        frontend_rpc_url: format!("http://{frontend}"),
         known_draining: false,
         settled: false,
         cut_off: false,
         protocol: PROTOCOL_VERSION,
     };
-    tokio::spawn(async move { axum::serve(listener, frontend).await });
     let node = Node::new(heartbeat.cluster_id);
     node.heartbeat(&heartbeat).unwrap();
     Loader {
@@ -179,4 +213,41 @@ async fn a_load_whose_commit_nobody_answers_ends_in_time_and_says_that_it_may_be
             .contains("whether the rows are committed is not known: load them again under the same label"),
         "{reply:?}"
     );
+}
+
+#[tokio::test]
+async fn a_load_waits_for_a_frontend_that_starts_or_stops_and_for_nothing_that_may_have_begun_it() {
+    let directory = tempfile::tempdir().unwrap();
+    for (status, outcome, times) in [
+        (StatusCode::SERVICE_UNAVAILABLE, "Success", 3),
+        // Its answer may have been lost on the way back.
+        (StatusCode::INTERNAL_SERVER_ERROR, "Fail", 1),
+    ] {
+        let (frontend, asked) = frontend_that_refuses(2, status);
+        let reply = loader_of(directory.path(), frontend).await.stream_load(request()).await;
+        assert_eq!(reply.status, outcome, "{status}: {reply:?}");
+        assert_eq!(asked.load(Ordering::Relaxed), times, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_load_waits_for_a_frontend_that_nobody_can_reach_as_long_as_it_may_take() {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let gone = loader_at(directory.path(), address).stream_load(request()).await;
+    assert_eq!(gone.status, "Fail", "{gone:?}");
+    assert!(gone.message.contains("cannot reach"), "{gone:?}");
+    assert!(gone.load_time_ms >= 2000, "it waits: {gone:?}");
+
+    let loader = loader_at(directory.path(), address);
+    let load = tokio::spawn(async move { loader.stream_load(request()).await });
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert!(!load.is_finished());
+    let listener = TcpListener::bind(address).await.unwrap();
+    let (frontend, _) = frontend_that_refuses(0, StatusCode::OK);
+    tokio::spawn(async move { axum::serve(listener, frontend).await });
+    let reply = load.await.unwrap();
+    assert_eq!(reply.status, "Success", "{reply:?}");
 }

@@ -67,6 +67,8 @@ pub struct Metrics {
     pub image_write: PlainCounter,
     /// Heartbeats that failed.
     pub heartbeat_failed: Counter,
+    /// Compute nodes that were lost on their way out, with statements or loads that had not ended.
+    pub nodes_cut_off: Counter,
     /// The certificate of the MySQL port.
     pub certificate_expiry: CertificateExpiry,
 }
@@ -95,6 +97,11 @@ impl Metrics {
             "springtide_fe_statement_seconds",
             "Time from a statement's arrival to its last row or its error",
             self.statement_seconds.0.clone(),
+        );
+        registry.register(
+            "springtide_fe_nodes_cut_off",
+            "Compute nodes that were lost on their way out with work that had not ended",
+            self.nodes_cut_off.clone(),
         );
         let fe = registry.sub_registry_with_prefix("starrocks_fe");
         fe.register("query", "Statements", self.query_total.clone());

@@ -102,6 +102,8 @@ struct State {
     order: Option<Order>,
     /// The node said that it was told to stop.
     leaving: bool,
+    /// Something was lost with it while it left, and that is counted.
+    cut_off: bool,
     /// When it got its last new route, while it gets none.
     unrouted_since: Option<Instant>,
     /// It was idle in a heartbeat that was sent when nothing was on its way there any more.
@@ -284,9 +286,13 @@ impl Core {
 
     /// Someone could not reach a node: it gets no work until its next good heartbeat.
     pub fn report_unreachable(&self, node: NodeId) {
-        if let Some(state) = self.inner.nodes.lock().get_mut(&node)
-            && state.view.alive
-        {
+        let mut states = self.inner.nodes.lock();
+        let Some(state) = states.get_mut(&node) else { return };
+        // No drain ends while a statement has a route to the node.
+        if state.is_cut_off() {
+            self.inner.metrics.nodes_cut_off.inc();
+        }
+        if state.view.alive {
             tracing::warn!(%node, host = state.view.node.host, "a statement could not reach a compute node");
             state.view.alive = false;
             "a statement could not reach it".clone_into(&mut state.view.err_msg);
@@ -328,13 +334,14 @@ impl Core {
             Ok((reply, address)) => {
                 let before = state.takes();
                 let runs_since_ms = reply.start_time_ms;
+                let is_news = state.leaving && !state.cut_off;
                 let is_another = state.answered(reply, address, settled_since, now_ms);
                 if before < state.takes() {
                     self.inner.queue.has_changed();
                 }
                 drop(states);
-                if is_another {
-                    self.abort_loads_of(node.id, Some(runs_since_ms));
+                if is_another && self.abort_loads_of(node.id, Some(runs_since_ms)) > 0 && is_news {
+                    self.inner.metrics.nodes_cut_off.inc();
                 }
             }
             Err(error) => {
@@ -353,6 +360,7 @@ impl State {
             failures: 0,
             order: None,
             leaving: false,
+            cut_off: false,
             unrouted_since: None,
             found_idle: false,
             routes: BTreeMap::new(),
@@ -377,6 +385,13 @@ impl State {
             routes: self.routes.values().cloned().chain(self.expected_clients()).collect(),
             ..self.view.clone()
         }
+    }
+
+    /// Whether it is lost on its way out with work, and nobody knew yet.
+    fn is_cut_off(&mut self) -> bool {
+        let is_news = self.leaving && !self.cut_off;
+        self.cut_off |= is_news;
+        is_news
     }
 
     /// Whether it takes loads, and statements too: more than before is what those may go on for who wait.
@@ -458,6 +473,7 @@ impl State {
             tracing::info!(node = %id, host, "a compute node was restarted");
             // Whoever ordered the drain meant the process that has ended.
             self.order = None;
+            self.cut_off = false;
         }
         if !self.view.alive || self.leaving != reply.draining {
             tracing::info!(node = %id, host, draining = reply.draining, "a compute node is alive");
@@ -506,7 +522,7 @@ pub(super) async fn watch_nodes(core: Core) {
                 let stays = catalog.compute_node(*id).is_some();
                 if !stays {
                     state.dropped.cancel();
-                    gone.push(*id);
+                    gone.push((*id, state.is_cut_off()));
                 }
                 stays
             });
@@ -526,8 +542,10 @@ pub(super) async fn watch_nodes(core: Core) {
                 .collect()
         };
         is_start = false;
-        for id in gone {
-            core.abort_loads_of(id, None);
+        for (id, is_news) in gone {
+            if core.abort_loads_of(id, None) > 0 && is_news {
+                core.inner.metrics.nodes_cut_off.inc();
+            }
         }
         // The last node of a warehouse may be gone.
         core.inner.queue.has_changed();

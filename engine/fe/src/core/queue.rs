@@ -6,7 +6,7 @@
 //! reads that.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -32,8 +32,8 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct Line {
     running: u32,
-    /// In the order in which they came.
-    waiting: BTreeSet<u64>,
+    /// In the order in which they came, with when they did.
+    waiting: BTreeMap<u64, Instant>,
     next_ticket: u64,
 }
 
@@ -183,7 +183,7 @@ impl Core {
         let mut lines = self.inner.queue.lock();
         let line = lines.entry(warehouse.to_owned()).or_default();
         line.next_ticket += 1;
-        line.waiting.insert(line.next_ticket);
+        line.waiting.insert(line.next_ticket, Instant::now());
         Ticket {
             core: self,
             warehouse,
@@ -201,7 +201,10 @@ impl Core {
         let slots: u32 = route.nodes().iter().map(|view| slots(view.cpu_cores())).sum();
         let line = lines.entry(warehouse.to_owned()).or_default();
         let number = ticket.map(|ticket| ticket.number);
-        let is_next = line.waiting.first().is_none_or(|first| Some(*first) == number);
+        let is_next = line
+            .waiting
+            .first_key_value()
+            .is_none_or(|(first, _)| Some(*first) == number);
         if !is_next || line.running >= slots {
             return Err(Wait::AllBusy);
         }
@@ -213,6 +216,14 @@ impl Core {
             core: self.clone(),
             warehouse: warehouse.to_owned(),
         }))
+    }
+
+    /// How long the first in the line of a warehouse has waited; zero where nobody waits.
+    #[must_use]
+    pub fn first_waits_for(&self, warehouse: &str) -> Duration {
+        let lines = self.inner.queue.lock();
+        let first = lines.get(warehouse).and_then(|line| line.waiting.first_key_value());
+        first.map_or(Duration::ZERO, |(_, since)| since.elapsed())
     }
 
     /// What the statements of a warehouse ask for.

@@ -1,7 +1,7 @@
 //! Connections and what runs on them, for `SHOW PROCESSLIST` and `KILL`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
@@ -126,6 +126,14 @@ impl Sessions {
     #[must_use]
     pub fn list(&self) -> Vec<SessionView> {
         self.lock().iter().map(|(id, entry)| entry.view(*id)).collect()
+    }
+
+    /// Ids of the statements that run.
+    #[must_use]
+    pub fn statements(&self) -> BTreeSet<Uuid> {
+        let open = self.lock();
+        let running = open.values().filter_map(|entry| entry.statement.as_ref());
+        running.map(|statement| statement.query_id).collect()
     }
 
     /// Ends a statement or a connection. Users may end their own; administrators any.

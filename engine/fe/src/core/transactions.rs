@@ -234,10 +234,12 @@ impl Core {
         there.map(|running| running.label.clone()).collect()
     }
 
-    /// Whether loads run, or are committed and not yet visible.
+    /// Loads that run, or are committed and not yet visible.
     #[must_use]
-    pub fn has_open_loads(&self) -> bool {
-        !self.inner.transactions.lock().running.is_empty() || self.catalog().unpublished().next().is_some()
+    pub fn open_loads(&self) -> BTreeSet<TxnId> {
+        let running: Vec<TxnId> = self.inner.transactions.lock().running.keys().copied().collect();
+        let unpublished = self.catalog().unpublished().map(|txn| txn.id).collect::<Vec<_>>();
+        running.into_iter().chain(unpublished).collect()
     }
 
     /// Begins a load of a table.
@@ -402,8 +404,8 @@ impl Core {
     }
 
     /// Gives up what a node has begun and not committed, but for the loads of the process that runs there since then; of a node that was
-    /// dropped, all. What is being committed goes on.
-    pub(super) fn abort_loads_of(&self, node: NodeId, runs_since_ms: Option<u64>) {
+    /// dropped, all. What is being committed goes on. Says how many there were.
+    pub(super) fn abort_loads_of(&self, node: NodeId, runs_since_ms: Option<u64>) -> usize {
         let ended: Vec<TxnId> = {
             let state = self.inner.transactions.lock();
             state
@@ -417,9 +419,8 @@ impl Core {
             Some(_) => NODE_RESTARTED,
             None => NODE_DROPPED,
         };
-        for txn in ended {
-            self.abort(txn, reason);
-        }
+        ended.iter().for_each(|txn| self.abort(*txn, reason));
+        ended.len()
     }
 
     /// Waits until a committed transaction is visible. `false` when it is not within the time; it will be later.

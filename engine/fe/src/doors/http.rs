@@ -1,5 +1,7 @@
 //! HTTP 8030: health, readiness, metrics, and the way to Stream Load.
 
+use std::sync::atomic::AtomicU64;
+
 use axum::{
     Json, Router,
     extract::State,
@@ -160,11 +162,14 @@ fn register_lines(core: &Core, registry: &mut Registry) {
         Family::<WarehouseLabels, Gauge>::default(),
         Family::<WarehouseLabels, Gauge>::default(),
     );
+    let oldest = Family::<WarehouseLabels, Gauge<f64, AtomicU64>>::default();
     for warehouse in core.catalog().warehouses() {
         let demand = core.demand(&warehouse);
+        let waited = core.first_waits_for(&warehouse);
         let labels = WarehouseLabels { warehouse };
         running.get_or_create(&labels).set(demand.running.into());
         waiting.get_or_create(&labels).set(demand.waiting.into());
+        oldest.get_or_create(&labels).set(waited.as_secs_f64());
     }
     registry.register(
         "springtide_fe_statements_running",
@@ -175,5 +180,10 @@ fn register_lines(core: &Core, registry: &mut Registry) {
         "springtide_fe_statements_waiting",
         "Statements that wait for compute, by warehouse",
         waiting,
+    );
+    registry.register(
+        "springtide_fe_statements_oldest_wait_seconds",
+        "How long the first statement in the line of a warehouse has waited for compute",
+        oldest,
     );
 }

@@ -91,8 +91,16 @@ async fn health_says_not_ready_until_the_core_is_open() {
         .unwrap();
     assert!(metrics.contains("\nstarrocks_fe_table_num 1\n"), "{metrics}");
     assert!(metrics.contains("\nstarrocks_fe_query_total 0\n"), "{metrics}");
-    let line = r#"springtide_fe_statements_waiting{warehouse="default_warehouse"} 0"#;
-    assert!(metrics.contains(line), "{metrics}");
+    for line in [
+        r#"springtide_fe_statements_waiting{warehouse="default_warehouse"} 0"#,
+        r#"springtide_fe_statements_oldest_wait_seconds{warehouse="default_warehouse"} 0.0"#,
+        "springtide_fe_nodes_cut_off_total 0",
+    ] {
+        assert!(
+            metrics.contains(&format!("\n{line}\n")),
+            "{line} is missing in\n{metrics}"
+        );
+    }
     assert!(
         metrics.contains("\nspringtide_fe_statement_seconds_count 0\n"),
         "{metrics}"
@@ -299,7 +307,7 @@ async fn a_frontend_that_stops_takes_no_connection_begins_no_load_and_commits_th
     let Ok(BeginLoadReply::Begun { target }) = begin("before").await else {
         panic!("not begun");
     };
-    assert!(core.has_open_loads());
+    assert_eq!(core.open_loads().len(), 1);
     stop.cancel();
     let refused = begin("after").await;
     assert!(
@@ -319,7 +327,7 @@ async fn a_frontend_that_stops_takes_no_connection_begins_no_load_and_commits_th
     };
     let reply: CommitLoadReply = rpc_client.call(&url, COMMIT_LOAD, &commit, timeout).await.unwrap();
     assert!(matches!(reply, CommitLoadReply::Visible), "{reply:?}");
-    assert!(!core.has_open_loads());
+    assert!(core.open_loads().is_empty());
     core.shutdown().await;
 }
 

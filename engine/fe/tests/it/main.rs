@@ -11,6 +11,8 @@ mod core;
 mod doors;
 mod formats;
 mod front;
+mod frontend;
 mod recorded;
 mod settings;
+mod stopping;
 mod waiting;

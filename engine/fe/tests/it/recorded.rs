@@ -2,7 +2,7 @@
 
 use mysql_async::prelude::Queryable;
 
-use crate::front::{Frontend, cell, rows};
+use crate::frontend::{Frontend, cell, rows};
 
 /// A statement, a tab, and the columns of StarRocks' answer.
 const COLUMNS: &str = include_str!("recorded/columns.txt");

@@ -2,7 +2,10 @@
 
 use mysql_async::{Conn, prelude::Queryable};
 
-use crate::front::{Frontend, OPERATOR, cell, fails, rows};
+use crate::{
+    front::fails,
+    frontend::{Frontend, OPERATOR, cell, rows},
+};
 
 /// Key, aliases, value and whether it can be changed.
 async fn shown(connection: &mut Conn, name: &str) -> [String; 4] {

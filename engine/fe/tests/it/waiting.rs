@@ -11,7 +11,7 @@ use springtide_rpc::message::HeartbeatReply;
 
 use crate::{
     core::nodes,
-    front::{Frontend, STOP_GRACE, cell, rows},
+    frontend::{Frontend, STOP_GRACE, cell, rows},
 };
 
 #[tokio::test]

@@ -217,6 +217,39 @@ async fn shutdown_ends_idle_connections_and_waits_for_statements() {
     );
 }
 
+/// A pool holds its connections open and reads nothing until somebody wants one.
+#[tokio::test]
+async fn a_connection_that_nobody_closes_does_not_hold_up_the_shutdown() {
+    let mut server = server().await;
+    let mut idle = Wire::log_in(server.address).await;
+    let told = Instant::now();
+    server.shutdown.cancel();
+    timeout(PATIENCE, &mut server.serving)
+        .await
+        .expect("the server ends")
+        .expect("without a panic");
+    assert!(told.elapsed() < Duration::from_millis(1500), "{:?}", told.elapsed());
+    assert_eq!(error_code(&idle.read().await.expect("why it ended")), 1053);
+}
+
+#[tokio::test]
+async fn shutdown_cancels_what_is_to_be_cut_off_before_its_grace_is_over() {
+    let options = ServerOptions {
+        shutdown_grace: PATIENCE * 10,
+        ..ServerOptions::default()
+    };
+    let cut_off = options.cut_off.clone();
+    let mut server = server_with(options).await;
+    let (_, running) = busy(&server, "sleep").await;
+    server.shutdown.cancel();
+    cut_off.cancel();
+    assert_eq!(server_error(running.await.expect("joined")).0, 1317);
+    timeout(PATIENCE, &mut server.serving)
+        .await
+        .expect("the server ends")
+        .expect("without a panic");
+}
+
 #[tokio::test]
 async fn shutdown_cancels_what_outlasts_its_grace() {
     let options = ServerOptions {

@@ -5,7 +5,8 @@ use super::*;
 /// Events for an API server that refuses connections.
 fn events(most_waiting: usize) -> Events {
     let nobody = Config::new("http://127.0.0.1:1".parse().unwrap());
-    Events::with_room(Client::try_from(nobody).unwrap(), "springtide-0", most_waiting)
+    let client = Client::try_from(nobody).unwrap();
+    Events::with_room(client, "springtide-0", Dropped::default(), most_waiting)
 }
 
 fn notice(reason: &str) -> Notice {
@@ -62,7 +63,7 @@ async fn an_event_for_which_there_was_no_room_is_news_the_next_time() {
     assert!(events.tell(&about(), notice("Serving")));
     assert!(!events.tell(&about(), notice("Serving")), "it was told");
     assert!(!events.tell(&about(), notice("ComputeStarting")), "there is no room");
-    assert_eq!(events.dropped.load(Ordering::Relaxed), 1);
+    assert_eq!(events.dropped.get_or_create(&FULL).get(), 1);
     assert!(!events.is_news(&about(), "Serving", "it is so", Instant::now()));
     assert!(events.is_news(&about(), "ComputeStarting", "it is so", Instant::now()));
 }
@@ -76,4 +77,10 @@ async fn an_operator_that_is_told_to_stop_tries_to_write_what_waits_and_does_not
     assert_eq!(events.unwritten.load(Ordering::SeqCst), 1);
     events.finish(TIMEOUT * 2).await;
     assert_eq!(events.unwritten.load(Ordering::SeqCst), 0);
+    let lost = [&REFUSED, &TIMED_OUT].map(|cause| events.dropped.get_or_create(cause).get());
+    assert_eq!(
+        lost.iter().sum::<u64>(),
+        1,
+        "it is counted that nobody reads it: {lost:?}"
+    );
 }

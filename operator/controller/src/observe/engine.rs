@@ -189,7 +189,12 @@ pub(crate) async fn ask_for_settings(
         match settings(context, &line, login).await {
             Ok(rows) => answered.push(rows),
             // One that does not answer starts with what is written, and is asked at the next look.
-            Err(EngineError::Unreachable { .. } | EngineError::Timeout { .. } | EngineError::Refused { .. }) => {}
+            Err(
+                EngineError::Unreachable { .. }
+                | EngineError::Timeout { .. }
+                | EngineError::Refused { .. }
+                | EngineError::NotTrusted { .. },
+            ) => {}
             Err(error @ (EngineError::Statement { .. } | EngineError::Answer { .. })) => {
                 return FrontendConfigAnswer::Unreadable {
                     message: error.to_string(),
@@ -212,7 +217,7 @@ async fn settings(context: &Context, line: &str, login: &Login) -> Result<Vec<Fr
     })
 }
 
-/// How to reach each frontend that runs, the last known leader first.
+/// How to reach each frontend that may answer, in the order in which to ask them.
 pub(crate) fn logins(cluster: &LakeCluster, pods: &[Arc<Pod>], secrets: &SecretValues) -> Vec<Login> {
     match secrets.operator_account(&cluster.name_any()) {
         Some((user, password)) => logins_as(cluster, pods, secrets, &user, &password),
@@ -261,28 +266,35 @@ fn logins_as(
         .as_ref()
         .and_then(|status| status.leader.clone())
         .unwrap_or_default();
-    let mut reachable: Vec<(bool, IpAddr, Option<Trust>)> = pods
-        .iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .filter_map(|pod| {
-            let status = pod.status.as_ref()?;
-            let is_running = status.phase.as_deref() == Some("Running");
-            let address = status.pod_ip.as_ref()?.parse().ok()?;
-            // The engine knows its leader by host name, of which the pod's name is the first part.
-            let is_other = leader.split('.').next() != Some(&pod.name_any());
-            let trust = || Some(secrets.trust(secrets::tls_secret(pod)?, &hosts_of(cluster, pod)));
-            is_running.then(|| (is_other, address, trust()))
-        })
-        .collect();
-    reachable.sort_by_key(|(is_other, ..)| *is_other);
-    let login = |(_, address, trust)| Login {
+    let login = |(pod, address): (&Pod, IpAddr)| Login {
         address,
         port: ports::FE_MYSQL,
         user: user.to_owned(),
         password: password.to_owned(),
-        trust,
+        trust: secrets::tls_secret(pod).map(|secret| secrets.trust(secret, &hosts_of(cluster, pod))),
     };
-    reachable.into_iter().map(login).collect()
+    addresses(&leader, pods).into_iter().map(login).collect()
+}
+
+/// The frontends that may answer: the leader first, and last those that were told to stop, which serve while something runs there. One
+/// whose machine has gone is not ready any more.
+fn addresses<'pod>(leader: &str, pods: &'pod [Arc<Pod>]) -> Vec<(&'pod Pod, IpAddr)> {
+    let mut reachable: Vec<(bool, bool, &Pod, IpAddr)> = pods
+        .iter()
+        .filter_map(|pod| {
+            let status = pod.status.as_ref()?;
+            let is_running = status.phase.as_deref() == Some("Running");
+            let address = status.pod_ip.as_ref()?.parse().ok()?;
+            let is_leaving = pod.metadata.deletion_timestamp.is_some();
+            let mut conditions = status.conditions.iter().flatten();
+            let is_ready = conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True");
+            // The engine knows its leader by host name, of which the pod's name is the first part.
+            let is_other = leader.split('.').next() != Some(&pod.name_any());
+            (is_running && (is_ready || !is_leaving)).then_some((is_leaving, is_other, &**pod, address))
+        })
+        .collect();
+    reachable.sort_by_key(|(is_leaving, is_other, ..)| (*is_leaving, *is_other));
+    reachable.into_iter().map(|(_, _, pod, address)| (pod, address)).collect()
 }
 
 /// The name by which the connection of the initial account is kept, for one statement.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use springtide_crds::Reason;
 use springtide_schedule::{ActiveWindow, Phase};
@@ -14,6 +14,9 @@ use crate::names;
 use crate::object::ObjectKind;
 use crate::observed::{ObservedComputeGroup, SqlAnswer};
 use crate::trouble::{self, Evidence};
+
+/// How long a pod may be ready before the frontend counts on it: a heartbeat, and one that failed before the pod was there.
+const HEARTBEATS_DUE: TimeDelta = TimeDelta::seconds(10);
 
 pub(super) struct Health {
     pub(super) available: Finding,
@@ -29,7 +32,7 @@ pub(super) fn assess(
     let serving = serving(observed);
     if let Some(obstacle) = obstacle {
         let available = if serving > 0 {
-            available(observed, scale, serving, None)
+            available(observed, scale, serving, None, now)
         } else {
             obstacle.clone()
         };
@@ -46,7 +49,7 @@ pub(super) fn assess(
         now,
     });
     Health {
-        available: available(observed, scale, serving, trouble.as_ref()),
+        available: available(observed, scale, serving, trouble.as_ref(), now),
         ready: ready(observed, scale, serving, trouble),
     }
 }
@@ -74,7 +77,13 @@ fn serving_pods(observed: &ObservedComputeGroup) -> impl Iterator<Item = &Pod> {
     pods.filter(move |pod| serving.contains(trouble::name(pod)))
 }
 
-fn available(observed: &ObservedComputeGroup, scale: &Scale, serving: u32, trouble: Option<&Finding>) -> Finding {
+fn available(
+    observed: &ObservedComputeGroup,
+    scale: &Scale,
+    serving: u32,
+    trouble: Option<&Finding>,
+    now: DateTime<Utc>,
+) -> Finding {
     let wanted = scale.wanted;
     if serving > 0 {
         let reason = if serving < wanted {
@@ -117,19 +126,44 @@ fn available(observed: &ObservedComputeGroup, scale: &Scale, serving: u32, troub
     }
     match &observed.sql {
         SqlAnswer::Answered { .. } if observed.pods.iter().all(trouble::is_ready) && !observed.pods.is_empty() => {
-            Finding::fails(Reason::NoComputeAlive, no_heartbeats(observed))
+            none_is_counted_on(observed, wanted, now)
         }
-        SqlAnswer::Unreachable { message }
-        | SqlAnswer::LoginRefused { message }
-        | SqlAnswer::CertificateNotTrusted { message } => Finding::fails(
-            Reason::FrontendNotAnswering,
-            format!("the frontend cannot be asked: {message}"),
-        ),
-        _ => Finding::fails(
+        SqlAnswer::Answered { .. } => Finding::fails(
             Reason::ComputeStarting,
             format!("0 of {wanted} nodes serve; they are starting"),
         ),
+        SqlAnswer::NotAsked
+        | SqlAnswer::Unreachable { .. }
+        | SqlAnswer::LoginRefused { .. }
+        | SqlAnswer::CertificateNotTrusted { .. } => not_known(observed),
     }
+}
+
+/// Nobody says who serves. Why, the cluster tells, once for all its groups.
+fn not_known(observed: &ObservedComputeGroup) -> Finding {
+    Finding::fails(
+        Reason::ClusterNotReady,
+        format!(
+            "no frontend of LakeCluster {} says which nodes serve; see its conditions",
+            observed.group.spec.cluster
+        ),
+    )
+}
+
+/// Pods run, and the frontend sends nothing to any of them.
+fn none_is_counted_on(observed: &ObservedComputeGroup, wanted: u32, now: DateTime<Utc>) -> Finding {
+    let members = members::members(observed);
+    let starting = |what: &str| Finding::fails(Reason::ComputeStarting, format!("0 of {wanted} nodes serve; {what}"));
+    if members.iter().any(|member| member.row.draining) {
+        return fence::finding(observed)
+            .unwrap_or_else(|| starting("those that answer finish what they have, and others take their place"));
+    }
+    let is_new = |pod: &Pod| trouble::ready_since(pod).is_some_and(|since| now - since < HEARTBEATS_DUE);
+    // A frontend that has just started has not heard of any, nor failed to.
+    if observed.pods.iter().any(is_new) || members.iter().all(|member| member.row.error.is_empty()) {
+        return starting("pods are ready, and the frontend's first heartbeats are due");
+    }
+    Finding::fails(Reason::NoComputeAlive, no_heartbeats(observed))
 }
 
 /// The window that allows no nodes at present.
@@ -138,7 +172,7 @@ fn closing_window(scale: &Scale) -> Option<&ActiveWindow> {
     scale.evaluation.active.iter().find(is_shut)
 }
 
-/// Pods run, and the frontend has no heartbeat of any.
+/// Why the frontend has no heartbeat of any pod.
 fn no_heartbeats(observed: &ObservedComputeGroup) -> String {
     let errors: Vec<String> = members::members(observed)
         .iter()
@@ -146,11 +180,7 @@ fn no_heartbeats(observed: &ObservedComputeGroup) -> String {
         .map(|member| format!("{}: {}", member.pod, member.row.error))
         .take(3)
         .collect();
-    if errors.is_empty() {
-        "pods are ready, but the frontend has no heartbeat of them yet".to_owned()
-    } else {
-        format!("pods are ready, but their heartbeats fail: {}", errors.join("; "))
-    }
+    format!("pods are ready, but their heartbeats fail: {}", errors.join("; "))
 }
 
 fn ready(observed: &ObservedComputeGroup, scale: &Scale, serving: u32, trouble: Option<Finding>) -> Finding {
@@ -160,6 +190,9 @@ fn ready(observed: &ObservedComputeGroup, scale: &Scale, serving: u32, trouble: 
     if serving < wanted {
         if let Some(trouble) = trouble.or_else(|| fence::finding(observed)) {
             return trouble;
+        }
+        if !matches!(observed.sql, SqlAnswer::Answered { .. }) {
+            return not_known(observed);
         }
         return Finding::fails(Reason::ComputeStarting, format!("{serving} of {wanted} nodes serve"));
     }
@@ -197,3 +230,6 @@ fn ready(observed: &ObservedComputeGroup, scale: &Scale, serving: u32, trouble: 
     };
     Finding::holds(reason, message)
 }
+
+#[cfg(test)]
+mod tests;

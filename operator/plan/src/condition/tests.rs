@@ -59,3 +59,41 @@ fn a_long_message_is_cut() {
     let (conditions, _) = update(&[], None, at(NINE), vec![(ConditionType::Ready, finding)]);
     assert_eq!(conditions[0].message.chars().count(), MESSAGE_MAX_CHARACTERS);
 }
+
+#[test]
+fn what_is_not_known_is_not_told_and_what_is_found_then_is() {
+    let well = Finding::holds(Reason::AllReady, "it is reached");
+    let (known, _) = update(&[], Some(1), at(NINE), vec![(ConditionType::StorageReady, well)]);
+    let unknown = || Finding::unknown("no frontend has started");
+    let (unknown, events) = update(&known, Some(1), at(TEN), vec![(ConditionType::StorageReady, unknown())]);
+    assert_eq!(events, []);
+    let refused = Finding::fails(Reason::BucketNotFound, "there is no bucket");
+    let (_, events) = update(&unknown, Some(1), at(TEN), vec![(ConditionType::StorageReady, refused)]);
+    assert_eq!(events[0].severity, Severity::Warning);
+}
+
+#[test]
+fn how_many_nodes_serve_is_told_with_ready_alone() {
+    let findings = |reason, ready: Finding| {
+        vec![
+            (ConditionType::Available, Finding::holds(reason, "some serve")),
+            (ConditionType::Ready, ready),
+        ]
+    };
+    let starting = || Finding::fails(Reason::ComputeStarting, "3 of 4 nodes serve");
+    let all = || Finding::holds(Reason::AllReady, "4 of 4 nodes serve");
+    let (first, _) = update(&[], Some(1), at(NINE), findings(Reason::Serving, all()));
+    let (second, events) = update(&first, Some(1), at(TEN), findings(Reason::PartlyServing, starting()));
+    assert_eq!(
+        events.iter().map(|event| event.reason).collect::<Vec<_>>(),
+        [Reason::ComputeStarting]
+    );
+    let (_, events) = update(&second, Some(1), at(TEN), findings(Reason::Serving, all()));
+    assert_eq!(
+        events.iter().map(|event| event.reason).collect::<Vec<_>>(),
+        [Reason::AllReady]
+    );
+    let none = vec![(ConditionType::Available, starting())];
+    let (_, events) = update(&second, Some(1), at(TEN), none);
+    assert_eq!(events.len(), 1, "that none serves is told");
+}

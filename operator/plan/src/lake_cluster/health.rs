@@ -1,7 +1,7 @@
 //! Whether the cluster does what it is for, and if not, why.
 
 use chrono::{DateTime, Utc};
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use springtide_crds::{ComputeGroup, Reason};
 
 use super::hibernation::Hibernation;
@@ -130,7 +130,7 @@ fn available(sql: &SqlAnswer, observed: &ObservedLakeCluster, trouble: Option<&F
                 return trouble.clone();
             }
             match sql {
-                SqlAnswer::Unreachable { message } if observed.pods.iter().any(trouble::is_ready) => Finding::fails(
+                SqlAnswer::Unreachable { message } if observed.pods.iter().any(should_answer) => Finding::fails(
                     Reason::FrontendNotAnswering,
                     format!("a frontend pod is ready, but does not answer SQL: {message}"),
                 ),
@@ -138,6 +138,11 @@ fn available(sql: &SqlAnswer, observed: &ObservedLakeCluster, trouble: Option<&F
             }
         }
     }
+}
+
+/// Whether a frontend that does not answer is one to look at. One that was told to stop is ready for a moment longer than it answers.
+fn should_answer(pod: &Pod) -> bool {
+    trouble::is_ready(pod) && !trouble::is_leaving(pod)
 }
 
 /// A statement has the group wake from 0. One that a window shuts is woken by nobody.

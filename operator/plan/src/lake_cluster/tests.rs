@@ -109,6 +109,22 @@ fn a_cluster_that_serves_says_where() {
 }
 
 #[test]
+fn a_frontend_that_was_told_to_stop_is_no_alarm_when_it_no_longer_answers() {
+    let mute = |leaves_since: Option<&str>| {
+        cluster("demo").secrets().serving().settled().with(|observed| {
+            observed.pods[0].metadata.deletion_timestamp =
+                leaves_since.map(|at| serde_json::from_value(json!(at)).unwrap());
+            observed.sql = SqlAnswer::Unreachable {
+                message: "connection refused".to_owned(),
+            };
+        })
+    };
+    assert!(check(&mute(None), "Available").starts_with("False FrontendNotAnswering"));
+    let leaves = check(&mute(Some("2026-11-23T12:00:00Z")), "Available");
+    assert!(leaves.starts_with("False FrontendStarting"), "{leaves}");
+}
+
+#[test]
 fn foreign_drift_is_repaired() {
     let settled = cluster("demo").secrets().serving().settled();
     let drifted = settled.with(|observed| {

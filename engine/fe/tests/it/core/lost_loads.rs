@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use springtide_fe::core::{BeginTransaction, Begun, Core, LabelStatus, LoadState};
+use springtide_fe::core::{BeginTransaction, Begun, Core, DrainState, LabelStatus, LoadState};
 use springtide_model::{LoadTarget, NodeId, TxnId};
-use springtide_rpc::message::NodeProcess;
+use springtide_rpc::message::{HeartbeatReply, NodeProcess};
 
 use super::{
     fixture::{Cluster, begin, create_table, request, visible_rows},
@@ -163,5 +163,69 @@ async fn a_label_whose_compute_node_was_dropped_is_free() {
     let error = core.commit(target.txn, Vec::new()).await.unwrap_err();
     assert!(error.to_string().contains("was dropped before"), "{error}");
     cluster.load(&core, "t", "l", 1).await.unwrap();
+    core.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_lost_on_its_way_out_with_work_is_counted_once_and_no_other_one_is() {
+    let cluster = Cluster::new();
+    let core = cluster.open().await;
+    create_table(&core, "t").await.unwrap();
+    let (script, node) = only_node(&core).await;
+    let cut_off = || core.metrics().nodes_cut_off.get();
+    let says = |start_time_ms, draining| {
+        *script.lock().unwrap() = Some(HeartbeatReply {
+            start_time_ms,
+            draining,
+            ..reply(1)
+        });
+    };
+    let leaves = async |start_time_ms| {
+        says(start_time_ms, true);
+        until(&core, "leaving", |view| view.drain == DrainState::Leaving).await;
+    };
+    let is_back = async |start_time_ms| {
+        says(start_time_ms, false);
+        until(&core, "back", |view| {
+            view.last_start_ms == Some(start_time_ms) && view.is_available()
+        })
+        .await;
+    };
+
+    begun_by(&core, node, 1, "killed").await;
+    is_back(2).await;
+    leaves(2).await;
+    is_back(3).await;
+    tokio::time::sleep(A_WHILE).await;
+    assert_eq!(cut_off(), 0, "one was killed, and one had nothing to do any more");
+
+    let lost = begun_by(&core, node, 3, "lost").await;
+    leaves(3).await;
+    core.report_unreachable(node);
+    assert_eq!(cut_off(), 1, "a statement had not ended");
+    is_back(4).await;
+    until(&core, "given up", |_| is_cancelled(&core, lost.txn)).await;
+    tokio::time::sleep(A_WHILE).await;
+    assert_eq!(cut_off(), 1, "it is the same one");
+
+    begun_by(&core, node, 4, "cut off").await;
+    leaves(4).await;
+    is_back(5).await;
+    until(&core, "counted", |_| cut_off() == 2).await;
+
+    begun_by(&core, node, 5, "dropped").await;
+    leaves(5).await;
+    let record = core.nodes().remove(0).node;
+    let address = (record.host.clone(), record.heartbeat_port);
+    core.edit(move |catalog| catalog.drop_compute_nodes(&[address], None))
+        .await
+        .unwrap();
+    for _ in 0..600 {
+        if cut_off() == 3 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(cut_off(), 3);
     core.shutdown().await;
 }

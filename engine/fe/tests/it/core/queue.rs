@@ -90,8 +90,11 @@ async fn more_statements_than_slots_wait_in_line_and_say_how_many_nodes_they_wou
     for _ in 0..16 {
         running.push(admitted(&core).await);
     }
+    assert_eq!(core.first_waits_for("w"), Duration::ZERO);
     let first = waiting(&core, Wait::AllBusy).await;
+    tokio::time::sleep(SHORT).await;
     let second = waiting(&core, Wait::AllBusy).await;
+    assert!(core.first_waits_for("w") >= SHORT, "it is the first that counts");
     let demand = core.demand("w");
     assert_eq!((demand.running, demand.waiting, demand.required_nodes), (16, 2, 2));
     drop(running.pop());
@@ -105,6 +108,7 @@ async fn more_statements_than_slots_wait_in_line_and_say_how_many_nodes_they_wou
     second.abort();
     let _aborted = second.await;
     assert_eq!(core.demand("w").waiting, 0);
+    assert_eq!(core.first_waits_for("w"), Duration::ZERO);
     running.clear();
     assert_eq!(core.demand("w"), Demand::default());
     core.shutdown().await;

@@ -3,6 +3,8 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+use serde_json::json;
+
 use super::*;
 
 fn answer(number: u32) -> SqlAnswer {
@@ -69,4 +71,33 @@ async fn a_frontend_that_hangs_is_waited_for_once_by_all_groups_that_come_meanwh
     };
     futures::future::join_all((0..4).map(|_| ask())).await;
     assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn frontends_that_are_told_to_stop_are_asked_last_and_only_while_they_are_ready() {
+    let pod = |number: u8, leaves: bool, ready: bool| -> Arc<Pod> {
+        let deleted = leaves.then_some("2026-11-23T12:00:00Z");
+        let pod = json!({
+            "metadata": {"name": format!("lake-fe-{number}"), "deletionTimestamp": deleted},
+            "status": {
+                "phase": "Running",
+                "podIP": format!("10.0.0.{number}"),
+                "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}],
+            },
+        });
+        Arc::new(serde_json::from_value(pod).unwrap())
+    };
+    let pods = [
+        pod(0, true, true),
+        pod(1, false, false),
+        pod(2, false, true),
+        pod(3, true, false),
+    ];
+    let asked = |leader: &str| -> Vec<String> {
+        let addresses = addresses(leader, &pods);
+        addresses.iter().map(|(_, address)| address.to_string()).collect()
+    };
+    // One that starts is asked: it may be the only one.
+    assert_eq!(asked("lake-fe-2.lake-fe"), ["10.0.0.2", "10.0.0.1", "10.0.0.0"]);
+    assert_eq!(asked("lake-fe-0.lake-fe"), ["10.0.0.1", "10.0.0.2", "10.0.0.0"]);
 }
