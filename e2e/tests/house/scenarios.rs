@@ -7,6 +7,9 @@ const BEGINNING: &str = "let scenario = Scenario::begin(";
 /// What waits for a time, as it is called.
 const SLEEPS: &[&str] = &["sleep(", "sleep_until(", "sleep_ms(", "interval(", "interval_at("];
 
+/// Files in which a sleep is no wait: programs of a department, which have a pace of their own, and the shell's command.
+const PACED: &[&str] = &["programs.rs", "page.rs"];
+
 /// What is wrong with a file of scenarios, a line each.
 fn wrong_with(text: &str) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -53,11 +56,11 @@ fn every_scenario_is_told_in_the_language_and_none_waits_for_a_time() {
     for source in &sources {
         let text = std::fs::read_to_string(source).expect("a text");
         tests += text.matches("#[tokio::test").count();
-        wrong.extend(
-            wrong_with(&text)
-                .iter()
-                .map(|what| format!("{}: {what}", source.display())),
-        );
+        let is_paced = PACED.iter().any(|paced| source.ends_with(paced));
+        let found = wrong_with(&text)
+            .into_iter()
+            .filter(|what| !is_paced || !what.contains("waits for a time"));
+        wrong.extend(found.map(|what| format!("{}: {what}", source.display())));
     }
     assert!(
         tests > 30,

@@ -52,8 +52,8 @@ async fn is_in_force(department: &Department, session: &mut Session, limit: &str
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_of_time_that_is_written_counts_at_once_for_clients_that_are_connected() {
-    with_department("settings", async |department| {
-        let scenario = Scenario::begin("a setting is changed under clients that are connected");
+    let scenario = Scenario::begin("a setting is changed under clients that are connected");
+    with_department(&scenario, "settings", async |department| {
         let (mut client, mut admin, query, before) = scenario
             .given("a cluster, a client, and a query of some seconds", async || {
                 department.apply(json!({})).await;

@@ -33,10 +33,13 @@ const DELETE_LIMIT: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_for_a_list_of_namespaces_runs_clusters_there_and_touches_nothing_outside() {
+    let scenario = Scenario::begin("an operator for a list of namespaces").may_take(
+        Duration::from_secs(240),
+        "an operator is taken away, another one is installed and removed, and the first one comes back",
+    );
     let _alone = alone().await;
     // No Department is made: its namespace is one that somebody else has made.
-    with_department("listed", async |department| {
-        let scenario = Scenario::begin("an operator for a list of namespaces");
+    with_department(&scenario, "listed", async |department| {
         let (home, outside) = (unique("listed-home"), unique("listed-outside"));
         let tried = async || {
             let outcome = AssertUnwindSafe(listed(&scenario, department, &home, &outside))

@@ -123,8 +123,8 @@ async fn one(connection: &mut Conn) -> Option<u32> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_of_the_clusters_own_authority_is_verified_by_clients_and_renewed_under_them() {
-    with_department("certificates", async |department| {
-        let scenario = Scenario::begin("a certificate of the cluster's own is renewed");
+    let scenario = Scenario::begin("a certificate of the cluster's own is renewed");
+    with_department(&scenario, "certificates", async |department| {
         let (login, before) = scenario
             .given("a cluster whose certificate the operator issues", async || {
                 department.apply(json!({})).await;

@@ -52,7 +52,10 @@ pub(crate) async fn longest_pause(scenario: &Scenario, department: &Department, 
                 Ok(Err(_)) => pause.refused += 1,
                 Err(_) => pause.unanswered += 1,
             }
-            Err(format!("{:.1} s without an answer, at most", pause.longest.as_secs_f64()))
+            Err(format!(
+                "{:.1} s without an answer, at most",
+                pause.longest.as_secs_f64()
+            ))
         })
         .await;
     pause

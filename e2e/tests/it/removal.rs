@@ -68,8 +68,8 @@ async fn with_rows(department: &Department, group: &str) -> LakeCluster {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn data_that_is_asked_for_by_its_right_name_goes_with_the_cluster_and_a_neighbours_stays() {
-    with_department("removal", async |department| {
-        let scenario = Scenario::begin("a cluster is deleted with its data");
+    let scenario = Scenario::begin("a cluster is deleted with its data");
+    with_department(&scenario, "removal", async |department| {
         let (own, beside) = scenario
             .given("a cluster with rows, and a neighbour in the same bucket", async || {
                 department.apply(json!({})).await;
@@ -105,8 +105,8 @@ async fn data_that_is_asked_for_by_its_right_name_goes_with_the_cluster_and_a_ne
 
 #[tokio::test(flavor = "multi_thread")]
 async fn data_that_is_asked_for_by_a_wrong_name_stays_and_is_taken_up_only_where_that_is_asked_for() {
-    with_department("removal-wrong", async |department| {
-        let scenario = Scenario::begin("a cluster is deleted by a wrong name");
+    let scenario = Scenario::begin("a cluster is deleted by a wrong name");
+    with_department(&scenario, "removal-wrong", async |department| {
         let first = scenario
             .given("a cluster with rows", async || {
                 department.apply(json!({})).await;

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use springtide_e2e::{departments::OPERATOR_NAMESPACE, storage};
 
 use crate::{
-    department::{Department, EFFECT_LIMIT, eventually, shared},
+    department::{Department, EFFECT_LIMIT, shared},
     harness::with_temp_namespace,
+    scenario::Scenario,
 };
 
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
@@ -29,7 +30,8 @@ const FILLED_IN: [&str; 6] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_namespace_of_ours_enforces_restricted_pods_and_every_pod_of_ours_passes() {
-    let department = shared().await;
+    let scenario = Scenario::begin("every pod of ours is a restricted one");
+    let department = shared(&scenario).await;
     let client = &department.cluster.client;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let mut pods = Vec::new();
@@ -50,24 +52,29 @@ async fn every_namespace_of_ours_enforces_restricted_pods_and_every_pod_of_ours_
         let written = namespaces.patch(namespace, &PatchParams::default(), &enforced).await;
         written.expect("label the namespace");
         let anything = json!({"containers": [{"name": "main", "image": "anything"}]});
-        eventually("a pod with rights is refused", EFFECT_LIMIT, async || {
-            match refusal(&department, namespace, anything.clone()).await {
-                Some(why) if why.contains("violates PodSecurity") => Ok(()),
-                other => Err(format!("{other:?}")),
-            }
-        })
-        .await;
+        scenario
+            .then("a pod with rights is refused", EFFECT_LIMIT, async || {
+                match refusal(&department, namespace, anything.clone()).await {
+                    Some(why) if why.contains("violates PodSecurity") => Ok(()),
+                    other => Err(format!("{other:?}")),
+                }
+            })
+            .await;
         let mut refused = BTreeMap::new();
-        for pod in &pods {
-            let mut spec = serde_json::to_value(&pod.spec).expect("JSON");
-            for field in FILLED_IN {
-                spec.as_object_mut().expect("a spec").remove(field);
-            }
-            if let Some(why) = refusal(&department, namespace, spec).await {
-                let name = format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any());
-                refused.insert(name, why);
-            }
-        }
+        scenario
+            .when("each of ours is tried there", async || {
+                for pod in &pods {
+                    let mut spec = serde_json::to_value(&pod.spec).expect("JSON");
+                    for field in FILLED_IN {
+                        spec.as_object_mut().expect("a spec").remove(field);
+                    }
+                    if let Some(why) = refusal(&department, namespace, spec).await {
+                        let name = format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any());
+                        refused.insert(name, why);
+                    }
+                }
+            })
+            .await;
         assert!(refused.is_empty(), "{refused:#?}");
         let of_engine = pods
             .iter()

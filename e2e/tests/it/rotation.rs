@@ -51,8 +51,8 @@ const TOKEN_READ: &str = "the cluster token was read anew";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_a_certificate_and_passwords_are_replaced_under_load_and_no_statement_fails_and_no_pod_goes() {
-    with_department("rotation", async |department| {
-        let scenario = Scenario::begin("keys, a certificate and passwords are replaced under load");
+    let scenario = Scenario::begin("keys, a certificate and passwords are replaced under load");
+    with_department(&scenario, "rotation", async |department| {
         let page = Page::read(department, "rotation.md");
         let folder = tempfile::tempdir().expect("a folder");
         let (first, second) = (
@@ -107,8 +107,8 @@ async fn keys_a_certificate_and_passwords_are_replaced_under_load_and_no_stateme
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_clusters_token_is_replaced_under_load_and_no_statement_fails_and_nodes_alone_are_replaced_once() {
-    with_department("token", async |department| {
-        let scenario = Scenario::begin("the cluster's token is replaced under load");
+    let scenario = Scenario::begin("the cluster's token is replaced under load");
+    with_department(&scenario, "token", async |department| {
         let page = Page::read(department, "rotation.md");
         let folder = tempfile::tempdir().expect("a folder");
         let (lake, _) = scenario

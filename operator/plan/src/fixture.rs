@@ -16,8 +16,8 @@ use springtide_crds::{ComputeGroup, Department, LakeCluster, Quantity};
 use crate::action::{Action, Plan};
 use crate::object::{DesiredObject, ObjectKey, ObjectKind};
 use crate::observed::{
-    FrontendConfigAnswer, InitialAccount, Live, ObservedComputeGroup, ObservedLakeCluster, ObservedRemoval, SecretFacts,
-    SqlAnswer,
+    FrontendConfigAnswer, InitialAccount, Live, ObservedComputeGroup, ObservedLakeCluster, ObservedRemoval,
+    SecretFacts, SqlAnswer,
 };
 use crate::settings::Settings;
 use crate::sql::{ComputeNodeRow, FrontendRow};

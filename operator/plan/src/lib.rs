@@ -53,7 +53,8 @@ pub use crate::flavour::{Capabilities, Flavour, flavour};
 pub use crate::lake_cluster::plan_lake_cluster;
 pub use crate::object::{DesiredObject, ObjectKey, ObjectKind};
 pub use crate::observed::{
-    FrontendConfigAnswer, InitialAccount, Live, ObjectVersion, ObservedComputeGroup, ObservedDepartment, ObservedLakeCluster, ObservedNamespace, ObservedRemoval, SecretFacts, SqlAnswer,
+    FrontendConfigAnswer, InitialAccount, Live, ObjectVersion, ObservedComputeGroup, ObservedDepartment,
+    ObservedLakeCluster, ObservedNamespace, ObservedRemoval, SecretFacts, SqlAnswer,
 };
 pub use crate::settings::Settings;
 pub use crate::sql::{AdminStatement, ComputeNodeRow, FrontendConfigRow, FrontendRow, SqlText};

@@ -294,7 +294,10 @@ fn addresses<'pod>(leader: &str, pods: &'pod [Arc<Pod>]) -> Vec<(&'pod Pod, IpAd
         })
         .collect();
     reachable.sort_by_key(|(is_leaving, is_other, ..)| (*is_leaving, *is_other));
-    reachable.into_iter().map(|(_, _, pod, address)| (pod, address)).collect()
+    reachable
+        .into_iter()
+        .map(|(_, _, pod, address)| (pod, address))
+        .collect()
 }
 
 /// The name by which the connection of the initial account is kept, for one statement.
