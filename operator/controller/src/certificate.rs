@@ -2,7 +2,7 @@
 //!
 //! Keys are made, used and written here, and stay in this process otherwise: plans see facts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::DateTime;
 use rustls::{
@@ -14,9 +14,10 @@ use springtide_plan::{
     CertificateFacts, SecretCertificates,
     certificate::keys::{AUTHORITIES, CERTIFICATE, NEXT_CERTIFICATE, NEXT_PRIVATE_KEY, PRIVATE_KEY},
 };
-use x509_parser::{
-    extensions::{GeneralName, ParsedExtension},
-    parse_x509_certificate,
+use x509_cert::{
+    Certificate,
+    der::Decode as _,
+    ext::pkix::{AuthorityKeyIdentifier, SubjectAltName, SubjectKeyIdentifier, name::GeneralName},
 };
 
 mod issue;
@@ -66,33 +67,25 @@ fn facts_of(certificates: &[u8], key: &[u8]) -> Option<CertificateFacts> {
 
 /// What stands in a certificate.
 fn read(certificate: &CertificateDer<'_>) -> Option<CertificateFacts> {
-    let (_, parsed) = parse_x509_certificate(certificate).ok()?;
-    let mut facts = CertificateFacts {
-        key_id: None,
-        issuer_key_id: None,
-        issued_by: parsed.issuer().to_string(),
-        names: BTreeSet::new(),
-        not_after: DateTime::from_timestamp(parsed.validity().not_after.timestamp(), 0)?,
+    let parsed = Certificate::from_der(certificate).ok()?.tbs_certificate;
+    let not_after = parsed.validity.not_after.to_unix_duration().as_secs();
+    let key_id = parsed.get::<SubjectKeyIdentifier>().ok()?.map(|(_, key)| key.0);
+    let authority = parsed.get::<AuthorityKeyIdentifier>().ok()?;
+    let issuer_key_id = authority.and_then(|(_, authority)| authority.key_identifier);
+    let names = parsed.get::<SubjectAltName>().ok()?.map(|(_, names)| names.0);
+    Some(CertificateFacts {
+        key_id: key_id.map(|key| hex::encode(key.as_bytes())),
+        issuer_key_id: issuer_key_id.map(|key| hex::encode(key.as_bytes())),
+        issued_by: parsed.issuer.to_string(),
+        names: names.iter().flatten().filter_map(host_name).collect(),
+        not_after: DateTime::from_timestamp(i64::try_from(not_after).ok()?, 0)?,
         has_key: false,
-    };
-    for extension in parsed.extensions() {
-        match extension.parsed_extension() {
-            ParsedExtension::SubjectKeyIdentifier(key) => facts.key_id = Some(hex::encode(key.0)),
-            ParsedExtension::AuthorityKeyIdentifier(authority) => {
-                facts.issuer_key_id = authority.key_identifier.as_ref().map(|key| hex::encode(key.0));
-            }
-            ParsedExtension::SubjectAlternativeName(names) => {
-                facts.names = names.general_names.iter().filter_map(host_name).collect();
-            }
-            _ => {}
-        }
-    }
-    Some(facts)
+    })
 }
 
-fn host_name(name: &GeneralName<'_>) -> Option<String> {
+fn host_name(name: &GeneralName) -> Option<String> {
     match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::DnsName(name) => Some(name.to_string()),
         _ => None,
     }
 }

@@ -10,8 +10,12 @@ use springtide_plan::{
     certificate::keys::{AUTHORITIES, CERTIFICATE, NEXT_CERTIFICATE, NEXT_PRIVATE_KEY, PRIVATE_KEY},
 };
 use time::OffsetDateTime;
+use x509_cert::{
+    Certificate,
+    der::{Decode as _, asn1::Utf8StringRef},
+};
 
-use super::{Values, value};
+use super::{Values, chain, value};
 
 /// Bytes of a serial number: more than anybody guesses, and fewer than the twenty that there may be.
 const SERIAL_BYTES: usize = 16;
@@ -77,7 +81,10 @@ pub(super) fn values(write: &CertificateToWrite, before: &Values, authority: &Va
         } => {
             let signs = |key| readable(authority, secret, key);
             let signing_key = KeyPair::from_pem(signs(PRIVATE_KEY)?)?;
-            let issuer = Issuer::from_ca_cert_pem(signs(CERTIFICATE)?, signing_key)?;
+            let mut signer = CertificateParams::new(Vec::<String>::new())?;
+            signer.distinguished_name =
+                subject(signs(CERTIFICATE)?.as_bytes()).ok_or_else(|| lacks(secret, CERTIFICATE))?;
+            let issuer = Issuer::new(signer, signing_key);
             let mut params = CertificateParams::new(names.iter().cloned().collect::<Vec<_>>())?;
             describe(&mut params, write, write.cluster.clone(), *validity)?;
             params.is_ca = IsCa::ExplicitNoCa;
@@ -99,12 +106,29 @@ pub(super) fn values(write: &CertificateToWrite, before: &Values, authority: &Va
 fn readable<'a>(values: &'a Values, secret: &str, key: &'static str) -> Result<&'a str, IssueError> {
     let text = std::str::from_utf8(value(values, key)).unwrap_or_default();
     if text.is_empty() {
-        return Err(IssueError::Lacks {
-            secret: secret.to_owned(),
-            key,
-        });
+        return Err(lacks(secret, key));
     }
     Ok(text)
+}
+
+fn lacks(secret: &str, key: &'static str) -> IssueError {
+    IssueError::Lacks {
+        secret: secret.to_owned(),
+        key,
+    }
+}
+
+/// The name of an authority, as its certificate has it; `None` where that is none of the operator's.
+fn subject(certificate: &[u8]) -> Option<DistinguishedName> {
+    let certificate = chain(certificate).into_iter().next()?;
+    let subject = Certificate::from_der(&certificate).ok()?.tbs_certificate.subject;
+    let mut name = DistinguishedName::new();
+    for part in subject.0.iter().flat_map(|part| part.0.iter()) {
+        let arcs: Vec<u64> = part.oid.arcs().map(u64::from).collect();
+        let value = part.value.decode_as::<Utf8StringRef<'_>>().ok()?;
+        name.push(DnType::from_oid(&arcs), value.as_str());
+    }
+    Some(name)
 }
 
 /// Signs itself, and no other authority below it.

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rustls::{
@@ -7,6 +7,10 @@ use rustls::{
     pki_types::{ServerName, UnixTime},
 };
 use springtide_plan::{CertificateStep, CertificateToWrite, Validity};
+use x509_cert::{
+    der::oid::db::rfc5280::ID_KP_SERVER_AUTH,
+    ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage},
+};
 
 use super::*;
 
@@ -96,23 +100,24 @@ fn a_client_that_trusts_the_authority_knows_the_frontends_by_each_of_their_names
 fn a_certificate_of_a_frontend_serves_and_signs_nothing() {
     let server = server(&authority());
     let certificate = &chain(&server[CERTIFICATE])[0];
-    let (_, parsed) = parse_x509_certificate(certificate).unwrap();
-    assert!(!parsed.is_ca());
-    let usage = parsed.extended_key_usage().unwrap().unwrap().value;
-    assert!(usage.server_auth && !usage.client_auth && !usage.any, "{usage:?}");
-    let usage = parsed.key_usage().unwrap().unwrap().value;
+    let parsed = Certificate::from_der(certificate).unwrap().tbs_certificate;
+    let (_, constraints) = parsed.get::<BasicConstraints>().unwrap().unwrap();
+    assert!(!constraints.ca);
+    let (_, usage) = parsed.get::<ExtendedKeyUsage>().unwrap().unwrap();
+    assert_eq!(usage.0, [ID_KP_SERVER_AUTH]);
+    let (_, usage) = parsed.get::<KeyUsage>().unwrap().unwrap();
     assert!(usage.digital_signature() && !usage.key_cert_sign(), "{usage:?}");
-    assert_eq!(parsed.subject().to_string(), "O=retail, CN=lake");
+    assert_eq!(parsed.subject.to_string(), "CN=lake,O=retail");
 }
 
 #[test]
 fn an_authority_signs_certificates_and_no_other_authority() {
     let authority = authority();
     let certificate = &chain(&authority[CERTIFICATE])[0];
-    let (_, parsed) = parse_x509_certificate(certificate).unwrap();
-    let constraints = parsed.basic_constraints().unwrap().unwrap().value;
+    let parsed = Certificate::from_der(certificate).unwrap().tbs_certificate;
+    let (_, constraints) = parsed.get::<BasicConstraints>().unwrap().unwrap();
     assert_eq!((constraints.ca, constraints.path_len_constraint), (true, Some(0)));
-    let usage = parsed.key_usage().unwrap().unwrap().value;
+    let (_, usage) = parsed.get::<KeyUsage>().unwrap().unwrap();
     assert!(usage.key_cert_sign() && !usage.digital_signature(), "{usage:?}");
 }
 
@@ -123,8 +128,8 @@ fn no_two_certificates_have_the_same_number_or_key() {
     assert_ne!(one[PRIVATE_KEY], other[PRIVATE_KEY]);
     let number = |values: &Values| {
         let certificate = &chain(&values[CERTIFICATE])[0];
-        let (_, parsed) = parse_x509_certificate(certificate).unwrap();
-        parsed.raw_serial().to_vec()
+        let parsed = Certificate::from_der(certificate).unwrap().tbs_certificate;
+        parsed.serial_number.as_bytes().to_vec()
     };
     assert_ne!(number(&one), number(&other));
     assert!(number(&one).len() <= 20 && number(&one)[0] < 0x80, "it is not negative");
@@ -139,7 +144,7 @@ fn what_was_made_is_read_as_what_it_is() {
     assert!(signs.has_key && own.has_key);
     assert!(signs.key_id.is_some());
     assert_eq!(own.issuer_key_id, signs.key_id);
-    assert_eq!(own.issued_by, "O=retail, CN=lake certificate authority");
+    assert_eq!(own.issued_by, "CN=lake certificate authority,O=retail");
     assert_eq!(own.not_after, now() + TimeDelta::days(90));
     assert_eq!(own.names, BTreeSet::from(NAMES.map(str::to_owned)));
     assert_eq!(of_server.trusted, BTreeSet::from_iter(signs.key_id));

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, Issuer, KeyPair, SigningKey};
+use kube::{Api, Client, ResourceExt as _};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, Issuer, KeyPair, SigningKey,
+};
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
@@ -53,7 +55,15 @@ pub(crate) fn self_signed(names: &[&str]) -> Pair {
 pub(crate) fn signed_by(authority: &Secret, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Pair {
     let text = |key: &str| String::from_utf8(authority.data.as_ref().unwrap()[key].0.clone()).unwrap();
     let key = KeyPair::from_pem(&text("tls.key")).unwrap();
-    let issuer = Issuer::from_ca_cert_pem(&text("tls.crt"), key).unwrap();
+    // As the operator calls itself there.
+    let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+    let cluster = authority.name_any().replace("-ca", "");
+    params.distinguished_name = DistinguishedName::new();
+    let namespace = authority.namespace().unwrap();
+    params.distinguished_name.push(DnType::OrganizationName, namespace);
+    let name = format!("{cluster} certificate authority");
+    params.distinguished_name.push(DnType::CommonName, name);
+    let issuer = Issuer::new(params, key);
     signed(&issuer, names, change)
 }
 
