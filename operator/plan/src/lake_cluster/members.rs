@@ -191,7 +191,10 @@ fn is_known(frontends: &[FrontendRow], host: &str) -> bool {
 pub(super) fn standings(sql: &SqlAnswer) -> BTreeMap<String, Standing> {
     match sql {
         SqlAnswer::Answered { frontends, .. } => Standing::of(frontends),
-        SqlAnswer::NotAsked | SqlAnswer::Unreachable { .. } | SqlAnswer::LoginRefused { .. } => BTreeMap::new(),
+        SqlAnswer::NotAsked
+        | SqlAnswer::Unreachable { .. }
+        | SqlAnswer::LoginRefused { .. }
+        | SqlAnswer::CertificateNotTrusted { .. } => BTreeMap::new(),
     }
 }
 
