@@ -186,12 +186,20 @@ fn what_is_written_for_frontends_replaces_frontends_alone() {
                 json!({"cpu": "3", "memory": "6Gi"}),
                 &["demo-fe"],
             ),
-            ("frontends.config", json!({"queryTimeoutS": "900"}), &["demo-fe"]),
+            // Told to those that run.
+            ("frontends.config", json!({"queryTimeoutS": "900"}), NONE),
             ("frontends.metadataVolume.size", json!("20Gi"), NONE),
         ],
     );
     let starrocks = whole(cluster("demo").starrocks());
-    check(&starrocks, &[("frontends.replicas", json!(3), NONE)]);
+    check(
+        &starrocks,
+        &[
+            ("frontends.config", json!({"qe_max_connection": "100"}), &["demo-fe"]),
+            ("frontends.config", json!({"qe_slow_log_ms": "1000"}), NONE),
+            ("frontends.replicas", json!(3), NONE),
+        ],
+    );
 }
 
 #[test]

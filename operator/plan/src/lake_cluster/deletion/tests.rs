@@ -1,4 +1,5 @@
 use serde_json::{Value, json};
+use springtide_crds::department::DeletionPolicy;
 
 use super::*;
 use crate::fixture::{ClusterFixture, applied, cluster, condition, group, ready_pod};
