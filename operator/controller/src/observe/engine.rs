@@ -27,7 +27,7 @@ use springtide_plan::{
 
 use crate::{
     context::Context,
-    engine::{BESIDE, EngineError, Login, Trust},
+    engine::{BESIDE, EngineError, Login},
     observe::secrets::{self, SecretValues},
 };
 
