@@ -222,8 +222,8 @@ impl Step {
                         let cluster = world.get::<LakeCluster>("lake").await;
                         let sets = world.api::<StatefulSet>().list(&ListParams::default()).await.unwrap();
                         let pods = world.api::<Pod>().list(&ListParams::default()).await.unwrap();
-                        let claims = world.api::<PersistentVolumeClaim>().list(&ListParams::default());
-                        let claims = claims.await.unwrap();
+                        let claims = world.api::<PersistentVolumeClaim>();
+                        let claims = claims.list(&ListParams::default()).await.unwrap();
                         let none = group.is_none()
                             && cluster.is_none()
                             && sets.items.is_empty()
