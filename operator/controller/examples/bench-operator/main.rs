@@ -46,6 +46,8 @@ use springtide_crds::ComputeGroup;
 #[path = "../../tests/it/harness/api_server.rs"]
 mod api_server;
 mod audit;
+#[path = "../../tests/it/harness/certificates.rs"]
+mod certificates;
 #[path = "../../tests/it/harness/charts.rs"]
 mod charts;
 mod controllers;
@@ -61,6 +63,8 @@ mod programs;
 mod relay;
 #[path = "../../tests/it/harness/rights.rs"]
 mod rights;
+#[path = "../../tests/it/harness/starrocks.rs"]
+mod starrocks;
 
 use api_server::{Identity, api_server};
 use audit::{Mark, Requests};

@@ -12,5 +12,6 @@ pub(crate) mod relay;
 pub(crate) mod rights;
 pub(crate) mod sleep;
 pub(crate) mod starrocks;
+mod starrocks_cluster;
 pub(crate) mod state;
 pub(crate) mod world;
