@@ -76,6 +76,8 @@ fn next(observed: &ObservedComputeGroup, now: DateTime<Utc>) -> (Vec<Action>, Op
         .as_ref()
         .filter(|cluster| cluster.metadata.deletion_timestamp.is_none() && may_know_nodes(cluster, &observed.group));
     let mut actions = Vec::new();
+    // One that sleeps has nobody to ask; when it wakes, it drops the nodes of groups that there are no more.
+    let staying = staying.filter(|cluster| !(cluster.spec.suspend && observed.sql == SqlAnswer::NotAsked));
     if let Some(cluster) = staying {
         let gave_up_at = observed
             .group

@@ -64,6 +64,24 @@ fn a_deleted_group_drains_then_is_forgotten_then_goes() {
 }
 
 #[test]
+fn a_group_of_a_sleeping_cluster_is_deleted_at_once_and_not_after_ten_minutes() {
+    let asleep = |suspend: bool, sql: SqlAnswer| {
+        let fixture = group("etl").settled().with(|observed| {
+            observed.live = crate::observed::Live::default();
+            observed.pods.clear();
+            observed.cluster.as_mut().unwrap().spec.suspend = suspend;
+            observed.sql = sql;
+        });
+        deleted(fixture, "2026-11-23T11:59:00Z").plan().actions
+    };
+    assert_eq!(asleep(true, SqlAnswer::NotAsked), [Action::RemoveFinalizer]);
+    // Its frontends start, or have not stopped yet: somebody will answer.
+    assert_eq!(asleep(false, SqlAnswer::NotAsked), []);
+    let message = "refused".to_owned();
+    assert_eq!(asleep(true, SqlAnswer::Unreachable { message }), []);
+}
+
+#[test]
 fn a_deleted_group_waits_for_its_frontend_but_not_for_ever() {
     let silent = group("etl").settled().with(|observed| {
         observed.live = crate::observed::Live::default();
