@@ -132,7 +132,7 @@ fn is_owned(body: &Value, owner_uid: Option<&str>) -> bool {
     })
 }
 
-fn is_leaving(body: &Value) -> bool {
+pub(crate) fn is_leaving(body: &Value) -> bool {
     body.pointer("/metadata/deletionTimestamp")
         .is_some_and(|time| !time.is_null())
 }

@@ -17,6 +17,7 @@ use crate::rollout::{self, Pods};
 use crate::update::{self, Settled, Workload};
 use crate::upgrade_order;
 
+mod claim_owners;
 mod disruption_budget;
 mod health;
 mod hibernation;
@@ -28,6 +29,7 @@ mod shape;
 mod stateful_set;
 mod volume_claims;
 
+use claim_owners::BeforeDeletion;
 pub(crate) use health::is_rolling;
 pub use health::is_woken_by_statements;
 use hibernation::Hibernation;
@@ -88,6 +90,7 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
                 }
                 actions.extend(members::statements(observed, shape));
                 actions.extend(members::orphans(observed, shape));
+                actions.extend(claim_owners::of_sleeping(observed, shape.delete_volumes));
                 // Last, since a storage class may refuse it for good.
                 actions.extend(volume_claims::growth(observed, shape));
             } else {
@@ -280,13 +283,21 @@ fn missing_secrets(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Vec<
     .collect()
 }
 
-/// Owner references take everything along but the Secrets; volumes go by the StatefulSet's own retention policy.
+/// Owner references take everything along but the Secrets; volumes go by those of their claims.
 fn plan_deletion(observed: &ObservedLakeCluster) -> Plan<LakeClusterStatus> {
     let metadata = &observed.cluster.metadata;
     let mut actions = Vec::new();
-    if has_finalizer(metadata.finalizers.as_deref()) {
+    let mut requeue_after = finish::STEADY;
+    let deletes = observed.cluster.spec.deletion_policy == springtide_crds::department::DeletionPolicy::Delete;
+    let before =
+        has_finalizer(metadata.finalizers.as_deref()).then(|| claim_owners::before_deletion(observed, deletes));
+    if let Some(BeforeDeletion::First(first)) = before {
+        actions = first;
+        requeue_after = finish::CONVERGING;
+    } else if let Some(BeforeDeletion::Do(claims)) = before {
+        actions = claims;
         let name = metadata.name.clone().unwrap_or_default();
-        if observed.cluster.spec.deletion_policy == springtide_crds::department::DeletionPolicy::Delete {
+        if deletes {
             let namespace = metadata.namespace.clone().unwrap_or_default();
             for secret in [
                 names::internal_secret(&name),
@@ -308,7 +319,7 @@ fn plan_deletion(observed: &ObservedLakeCluster) -> Plan<LakeClusterStatus> {
         status: None,
         telling: Telling::Now,
         wait: None,
-        requeue_after: finish::STEADY,
+        requeue_after,
         edge_after: None,
         events: Vec::new(),
     }

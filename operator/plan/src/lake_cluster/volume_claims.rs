@@ -19,7 +19,7 @@ use crate::units;
 /// Refuses a size below that of a claim that exists.
 pub(super) fn check(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Result<(), Rejection> {
     let wanted = units::amount_milli(&shape.metadata_size.0).ok();
-    let larger = claims(observed, shape).find(|claim| wanted < requested(claim).and_then(milli));
+    let larger = claims(observed, &shape.name).find(|claim| wanted < requested(claim).and_then(milli));
     match larger {
         None => Ok(()),
         Some(claim) => {
@@ -38,7 +38,7 @@ pub(super) fn check(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Res
 
 /// Asks for the written size where a bound claim asks for less. A claim that is not bound cannot be changed.
 pub(super) fn growth(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Vec<Action> {
-    claims(observed, shape)
+    claims(observed, &shape.name)
         .filter(|claim| is_bound(claim) && requested(claim).is_some_and(|size| is_less(size, shape)))
         .map(|claim| {
             let grown = PersistentVolumeClaim {
@@ -66,7 +66,7 @@ pub(super) fn growth(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Ve
 
 /// A volume that is smaller than what is written.
 pub(super) fn growing(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Option<Finding> {
-    claims(observed, shape).find_map(|claim| {
+    claims(observed, &shape.name).find_map(|claim| {
         let capacity = claim.status.as_ref()?.capacity.as_ref()?.get("storage")?;
         is_less(capacity, shape).then(|| {
             Finding::fails(
@@ -83,11 +83,11 @@ pub(super) fn growing(observed: &ObservedLakeCluster, shape: &ClusterShape) -> O
 }
 
 /// The claims of the frontends' metadata, and no others that carry the cluster's label.
-fn claims<'a>(
+pub(super) fn claims<'a>(
     observed: &'a ObservedLakeCluster,
-    shape: &ClusterShape,
+    cluster: &str,
 ) -> impl Iterator<Item = &'a PersistentVolumeClaim> + use<'a> {
-    let prefix = format!("{}-{}", names::METADATA_VOLUME, names::frontends(&shape.name));
+    let prefix = format!("{}-{}", names::METADATA_VOLUME, names::frontends(cluster));
     observed
         .volume_claims
         .iter()
