@@ -14,6 +14,7 @@ use kube::{
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload, path::Path};
 use springtide_e2e::{
     cluster::{self, Look, wait_until},
+    process::run,
     timeline::Progress,
 };
 
@@ -118,6 +119,56 @@ async fn starting_the_cluster_again_ends_nothing() {
             std::path::Path::new("/proc").join(process).exists(),
             "{name} has ended: process {process}"
         );
+    }
+}
+
+/// The images of two versions lie in folders of their own, under the same names; that of the older version may have been packed last.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_reaches_the_nodes_although_another_version_of_it_was_packed_later() {
+    let cluster = cluster().await;
+    let places = &cluster.places;
+    let folder = tempfile::tempdir().expect("a folder");
+    let content = folder.path().join("content");
+    std::fs::create_dir(&content).expect("create");
+    std::fs::write(content.join("file"), "content").expect("write");
+    let probe = unique("probe");
+    let limit = Duration::from_secs(60);
+    let mut archives = Vec::new();
+    for version in ["2", "1"] {
+        let of_version = folder.path().join(version);
+        std::fs::create_dir(&of_version).expect("create");
+        let archive = of_version.join(format!("{probe}.tar"));
+        let pack = run(places.e2e("images/pack"), limit).arg(format!("springtide.dev/{probe}:{version}"));
+        pack.arg(&content)
+            .arg(&archive)
+            .arg("{}")
+            .output()
+            .await
+            .expect("packed");
+        archives.push(archive);
+    }
+    archives.reverse();
+    for archive in &archives {
+        // Twice: what a node has is not given to it again.
+        for _ in 0..2 {
+            let load = run(places.e2e("kubernetes/load"), limit).arg(archive);
+            load.output().await.expect("loaded");
+        }
+    }
+    let of_node = "/run/springtide-local/node-0/containerd.sock";
+    let list = run(places.cluster_programs().join("ctr"), limit).args([
+        "--address",
+        of_node,
+        "--namespace",
+        "k8s.io",
+        "images",
+        "list",
+        "-q",
+    ]);
+    let images = list.output().await.expect("listed");
+    for version in ["1", "2"] {
+        let name = format!("springtide.dev/{probe}:{version}");
+        assert!(images.lines().any(|line| line == name), "{name} is missing in {images}");
     }
 }
 
