@@ -62,9 +62,12 @@ impl Ground for Walked {
         ("name", &["one", "two", "Not_A_Name"]),
         ("effect", &["NoSchedule", "NoExecute", "Never"]),
     ];
-    /// The StatefulSet's template of claims can never change; what its claims ask for grows without it.
-    const LASTING: &'static [&'static str] =
-        &["StatefulSet/lake-fe.spec.volumeClaimTemplates[0].spec.resources.requests.storage:"];
+    /// The StatefulSet's template of claims can never change; what its claims ask for grows without it. And a cluster that has slept since it
+    /// was made has no volume yet.
+    const LASTING: &'static [&'static str] = &[
+        "StatefulSet/lake-fe.spec.volumeClaimTemplates[0].spec.resources.requests.storage:",
+        "PersistentVolumeClaim/meta-lake-fe-0: too much",
+    ];
 
     fn metadata(world: &World) -> Value {
         json!({"name": NAME, "namespace": world.namespace})
