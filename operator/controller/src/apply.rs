@@ -115,6 +115,11 @@ where
             };
             scale(context, object, only_if, *replicas).await?;
         }
+        Action::Patch {
+            object,
+            version,
+            fields,
+        } => patch(context, object, version.as_deref(), fields).await?,
         Action::CreateSecretOnce(secret) => create_secret(context, cluster, secret).await?,
         Action::WriteCertificate(write) => certificate::write(context, write).await?,
         Action::Delete { object, uid } => delete(context, object, uid.as_deref()).await?,
@@ -237,6 +242,22 @@ async fn scale(context: &Context, object: &ObjectKey, only_if: Only<'_>, replica
             Ok(())
         }
         // It went behind the cache's back: the next look makes it anew.
+        Err(error) if error.is_not_found() => {
+            context.caches.objects.remove(object);
+            Ok(())
+        }
+        Err(error) => Err(refreshed(context, object, error).await.into()),
+    }
+}
+
+async fn patch(context: &Context, object: &ObjectKey, version: Option<&str>, fields: &Value) -> Result<(), ApplyError> {
+    match context.kubernetes.patch(object, version, fields).await {
+        Ok(patched) => {
+            context.caches.objects.put(object.kind, &patched);
+            tracing::info!(%object, "patched");
+            Ok(())
+        }
+        // It went behind the cache's back: the next look does without.
         Err(error) if error.is_not_found() => {
             context.caches.objects.remove(object);
             Ok(())

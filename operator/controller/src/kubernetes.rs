@@ -187,6 +187,30 @@ impl Kubernetes {
         .await
     }
 
+    /// Writes some fields of an object by merge patch, if it still has this version. Returns the object as it is then.
+    pub(crate) async fn patch(
+        &self,
+        key: &ObjectKey,
+        version: Option<&str>,
+        fields: &Value,
+    ) -> Result<DynamicObject, KubernetesError> {
+        self.metrics.count_write(key.kind.kind(), "patch");
+        let mut patch = fields.clone();
+        if let Some(version) = version {
+            patch["metadata"]["resourceVersion"] = json!(version);
+        }
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        limited(
+            "patch",
+            || key.to_string(),
+            self.objects(key).patch(&key.name, &parameters, &Patch::Merge(patch)),
+        )
+        .await
+    }
+
     /// Sets an object's size through its scale subresource, if it is the one that is meant. That costs the API server two thirds of what a
     /// change of the object itself does, a third of an apply, and its answer is small; written as a whole it is not read, printed and
     /// patched first. Returns the version that the write made.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::Value;
 use springtide_crds::Reason;
 
 use crate::certificate::CertificateToWrite;
@@ -60,6 +61,15 @@ pub enum Action {
         version: Option<String>,
         /// How many.
         replicas: i64,
+    },
+    /// Write these fields alone by merge patch, if the object still has this version: where an apply would take away what it does not name.
+    Patch {
+        /// Which object.
+        object: ObjectKey,
+        /// The precondition. `None` only where the object tells none.
+        version: Option<String>,
+        /// The fields, from the top of the object.
+        fields: Value,
     },
     /// Make a Secret with new random values, create-only: where it exists already, nothing is done and that is no error.
     CreateSecretOnce(SecretToCreate),

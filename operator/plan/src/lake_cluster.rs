@@ -19,6 +19,7 @@ use crate::upgrade_order;
 
 mod accounts;
 mod certificates;
+mod claim_owners;
 mod deletion;
 mod disruption_budget;
 mod dynamic_settings;
@@ -119,6 +120,7 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
                     actions.extend(staying.statement.clone().map(Action::Sql));
                     actions.extend(replacement(shape, frontends));
                     actions.extend(members::orphans(observed, shape));
+                    actions.extend(claim_owners::of_sleeping(observed, shape.delete_volumes));
                     // Last, since a storage class may refuse it for good.
                     actions.extend(volume_claims::growth(observed, shape));
                     // An engine may refuse a value for good, too.

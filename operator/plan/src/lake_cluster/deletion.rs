@@ -10,6 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use k8s_openapi::api::batch::v1::Job;
 use springtide_crds::{ConditionType, LakeCluster, LakeClusterStatus, Reason};
 
+use super::claim_owners::{self, BeforeDeletion};
 use super::{ClusterShape, InForce, certificates, has_finalizer, members, recreation};
 use crate::action::{Action, EventNote, Plan, Severity, Telling, Wait};
 use crate::condition::{self, Finding};
@@ -54,9 +55,18 @@ pub(super) fn plan(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> Plan<L
         plan.requeue_after = finish::CONVERGING;
         return plan;
     }
+    let claims = match claim_owners::before_deletion(observed, observed.cluster.spec.deletes_volumes()) {
+        BeforeDeletion::Do(claims) => claims,
+        BeforeDeletion::First(first) => {
+            plan.actions = first;
+            plan.requeue_after = finish::CONVERGING;
+            return plan;
+        }
+    };
     match next(observed, now) {
         Step::Go(event) => {
-            plan.actions = last_actions(observed);
+            plan.actions = claims;
+            plan.actions.extend(last_actions(observed));
             plan.events = event.into_iter().collect();
         }
         Step::Wait { action, reason, why } => {

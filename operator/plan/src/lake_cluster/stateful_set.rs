@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use springtide_contract::drain::FRONTEND_STOP;
 
-use super::ClusterShape;
+use super::{ClusterShape, claim_owners};
 use crate::files::Files;
 use crate::flavour::{Flavour, flavour};
 use crate::inputs;
@@ -87,7 +87,7 @@ pub(crate) fn selector(cluster: &str) -> BTreeMap<String, String> {
 
 fn retention(delete: bool) -> StatefulSetPersistentVolumeClaimRetentionPolicy {
     StatefulSetPersistentVolumeClaimRetentionPolicy {
-        when_deleted: Some(if delete { "Delete" } else { "Retain" }.to_owned()),
+        when_deleted: Some(claim_owners::policy(delete).to_owned()),
         when_scaled: Some("Retain".to_owned()),
     }
 }

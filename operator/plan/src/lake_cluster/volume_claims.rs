@@ -105,7 +105,7 @@ pub(super) fn belonging(observed: &ObservedLakeCluster, cluster: &str, uid: Opti
 }
 
 /// The claims of the frontends' metadata, and no others that carry the cluster's label.
-fn claims<'a>(
+pub(super) fn claims<'a>(
     observed: &'a ObservedLakeCluster,
     cluster: &str,
 ) -> impl Iterator<Item = &'a PersistentVolumeClaim> + use<'a> {
