@@ -12,7 +12,7 @@ use kube::{
     api::{ListParams, PostParams},
 };
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload, path::Path};
-use springtide_e2e::{cluster, timeline::Progress};
+use springtide_e2e::{cluster, process::run, timeline::Progress};
 
 use crate::{
     harness::{Cluster, alone, cluster, unique, with_temp_namespace},
@@ -21,6 +21,8 @@ use crate::{
 
 /// From a cluster that was started again until its nodes have told their state.
 const TELL_LIMIT: Duration = Duration::from_secs(60);
+/// For one of the cluster's scripts on an image of a few bytes.
+const SCRIPT_LIMIT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_s3_server_keeps_accounts_apart_and_honours_conditional_writes() {
@@ -160,6 +162,56 @@ async fn starting_the_cluster_again_ends_nothing() {
                     std::path::Path::new("/proc").join(process).exists(),
                     "{name} has ended: process {process}"
                 );
+            }
+        })
+        .await;
+}
+
+/// The images of two versions lie in folders of their own, under the same names; that of the older version may have been packed last.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_reaches_the_nodes_although_another_version_of_it_was_packed_later() {
+    let scenario = Scenario::begin("an image that was packed before another version of it");
+    let cluster = cluster().await;
+    let places = &cluster.places;
+    let folder = tempfile::tempdir().expect("a folder");
+    let content = folder.path().join("content");
+    std::fs::create_dir(&content).expect("create");
+    std::fs::write(content.join("file"), "content").expect("write");
+    let probe = unique("probe");
+    let archive = |version: &str| folder.path().join(version).join(format!("{probe}.tar"));
+    scenario
+        .given(
+            "version 2 of an image, and then version 1, each in its folder",
+            async || {
+                for version in ["2", "1"] {
+                    std::fs::create_dir(folder.path().join(version)).expect("create");
+                    let pack = run(places.e2e("images/pack"), SCRIPT_LIMIT)
+                        .arg(format!("springtide.dev/{probe}:{version}"))
+                        .arg(&content)
+                        .arg(archive(version))
+                        .arg("{}");
+                    pack.output().await.expect("packed");
+                }
+            },
+        )
+        .await;
+    scenario
+        .when("version 1 comes to the nodes, and then version 2", async || {
+            for version in ["1", "2"] {
+                let load = run(places.e2e("kubernetes/load"), SCRIPT_LIMIT).arg(archive(version));
+                load.output().await.expect("loaded");
+            }
+        })
+        .await;
+    scenario
+        .and("a node has both", async || {
+            let list = run(places.cluster_programs().join("ctr"), SCRIPT_LIMIT)
+                .args(["--address", "/run/springtide-local/node-0/containerd.sock"])
+                .args(["--namespace", "k8s.io", "images", "list", "-q"]);
+            let images = list.output().await.expect("listed");
+            for version in ["1", "2"] {
+                let name = format!("springtide.dev/{probe}:{version}");
+                assert!(images.lines().any(|line| line == name), "{name} is missing in {images}");
             }
         })
         .await;

@@ -104,3 +104,43 @@ async fn a_cluster_that_is_woken_while_it_falls_asleep_serves_on() {
     );
     operator.stop().await;
 }
+
+/// Kubernetes writes whose a claim is by the policy of the day on which the last pod ended. An empty list of owners on the way out of the
+/// cluster is what keeps a volume.
+#[tokio::test]
+async fn volumes_of_a_sleeping_cluster_go_by_the_deletion_policy_that_was_written_last() {
+    let world = World::new().await;
+    let operator = world.operator();
+    for (before, after) in [("Delete", "Retain"), ("Retain", "Delete")] {
+        world.make_cluster_with("lake", json!({"deletionPolicy": before})).await;
+        world.cluster_is_available("lake").await;
+        suspend(&world, true).await;
+        sleeps(&world).await;
+        world
+            .merge::<LakeCluster>("lake", json!({"spec": {"deletionPolicy": after}}))
+            .await;
+        world.delete::<LakeCluster>("lake").await;
+        world
+            .eventually("the cluster is gone, and its StatefulSet", || async {
+                let cluster = world.get::<LakeCluster>("lake").await;
+                let frontends = world.get::<StatefulSet>("lake-fe").await;
+                (cluster.is_none() && frontends.is_none()).then_some(())
+            })
+            .await;
+        let claim = "meta-lake-fe-0";
+        if after == "Retain" {
+            // Kubernetes collects what belongs to nobody that is there within seconds.
+            tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+            let claim = world.get::<PersistentVolumeClaim>(claim).await.expect("it stays");
+            assert_eq!(claim.metadata.deletion_timestamp, None);
+            assert_eq!(claim.metadata.owner_references.unwrap_or_default(), []);
+        } else {
+            world
+                .eventually("its claim is gone", || async {
+                    world.get::<PersistentVolumeClaim>(claim).await.is_none().then_some(())
+                })
+                .await;
+        }
+    }
+    operator.stop().await;
+}

@@ -114,7 +114,8 @@ fn patch(object: ObjectKey, version: Option<String>, fields: Value) -> Action {
     }
 }
 
-fn stateful_set(observed: &ObservedLakeCluster) -> ObjectKey {
+/// The frontends' StatefulSet.
+pub(super) fn stateful_set(observed: &ObservedLakeCluster) -> ObjectKey {
     let cluster = &observed.cluster.metadata;
     ObjectKey::namespaced(
         ObjectKind::StatefulSet,
@@ -127,14 +128,15 @@ fn name(claim: &PersistentVolumeClaim) -> &str {
     claim.metadata.name.as_deref().unwrap_or_default()
 }
 
-fn when_deleted(stateful_set: &Value) -> Option<&str> {
+/// What the retention policy says about claims of a StatefulSet that is deleted.
+pub(super) fn when_deleted(stateful_set: &Value) -> Option<&str> {
     let policy = stateful_set.pointer("/spec/persistentVolumeClaimRetentionPolicy/whenDeleted");
     // So is what says nothing.
     policy.map_or(Some("Retain"), Value::as_str)
 }
 
 /// Whether Kubernetes has taken up what was written last.
-fn is_noticed(live: &Value) -> bool {
+pub(super) fn is_noticed(live: &Value) -> bool {
     let number = |pointer: &str| live.pointer(pointer).and_then(Value::as_i64);
     number("/status/observedGeneration") >= number("/metadata/generation")
 }

@@ -20,6 +20,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Value, json};
 use springtide_crds::Reason;
 
+use super::claim_owners::{is_noticed, stateful_set, when_deleted};
 use super::{ClusterShape, volume_claims};
 use crate::action::Action;
 use crate::compare::template_differs;
@@ -202,15 +203,6 @@ impl Kept {
     }
 }
 
-fn stateful_set(observed: &ObservedLakeCluster) -> ObjectKey {
-    let cluster = &observed.cluster.metadata;
-    ObjectKey::namespaced(
-        ObjectKind::StatefulSet,
-        cluster.namespace.as_deref().unwrap_or_default(),
-        &names::frontends(cluster.name.as_deref().unwrap_or_default()),
-    )
-}
-
 /// Whether further claims would be smaller than what is written.
 fn is_smaller(live: &Value, shape: &ClusterShape) -> bool {
     let templates = live.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array);
@@ -256,12 +248,6 @@ fn is_at_rest(observed: &ObservedLakeCluster, shape: &ClusterShape, frontends: &
         && volume_claims::have_grown(observed, shape, wanted)
 }
 
-/// Whether Kubernetes has taken up what was written last: somebody may have begun what its status does not show yet.
-fn is_noticed(live: &Value) -> bool {
-    let number = |pointer: &str| live.pointer(pointer).and_then(Value::as_i64);
-    number("/status/observedGeneration") >= number("/metadata/generation")
-}
-
 /// The StatefulSet as it is, with larger templates of claims. What others have written into its pod template stays, and becomes the
 /// operator's: it is taken out when pods are replaced for something else.
 fn anew(frontends: &Settled, live: &Value, shape: &ClusterShape) -> Value {
@@ -279,12 +265,6 @@ fn anew(frontends: &Settled, live: &Value, shape: &ClusterShape) -> Value {
         body["spec"]["template"] = written;
     }
     body
-}
-
-fn when_deleted(stateful_set: &Value) -> Option<&str> {
-    stateful_set
-        .pointer("/spec/persistentVolumeClaimRetentionPolicy/whenDeleted")?
-        .as_str()
 }
 
 /// Lets the claims go: none is deleted with the StatefulSet any more.
