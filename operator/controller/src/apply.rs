@@ -371,7 +371,7 @@ async fn replace_pod(context: &Context, namespace: &str, name: &str, uid: Option
             "deleted, to be made anew by the present template"
         ),
         Err(error) if error.is_conflict() => {
-            tracing::info!(namespace, pod = name, "not deleted, as it is another one now")
+            tracing::info!(namespace, pod = name, "not deleted, as it is another one now");
         }
         Err(error) => return Err(error.into()),
     }

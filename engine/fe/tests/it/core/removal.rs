@@ -193,7 +193,8 @@ async fn data_whose_claim_is_gone_goes_by_its_own_name() {
 
 #[tokio::test]
 async fn a_deletion_that_fails_anywhere_leaves_the_claim_and_goes_on_later() {
-    let whole = own(&bucket().await).await.0;
+    let untouched = bucket().await;
+    let whole = own(&untouched).await.0;
     for turn in [0, 1, 7, i64::try_from(whole).unwrap()] {
         let bucket = bucket().await;
         let refusing: Arc<dyn ObjectStore> = Arc::new(Refusing {

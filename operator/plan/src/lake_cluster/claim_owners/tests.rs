@@ -51,7 +51,7 @@ fn patches(fixture: &ClusterFixture) -> (Vec<(String, Value)>, bool) {
     (patches.collect(), lets_go)
 }
 
-fn claim_patch(owners: Value) -> (String, Value) {
+fn claim_patch(owners: &Value) -> (String, Value) {
     (
         format!("PersistentVolumeClaim retail/{CLAIM}"),
         json!({"metadata": {"ownerReferences": owners}}),
@@ -69,13 +69,13 @@ fn policy_patch(policy: &str) -> (String, Value) {
 fn volumes_of_a_sleeping_cluster_that_are_to_stay_do_not_go_because_they_were_to_go_when_it_fell_asleep() {
     assert_eq!(
         patches(&ground(DeletionPolicy::Retain, true)).0,
-        [claim_patch(json!([]))]
+        [claim_patch(&json!([]))]
     );
 }
 
 #[test]
 fn volumes_of_a_sleeping_cluster_that_are_to_go_do_not_stay_because_they_were_to_stay_when_it_fell_asleep() {
-    let wanted = claim_patch(json!([owner("uid-of-demo-fe")]));
+    let wanted = claim_patch(&json!([owner("uid-of-demo-fe")]));
     assert_eq!(patches(&ground(DeletionPolicy::Delete, false)).0, [wanted]);
 }
 
@@ -116,12 +116,12 @@ fn owners_that_others_have_written_stay_and_a_controller_among_them_decides() {
         }))
         .0
     };
-    let both = claim_patch(json!([mine(false), owner("uid-of-demo-fe")]));
+    let both = claim_patch(&json!([mine(false), owner("uid-of-demo-fe")]));
     assert_eq!(with(false, DeletionPolicy::Delete, false), [both]);
     assert_eq!(with(true, DeletionPolicy::Delete, false), []);
     assert_eq!(
         with(true, DeletionPolicy::Retain, true),
-        [claim_patch(json!([mine(true)]))]
+        [claim_patch(&json!([mine(true)]))]
     );
 }
 
@@ -147,7 +147,7 @@ fn a_deleted_cluster_waits_until_kubernetes_goes_by_the_policy_and_then_goes_wit
     };
     assert_eq!(told(2, false), (Vec::new(), false));
     for is_awake in [false, true] {
-        assert_eq!(told(1, is_awake), (vec![claim_patch(json!([]))], true));
+        assert_eq!(told(1, is_awake), (vec![claim_patch(&json!([]))], true));
     }
 }
 
