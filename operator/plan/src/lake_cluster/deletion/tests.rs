@@ -47,7 +47,7 @@ fn stopped(fixture: ClusterFixture) -> ClusterFixture {
 }
 
 /// The same, with a Job in this state.
-fn with_job(fixture: ClusterFixture, status: Value) -> ClusterFixture {
+fn with_job(fixture: ClusterFixture, status: &Value) -> ClusterFixture {
     stopped(fixture).with(|observed| {
         let job = json!({"metadata": {"name": JOB, "namespace": "retail", "uid": "the-job"}, "status": status});
         observed.live.insert(ObjectKind::Job, job);
@@ -185,16 +185,16 @@ fn compute_ends_first_then_the_frontends_then_a_job_deletes_the_data() {
     let objects = applied(&stopped(asked()).plan());
     assert_eq!(objects.keys().collect::<Vec<_>>(), [&format!("Job retail/{JOB}")]);
 
-    let told = waits(&with_job(asked(), json!({})));
+    let told = waits(&with_job(asked(), &json!({})));
     assert!(told.contains("has no pod yet"), "{told}");
-    let runs = with_job(asked(), json!({"active": 1})).with(|observed| {
+    let runs = with_job(asked(), &json!({"active": 1})).with(|observed| {
         observed.removal.job_pods = vec![ready_pod("demo-delete-data-0b9b3ff6-x")];
     });
     assert_eq!(runs.plan().actions, []);
     assert!(waits(&runs).starts_with("False DeletingData"));
 
     let done = json!({"conditions": [{"type": "Complete", "status": "True"}]});
-    let plan = with_job(asked(), done).plan();
+    let plan = with_job(asked(), &done).plan();
     assert_eq!(plan.events[0].reason, Reason::DataDeleted);
     assert!(plan.events[0].note.contains(PLACE));
     assert!(
@@ -206,7 +206,7 @@ fn compute_ends_first_then_the_frontends_then_a_job_deletes_the_data() {
 
 #[test]
 fn what_it_waits_for_is_told_once() {
-    let fixture = with_job(asked(), json!({}));
+    let fixture = with_job(asked(), &json!({}));
     let first = fixture.plan();
     assert_eq!((first.events.len(), first.events[0].reason), (1, Reason::DeletingData));
     let again = fixture.with(|observed| observed.cluster.status = first.status).plan();
@@ -217,7 +217,7 @@ fn what_it_waits_for_is_told_once() {
 fn a_job_that_fails_says_why_and_another_one_follows_it() {
     let left = json!({"reason": "StorageUnreachable", "message": "bucket 'lake' cannot be reached"}).to_string();
     let failed = |time: &str| {
-        with_job(asked(), failed_at(time)).with(|observed| observed.removal.job_pods = vec![ended_pod(&left)])
+        with_job(asked(), &failed_at(time)).with(|observed| observed.removal.job_pods = vec![ended_pod(&left)])
     };
     let lately = failed("2026-11-23T11:58:00Z");
     let told = waits(&lately);
@@ -242,17 +242,17 @@ fn a_job_that_fails_says_why_and_another_one_follows_it() {
     assert_eq!(leaving.plan().actions, []);
 
     // Its controller's words, where no pod has left any.
-    let silent = with_job(asked(), failed_at("2026-11-23T11:58:00Z"));
+    let silent = with_job(asked(), &failed_at("2026-11-23T11:58:00Z"));
     assert!(waits(&silent).contains("Job has reached the specified backoff limit"));
     let tries =
-        with_job(asked(), json!({"active": 1})).with(|observed| observed.removal.job_pods = vec![ended_pod(&left)]);
+        with_job(asked(), &json!({"active": 1})).with(|observed| observed.removal.job_pods = vec![ended_pod(&left)]);
     assert!(waits(&tries).starts_with("False DataDeletionFailed"));
 }
 
 #[test]
 fn whoever_takes_the_annotation_away_lets_the_object_go_whatever_has_failed() {
     for status in [json!({"active": 1}), failed_at("2026-11-23T11:58:00Z")] {
-        let fixture = with_job(asked(), status).with(|observed| observed.cluster.metadata.annotations = None);
+        let fixture = with_job(asked(), &status).with(|observed| observed.cluster.metadata.annotations = None);
         let plan = fixture.plan();
         assert!(
             matches!(&plan.actions[..], [Action::Delete { object, .. }, Action::RemoveFinalizer] if object.name == JOB),
