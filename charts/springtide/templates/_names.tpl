@@ -59,7 +59,8 @@ only frontends are deleted, to be made anew in an order that no StatefulSet keep
   verbs: [get, list, watch, delete]
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
-  verbs: [list, watch, patch]
+  # None is deleted. Where owner references are enforced, who changes those of an object must be allowed this; they say with what it goes.
+  verbs: [list, watch, patch, delete]
 - apiGroups: [""]
   resources: [resourcequotas]
   verbs: [list, watch]

@@ -1,7 +1,8 @@
 //! Apply: does what a plan says, in its order, and stops at the first thing that fails.
 //!
-//! An object that the API server refuses for what it says, as by somebody's policy, stops less: sizes and statements of SQL do not need
-//! what it would have said, and nodes must come, wake and leave although a file or a template of theirs cannot be changed.
+//! What the API server refuses for what it says, as by somebody's policy, stops less: sizes and statements of SQL do not need what it would
+//! have said, and nodes must come, wake and leave although a file, a template or a certificate of theirs cannot be changed. So does a
+//! certificate that cannot be made.
 
 use std::collections::BTreeMap;
 
@@ -53,6 +54,17 @@ pub(crate) enum ApplyError {
     NoPassword { secret: String, statement: &'static str },
 }
 
+impl ApplyError {
+    /// Whether the same would be refused again, however often it is tried.
+    fn is_refusal(&self) -> bool {
+        match self {
+            Self::Kubernetes(error) => error.is_refusal(),
+            Self::Certificate(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// Does what a plan says about `object`. `cluster` runs its statements.
 pub(crate) async fn apply<K>(
     context: &Context,
@@ -63,7 +75,7 @@ pub(crate) async fn apply<K>(
 where
     K: Resource<DynamicType = ()>,
 {
-    let mut refused = None;
+    let mut refused: Option<ApplyError> = None;
     for action in actions {
         let done = match action {
             // Its template may stand on what was refused.
@@ -76,17 +88,21 @@ where
         };
         match (done, action) {
             (Ok(()), _) => {}
-            (Err(ApplyError::Kubernetes(error)), Action::Apply(desired)) if error.is_refusal() && refused.is_none() => {
-                if let Err(error) = resize(context, desired).await {
+            (Err(error), Action::Apply(_) | Action::WriteCertificate(_) | Action::Patch { .. })
+                if error.is_refusal() && refused.is_none() =>
+            {
+                if let Action::Apply(desired) = action
+                    && let Err(error) = resize(context, desired).await
+                {
                     tracing::debug!(object = %desired.key, %error, "its size cannot be written either");
                 }
                 refused = Some(error);
             }
             // The refusal came first, and is what somebody has to do something about.
-            (Err(error), _) => return Err(refused.map_or(error, ApplyError::Kubernetes)),
+            (Err(error), _) => return Err(refused.unwrap_or(error)),
         }
     }
-    refused.map_or(Ok(()), |error| Err(error.into()))
+    refused.map_or(Ok(()), Err)
 }
 
 async fn perform<K>(
@@ -156,7 +172,9 @@ where
     let stays = now.is_some_and(|now| {
         // What is made for an owner on its way out was planned so.
         let goes_since = now.deletion_timestamp.is_some() && planned_for.deletion_timestamp.is_none();
-        let still_asks = now.deletion_timestamp.is_some() && asked_for(&now) == asked_for(planned_for);
+        let still_asks = now.deletion_timestamp.is_some()
+            && asked_for(&now) == asked_for(planned_for)
+            && now.generation == planned_for.generation;
         now.uid == planned_for.uid && !goes_since && (!deletes_data || still_asks)
     });
     let name = planned_for.name.as_deref().unwrap_or_default();

@@ -10,6 +10,7 @@ use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
 use futures::{SinkExt, StreamExt, channel::mpsc};
 use k8s_openapi::{
     NamespaceResourceScope,
+    api::core::v1::{Pod, PodSpec},
     apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry},
 };
 use kube::{
@@ -131,15 +132,11 @@ impl Watches {
             concerned::by_calendar,
         );
         let ours = Some(names::OWNER_LABEL);
-        // A pod's spec is its StatefulSet's, and most of what there would be to keep.
         start.typed(
             &places,
             api_at,
             ours,
-            |pod| {
-                drop_notes(pod);
-                pod.spec = None;
-            },
+            keep_where_its_certificate_is,
             |caches| &caches.pods,
             concerned::by_pod,
         );
@@ -396,6 +393,23 @@ fn keep_who_scaled(group: &mut ComputeGroup) {
     notes.retain(compute_group::owns_replicas);
     for note in notes {
         note.fields_v1 = Some(FieldsV1(json!({"f:spec": {"f:replicas": {}}})));
+    }
+}
+
+/// A pod's spec is its StatefulSet's, and most of what there would be to keep. Where a frontend has its certificate from stays: a pod
+/// of before a change has the Secret of before.
+fn keep_where_its_certificate_is(pod: &mut Pod) {
+    drop_notes(pod);
+    let volumes = pod.spec.take().and_then(|spec| spec.volumes).unwrap_or_default();
+    let mut of_certificate = volumes
+        .into_iter()
+        .filter(|volume| volume.name == names::TLS_VOLUME)
+        .peekable();
+    if of_certificate.peek().is_some() {
+        pod.spec = Some(PodSpec {
+            volumes: Some(of_certificate.collect()),
+            ..PodSpec::default()
+        });
     }
 }
 

@@ -118,8 +118,13 @@ pub enum CertificateStep {
 pub(crate) fn of_authority(found: Option<&SecretCertificates>, now: DateTime<Utc>) -> Option<CertificateStep> {
     let is_good =
         |authority: &&CertificateFacts| authority.has_key && authority.key_id.is_some() && authority.not_after > now;
+    // The clock was far ahead when it was made, and clients that look when it begins do not trust it yet.
+    let is_early = |authority: &CertificateFacts| authority.not_after - now > AUTHORITY_LASTS + BACKDATED;
     let own = found.and_then(|found| found.own.as_ref()).filter(is_good);
-    let next = found.and_then(|found| found.next.as_ref()).filter(is_good);
+    let next = found
+        .and_then(|found| found.next.as_ref())
+        .filter(is_good)
+        .filter(|next| !is_early(next));
     let validity = Validity::of(AUTHORITY_LASTS, now);
     let Some(own) = own else {
         return Some(match next {
@@ -129,6 +134,9 @@ pub(crate) fn of_authority(found: Option<&SecretCertificates>, now: DateTime<Utc
     };
     let left = own.not_after - now;
     match next {
+        // Who trusts the one before goes on doing so.
+        None if is_early(own) => Some(CertificateStep::NextAuthority(validity)),
+        Some(_) if is_early(own) => Some(CertificateStep::Succession),
         None if left < AUTHORITY_LASTS / 3 => Some(CertificateStep::NextAuthority(validity)),
         Some(_) if left < AUTHORITY_LASTS / 6 => Some(CertificateStep::Succession),
         _ => None,

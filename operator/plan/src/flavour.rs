@@ -144,6 +144,8 @@ pub struct Capabilities {
     pub initial_account: Option<&'static str>,
     /// Keys and certificates are read anew from mounted Secrets when these change: no pod is replaced for them.
     pub reloads_credentials: bool,
+    /// The frontends' MySQL port has the certificate of `spec.tls`.
+    pub serves_tls: bool,
     /// The place on S3 says whose it is, and what a cluster has there can be told from all else. Where it does not, everything below the
     /// prefix is taken for the cluster's.
     pub claims_place: bool,

@@ -94,14 +94,18 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
     let trouble = match (&in_force.shape, &in_force.spec) {
         (Some(shape), Some(spec)) => {
             let missing = missing_secrets(observed, shape);
-            // Before the pods that mount them.
-            actions.extend(certificates::due(observed, shape, now));
+            let mut certificates = certificates::due(observed, shape, now);
+            if !certificates::can_be_mounted(observed, shape) {
+                // Before the pods that mount them.
+                actions.append(&mut certificates);
+            }
             let hibernation = Hibernation::of(observed, shape);
             let staying = members::staying(observed, shape, hibernation.frontends(shape));
             if missing.is_empty() {
                 let frontends = frontends.insert(up_to_date(observed, spec, shape, staying.frontends, now));
                 let recreation = &*recreation.insert(Recreation::next(observed, shape, frontends));
                 if let Recreation::Alone(alone) = recreation {
+                    actions.append(&mut certificates);
                     actions.extend(alone.iter().cloned());
                 } else {
                     let desired = desired(observed, shape, frontends, recreation);
@@ -112,6 +116,8 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
                         metadata.uid.as_deref(),
                         &files::in_use(&shape.namespace, &frontends.templates, &observed.pods),
                     ));
+                    // Before statements: one may fail for a certificate that has ended.
+                    actions.append(&mut certificates);
                     if let Hibernation::FallingAsleep { statement, .. } = &hibernation {
                         actions.extend(statement.clone().map(Action::Sql));
                     }
@@ -129,6 +135,7 @@ pub fn plan_lake_cluster(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> 
                 }
             } else {
                 // Alone, and the rest next time: pods carry a hash of Secrets that is keyed with one of these.
+                actions.append(&mut certificates);
                 actions.extend(missing);
             }
             let recreation = recreation.as_ref().and_then(|recreation| recreation.finding(shape));

@@ -3,11 +3,14 @@
 use std::{cell::Cell, time::Duration};
 
 use chrono::TimeDelta;
-use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Service};
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{Secret, Service},
+};
 use kube::{ResourceExt, api::DeleteParams};
 use serde_json::{Value, json};
 use springtide_controller::clock::Clock as _;
-use springtide_crds::ComputeGroup;
+use springtide_crds::{ComputeGroup, LakeCluster};
 
 use crate::harness::{rights, world::World};
 
@@ -214,5 +217,54 @@ async fn a_policy_that_freezes_templates_keeps_no_node_from_coming_and_no_window
     let late = world.clock.now() - raises;
     assert!((0..3_000).contains(&late.num_milliseconds()), "{late}");
     freeze.ends(&world).await;
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_policy_that_refuses_a_renewed_certificate_keeps_nothing_else_from_being_done() {
+    let world = World::new().await;
+    let operator = world.operator();
+    world.make_cluster_with("lake", json!({"tls": {"issue": {}}})).await;
+    world.cluster_is_available("lake").await;
+    let freeze = Freeze::of(&world, "", "secrets").await;
+    let names = Cell::new(0);
+    let written = async || world.get::<Secret>("lake-tls").await?.resource_version();
+    world
+        .eventually(
+            "the policy is in force: no certificate comes for another name",
+            || async {
+                names.set(names.get() + 1);
+                let before = written().await;
+                let name = format!("lake-{}.example.com", names.get());
+                let further = json!({"spec": {"tls": {"issue": {"dnsNames": [name]}}}});
+                world.merge::<LakeCluster>("lake", further).await;
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                (written().await == before).then_some(())
+            },
+        )
+        .await;
+
+    let changed = json!({"spec": {"frontends": {"resources": {"cpu": "700m"}}}});
+    world.merge::<LakeCluster>("lake", changed).await;
+    world
+        .eventually("the frontends are to have what is written", || async {
+            let set = world.get::<StatefulSet>("lake-fe").await?;
+            let container = set.spec?.template.spec?.containers.into_iter().next()?;
+            let requests = container.resources?.requests?;
+            (requests.get("cpu")?.0 == "700m").then_some(())
+        })
+        .await;
+    world
+        .eventually("an Event says what was refused", || {
+            world.is_told(None, "secrets are frozen")
+        })
+        .await;
+    let before = written().await;
+    freeze.ends(&world).await;
+    world
+        .eventually("the certificate comes", || async {
+            (written().await != before).then_some(())
+        })
+        .await;
     operator.stop().await;
 }

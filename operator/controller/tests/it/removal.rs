@@ -206,8 +206,11 @@ async fn a_namespace_that_is_deleted_takes_its_clusters_along_and_no_data() {
         .delete(&world.namespace, &DeleteParams::default())
         .await
         .unwrap();
+    let jobs = world.api::<Job>();
     world
         .eventually("the namespace is gone", || async {
+            let jobs = jobs.list(&ListParams::default()).await.unwrap();
+            assert!(jobs.items.is_empty(), "data is to be deleted: {:?}", jobs.items);
             let namespace = namespaces.get_opt(&world.namespace).await.unwrap();
             namespace.is_none().then_some(())
         })

@@ -51,6 +51,12 @@ fn the_next_authority_is_trusted_long_before_it_signs() {
         (-1, None, Some("another")),
         (-1, Some(-1), Some("another")),
         (1216, Some(-1), Some("a next one")),
+        // It was made under a clock that was far ahead, and begins too late.
+        (3651, None, None),
+        (3652, None, Some("a next one")),
+        (3652, Some(3650), Some("the next one signs")),
+        (3650, Some(3652), None),
+        (1216, Some(3652), Some("a next one")),
     ] {
         let found = match next {
             None => days_left(days),

@@ -56,6 +56,7 @@ impl Flavour for Bundled {
             queue: true,
             initial_account: None,
             reloads_credentials: true,
+            serves_tls: true,
             claims_place: true,
         }
     }

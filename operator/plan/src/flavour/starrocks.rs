@@ -71,6 +71,7 @@ impl Flavour for StarRocks {
             initial_account: Some(ROOT),
             // The keys stand in the environment.
             reloads_credentials: false,
+            serves_tls: false,
             claims_place: false,
         }
     }

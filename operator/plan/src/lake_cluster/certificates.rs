@@ -42,13 +42,15 @@ impl IssuedShape {
                 "write exactly one of tls.secretName and tls.issue",
             ));
         }
-        let Some(issue) = issue else { return Ok(None) };
-        if !flavour(engine).capabilities().reloads_credentials {
+        if !flavour(engine).capabilities().serves_tls {
             return Err(Rejection::new(
                 Reason::NotSupportedByEngine,
-                format!("tls.issue: {engine:?} takes no renewed certificate over while it runs; leave tls out"),
+                format!(
+                    "tls: the frontends of {engine:?} are given no certificate; leave tls out, and end TLS in front of them"
+                ),
             ));
         }
+        let Some(issue) = issue else { return Ok(None) };
         let malformed = |cause: String| Rejection::field("tls.issue.duration", cause);
         let lasts = units::duration(&issue.duration).map_err(|error| malformed(error.to_string()))?;
         let lasts = TimeDelta::from_std(lasts)
@@ -139,6 +141,12 @@ pub(super) fn due(observed: &ObservedLakeCluster, shape: &ClusterShape, now: Dat
     let of_authority = of_authority.map(|step| write(&authority_name, authority, step));
     let server = server.map(|step| write(&certificate_name, certificate, step));
     of_authority.into_iter().chain(server).collect()
+}
+
+/// Whether there is a certificate, such as it is: then nothing that is written waits for a better one.
+pub(super) fn can_be_mounted(observed: &ObservedLakeCluster, shape: &ClusterShape) -> bool {
+    let secret = shape.tls_secret.as_ref();
+    secret.is_some_and(|secret| observed.secrets.contains_key(secret))
 }
 
 /// All names by which somebody may connect: those of the Service for clients, those of the frontends, this machine's, and those that are

@@ -58,7 +58,10 @@ pub(super) fn plan(observed: &ObservedLakeCluster, now: DateTime<Utc>) -> Plan<L
     let claims = match claim_owners::before_deletion(observed, observed.cluster.spec.deletes_volumes()) {
         BeforeDeletion::Do(claims) => claims,
         BeforeDeletion::First(first) => {
+            let why =
+                "the cluster is being deleted: first its StatefulSet is told what its volumes are to do".to_owned();
             plan.actions = first;
+            plan.wait = Some(Wait { why, until: None });
             plan.requeue_after = finish::CONVERGING;
             return plan;
         }

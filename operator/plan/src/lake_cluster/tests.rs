@@ -417,6 +417,38 @@ fn a_volume_grows_with_what_is_written_and_never_shrinks() {
 }
 
 #[test]
+fn a_size_that_was_mistyped_and_that_no_storage_has_can_be_taken_back() {
+    let written = |size: &str| {
+        cluster("demo").secrets().serving().settled().with(|observed| {
+            observed.cluster.spec.frontends.metadata_volume.size = springtide_crds::Quantity::new(size);
+            observed.volume_claims = vec![
+                bound_claim("meta-demo-fe-0", "400Ti", "40Gi"),
+                bound_claim("meta-demo-fe-1", "50Gi", "50Gi"),
+            ];
+        })
+    };
+    let objects = applied(&written("60Gi").plan());
+    assert_eq!(objects.len(), 2, "{objects:#?}");
+    for claim in objects.values() {
+        assert_eq!(claim["spec"], json!({"resources": {"requests": {"storage": "60Gi"}}}));
+    }
+    // Kubernetes takes no size that the volume has already.
+    let accepted = check(&written("40Gi"), "Accepted");
+    assert!(
+        accepted.contains("40Gi is less than the 400Ti of volume claim meta-demo-fe-0")
+            && accepted.contains("write more than 40Gi."),
+        "{accepted}"
+    );
+    let accepted = check(&written("45Gi"), "Accepted");
+    assert!(
+        accepted.contains("45Gi is less than the 50Gi of volume claim meta-demo-fe-1")
+            && accepted.contains("write 50Gi or more."),
+        "{accepted}"
+    );
+    assert_eq!(written("45Gi").plan().actions, []);
+}
+
+#[test]
 fn a_volume_on_which_the_engine_does_not_start_is_refused() {
     let small = |fixture: crate::fixture::ClusterFixture| {
         fixture.with(|observed| {

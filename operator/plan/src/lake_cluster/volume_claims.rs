@@ -16,30 +16,36 @@ use crate::object::{DesiredObject, ObjectKind};
 use crate::observed::ObservedLakeCluster;
 use crate::units;
 
-/// Refuses a size below that of a claim that exists.
+/// Refuses a size below that of a claim that exists, but for one that asks for more than it ever got: what was mistyped can be taken back.
 pub(super) fn check(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Result<(), Rejection> {
-    let wanted = units::amount_milli(&shape.metadata_size.0).ok();
-    let larger = claims(observed, &shape.name).find(|claim| wanted < requested(claim).and_then(milli));
-    match larger {
-        None => Ok(()),
-        Some(claim) => {
-            let size = requested(claim).map_or("", |size| size.0.as_str());
-            Err(Rejection::field(
-                "frontends.metadataVolume.size",
-                format!(
-                    "{} is less than the {size} of volume claim {}, and a volume never shrinks; write {size} or more. For a smaller one make another LakeCluster with a prefix of its own, load the data there, and delete this one",
-                    shape.metadata_size,
-                    name(claim)
-                ),
-            ))
-        }
-    }
+    let larger = claims(observed, &shape.name).find(|claim| asks_for_more(claim, shape) && !has_less(claim, shape));
+    let Some((claim, size)) = larger.and_then(|claim| Some((claim, requested(claim)?))) else {
+        return Ok(());
+    };
+    let least = match capacity(claim) {
+        Some(has) if milli(has) < milli(size) => format!("more than {}", has.0),
+        _ => format!("{} or more", size.0),
+    };
+    Err(Rejection::field(
+        "frontends.metadataVolume.size",
+        format!(
+            "{} is less than the {} of volume claim {}, and a volume never shrinks; write {least}. For a smaller one make another LakeCluster with a prefix of its own, load the data there, and delete this one",
+            shape.metadata_size,
+            size.0,
+            name(claim)
+        ),
+    ))
 }
 
-/// Asks for the written size where a bound claim asks for less. A claim that is not bound cannot be changed.
+/// Asks for the written size where a bound claim asks for less, or for more than its storage gave and somebody still wants. A claim that is
+/// not bound cannot be changed.
 pub(super) fn growth(observed: &ObservedLakeCluster, shape: &ClusterShape) -> Vec<Action> {
+    let is_otherwise = |claim: &PersistentVolumeClaim| {
+        requested(claim).is_some_and(|size| is_less(size, shape))
+            || asks_for_more(claim, shape) && has_less(claim, shape)
+    };
     claims(observed, &shape.name)
-        .filter(|claim| is_bound(claim) && requested(claim).is_some_and(|size| is_less(size, shape)))
+        .filter(|claim| is_bound(claim) && is_otherwise(claim))
         .map(|claim| {
             let grown = PersistentVolumeClaim {
                 metadata: ObjectMeta {
@@ -87,7 +93,7 @@ pub(super) fn growing(observed: &ObservedLakeCluster, shape: &ClusterShape) -> O
 pub(super) fn have_grown(observed: &ObservedLakeCluster, shape: &ClusterShape, frontends: u32) -> bool {
     claims(observed, &shape.name).all(|claim| {
         let asks = requested(claim).is_some_and(|size| !is_less(size, shape));
-        let has = || capacity(claim).is_some_and(|size| !is_less(size, shape));
+        let has = || capacity(claim).is_some() && !has_less(claim, shape);
         let is_used = ordinal(claim, &shape.name).is_some_and(|ordinal| ordinal < frontends);
         asks && (!is_used || is_bound(claim) && has())
     })
@@ -144,6 +150,17 @@ fn requested(claim: &PersistentVolumeClaim) -> Option<&Quantity> {
 
 fn capacity(claim: &PersistentVolumeClaim) -> Option<&Quantity> {
     claim.status.as_ref()?.capacity.as_ref()?.get("storage")
+}
+
+/// Whether the claim asks for more than is written.
+fn asks_for_more(claim: &PersistentVolumeClaim, shape: &ClusterShape) -> bool {
+    let wanted = units::amount_milli(&shape.metadata_size.0).ok();
+    wanted < requested(claim).and_then(milli)
+}
+
+/// Whether the volume is smaller than is written. Kubernetes lets a claim ask for less again only as long as it is for more than that.
+fn has_less(claim: &PersistentVolumeClaim, shape: &ClusterShape) -> bool {
+    capacity(claim).is_some_and(|size| is_less(size, shape))
 }
 
 fn milli(size: &Quantity) -> Option<u64> {

@@ -186,7 +186,12 @@ fn both_or_neither_and_what_the_engine_cannot_do_are_refused() {
         ),
         (
             issuing(json!({"issue": {}})).starrocks(),
-            "False NotSupportedByEngine: tls.issue: StarRocks takes no renewed certificate over",
+            "False NotSupportedByEngine: tls: the frontends of StarRocks are given no certificate; leave tls out",
+        ),
+        // Nothing would serve it, and yet each renewal would replace all pods.
+        (
+            issuing(json!({"secretName": "given"})).starrocks(),
+            "False NotSupportedByEngine: tls: the frontends of StarRocks are given no certificate; leave tls out",
         ),
     ] {
         let accepted = condition(&fixture.plan().status.unwrap().conditions, "Accepted");

@@ -17,7 +17,8 @@ use crate::trouble::{self, Evidence};
 
 /// Pods that may fail before the Job has failed; between them its controller waits for 10, 20 and 40 s.
 const BACKOFF_LIMIT: i32 = 3;
-/// Seconds that one Job may take: a billion objects take longer, and the next Job goes on with them.
+/// Seconds that one Job may take: a billion objects take longer, and the next Job goes on with them. Where no claim stands, all names are
+/// looked at before anything is deleted, and a Job that was ended in the middle would have to begin anew: that takes as long as it takes.
 const DEADLINE_S: i64 = 6 * 3600;
 /// Seconds after which a Job goes by itself that has ended and that nobody looks after any more.
 const LEFT_S: i32 = 24 * 3600;
@@ -129,7 +130,7 @@ pub(super) fn build(owner: &Owner, name: &str, shape: &ClusterShape, place: &str
     Job {
         metadata,
         spec: Some(JobSpec {
-            active_deadline_seconds: Some(DEADLINE_S),
+            active_deadline_seconds: claims_place.then_some(DEADLINE_S),
             backoff_limit: Some(BACKOFF_LIMIT),
             template,
             ttl_seconds_after_finished: Some(LEFT_S),
