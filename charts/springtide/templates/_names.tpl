@@ -47,6 +47,9 @@ only frontends are deleted, to be made anew in an order that no StatefulSet keep
 - apiGroups: [springtide.dev]
   resources: [lakeclusters/finalizers, computegroups/finalizers]
   verbs: [update]
+- apiGroups: [apps]
+  resources: [statefulsets/finalizers]
+  verbs: [update]
 - apiGroups: [""]
   resources: [configmaps, services, serviceaccounts]
   verbs: [list, watch, create, patch, delete]
@@ -59,7 +62,7 @@ only frontends are deleted, to be made anew in an order that no StatefulSet keep
   verbs: [get, list, watch, delete]
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
-  # None is deleted. Where owner references are enforced, who changes those of an object must be allowed this; they say with what it goes.
+  # None is deleted. Where owner references are enforced, who changes those of an object must be allowed that: they say with what it goes.
   verbs: [list, watch, patch, delete]
 - apiGroups: [""]
   resources: [resourcequotas]

@@ -109,6 +109,7 @@ fn unseen(right: &Right, used: &BTreeSet<Right>) -> Option<&'static str> {
     match (resource, verb) {
         (_, "create") if is_applied => Some("a server-side apply of what is not there yet"),
         (resource, "update") if resource.ends_with("/finalizers") => Some("where owner references are enforced"),
+        ("/persistentvolumeclaims", "delete") => Some("changed owners, where owner references are enforced"),
         ("rbac.authorization.k8s.io/clusterroles", "bind") => {
             Some("a RoleBinding to a role with more rights than one has")
         }

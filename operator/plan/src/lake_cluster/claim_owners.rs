@@ -94,7 +94,7 @@ fn changes(
                     name: names::frontends(cluster),
                     uid: uid.clone(),
                     controller: Some(true),
-                    block_owner_deletion: None,
+                    block_owner_deletion: Some(true),
                 });
             }
             Some(patch(

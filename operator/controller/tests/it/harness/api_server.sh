@@ -14,6 +14,7 @@ one=$!
     --advertise-address=192.0.2.1 --cert-dir="$dir/certificates" --service-cluster-ip-range=10.96.0.0/16 --allow-privileged \
     --audit-policy-file="$dir/audit.yaml" --audit-log-path="$dir/audit.log" --audit-log-mode=blocking \
     --token-auth-file="$dir/tokens.csv" --authorization-mode=RBAC --disable-admission-plugins=ServiceAccount \
+    --enable-admission-plugins=OwnerReferencesPermissionEnforcement \
     --service-account-issuer=https://kubernetes.default.svc --service-account-key-file=accounts.pub \
     --service-account-signing-key-file=accounts.key --max-requests-inflight=800 >apiserver.log 2>&1 </dev/null &
 two=$!

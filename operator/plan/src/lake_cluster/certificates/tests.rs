@@ -225,10 +225,10 @@ fn the_status_says_when_the_certificate_ends_whoever_has_made_it() {
 #[test]
 fn both_secrets_go_with_the_cluster_only_when_data_goes() {
     let deleted = |policy| {
-        settled().with(|observed| {
+        let written = issuing(json!({"issue": {}})).with(|observed| observed.cluster.spec.deletion_policy = policy);
+        written.serving().settled().with(|observed| {
             observed.cluster.metadata.deletion_timestamp =
                 Some(serde_json::from_value(json!("2026-11-23T11:00:00Z")).unwrap());
-            observed.cluster.spec.deletion_policy = policy;
             // It is issued no longer; what was made goes all the same.
             observed.cluster.spec.tls = None;
         })

@@ -28,7 +28,7 @@ fn owner(uid: &str) -> OwnerReference {
         name: "demo-fe".to_owned(),
         uid: uid.to_owned(),
         controller: Some(true),
-        block_owner_deletion: None,
+        block_owner_deletion: Some(true),
     }
 }
 

@@ -102,6 +102,10 @@ fn data_stays_when_nobody_asks_for_anything_and_the_event_says_how_to_take_it_up
 fn deletion_policy_delete_never_takes_data_along() {
     let fixture = deleted(DeletionPolicy::Retain, None).with(|observed| {
         observed.cluster.spec.deletion_policy = DeletionPolicy::Delete;
+        let key = ObjectKey::namespaced(ObjectKind::StatefulSet, "retail", "demo-fe");
+        let mut set = observed.live.get(&key).cloned().unwrap();
+        set["spec"]["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] = json!("Delete");
+        observed.live.insert(ObjectKind::StatefulSet, set);
     });
     let plan = fixture.plan();
     assert_eq!(plan.events[0].reason, Reason::DataKept);
