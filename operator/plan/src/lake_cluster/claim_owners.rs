@@ -82,8 +82,8 @@ fn changes(
             let others: Vec<OwnerReference> = owners.iter().filter(|owner| owner.uid != uid).cloned().collect();
             let belongs = others.len() < owners.len();
             // Somebody else's claim goes when they say so.
-            let is_anothers = others.iter().any(|owner| owner.controller == Some(true));
-            if belongs == deletes_volumes || deletes_volumes && is_anothers {
+            let is_of_another = others.iter().any(|owner| owner.controller == Some(true));
+            if belongs == deletes_volumes || deletes_volumes && is_of_another {
                 return None;
             }
             let mut wanted = others;
