@@ -1,9 +1,9 @@
 //! Nodes that leave one by one, by what the frontend says of them.
 
 use serde_json::json;
-use springtide_crds::ComputeGroup;
+use springtide_crds::{ComputeGroup, compute_group::DrainPhase};
 
-use crate::harness::world::World;
+use crate::{harness::world::World, updates::pods};
 
 fn drains(world: &World) -> Vec<String> {
     let changes = world.frontend.changes();
@@ -134,5 +134,50 @@ async fn nodes_that_a_burst_asked_for_come_though_its_line_is_gone_by_the_next_l
     let group = world.get::<ComputeGroup>("etl").await.unwrap();
     let demand = group.status.and_then(|status| status.demand);
     assert_eq!(demand.map(|demand| demand.nodes), Some(4));
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_fenced_node_gets_no_work_while_its_pod_stays_and_serves_again_when_the_fence_is_taken_away() {
+    let world = World::new().await;
+    let operator = world.operator();
+    world.make_cluster("lake").await;
+    world.make_group("etl", "lake", json!({"replicas": 2})).await;
+    world.group_serves("etl", 2).await;
+    let before = pods(&world).await;
+    let fence = |names: Option<&str>| json!({"metadata": {"annotations": {"springtide.dev/fenced": names}}});
+
+    world.merge::<ComputeGroup>("etl", fence(Some("etl-cn-0"))).await;
+    world
+        .eventually("it is drained, and said to be fenced", || async {
+            let status = world.get::<ComputeGroup>("etl").await?.status?;
+            let is_drained = status
+                .draining
+                .iter()
+                .any(|node| node.node == "etl-cn-0" && node.phase == DrainPhase::Drained);
+            let told = status.conditions.into_iter().find(|told| told.type_ == "Ready")?;
+            (is_drained && told.reason == "Fenced").then_some(())
+        })
+        .await;
+    let orders = drains(&world);
+    assert!(
+        orders.len() == 1 && orders[0].starts_with("ALTER SYSTEM DRAIN"),
+        "{orders:?}"
+    );
+    assert_eq!(
+        world.wanted("etl").await,
+        Some(2),
+        "no pod is taken for one that leaves"
+    );
+    assert_eq!(pods(&world).await, before);
+
+    world.merge::<ComputeGroup>("etl", fence(None)).await;
+    world.group_serves("etl", 2).await;
+    let orders = drains(&world);
+    assert!(
+        orders.len() == 2 && orders[1].starts_with("ALTER SYSTEM CANCEL DRAIN COMPUTE NODE"),
+        "{orders:?}"
+    );
+    assert_eq!(pods(&world).await, before);
     operator.stop().await;
 }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{ConfigMap, Pod},
 };
 use kube::{ResourceExt, api::ListParams};
 use serde_json::{Value, json};
+use springtide_controller::clock::Clock as _;
 use springtide_crds::{ComputeGroup, LakeCluster};
 
 use crate::harness::world::{Running, World};
@@ -107,6 +109,43 @@ async fn an_upgrade_of_the_operator_restarts_nothing_until_a_maintenance_window_
         assert_ne!(after.get(name), Some(uid), "{name} is of the new template");
     }
     world.group_serves("etl", 3).await;
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_maintenance_window_that_is_written_opens_by_the_clock_for_what_waits() {
+    let world = World::new().await;
+    let opens = "2030-06-02T00:00:00Z".parse::<DateTime<Utc>>().unwrap();
+    world.clock.set(opens - TimeDelta::hours(1));
+    made_by(&world, "sidecar:1").await.stop().await;
+    let before = pods(&world).await;
+    let operator = release(&world, "sidecar:2");
+    group_is(&world, "etl", "UpdatePending").await;
+    // Two in the morning on a Sunday, in summer.
+    let window = json!({"name": "sunday", "start": "0 2 * * SUN", "duration": "1h", "timeZone": "Europe/Berlin"});
+    world
+        .merge::<LakeCluster>("lake", json!({"spec": {"maintenanceWindows": [window]}}))
+        .await;
+    world
+        .eventually("it says when", || async {
+            let message = group_is(&world, "etl", "UpdatePending").await;
+            message.contains("2030-06-02T00:00:00Z").then_some(())
+        })
+        .await;
+    assert_eq!(pods(&world).await, before);
+
+    // The clock runs on, and nobody writes anything: the edge comes by itself.
+    world.clock.set(opens - TimeDelta::seconds(5));
+    world
+        .merge::<ComputeGroup>("etl", json!({"metadata": {"annotations": {"look": "once"}}}))
+        .await;
+    group_is(&world, "etl", "UpToDate").await;
+    assert_eq!(sidecar(&world, "etl-cn").await.as_deref(), Some("sidecar:2"));
+    assert!(world.clock.now() < opens + TimeDelta::hours(1));
+    let after = pods(&world).await;
+    for name in ["etl-cn-0", "etl-cn-1"] {
+        assert_ne!(after.get(name), before.get(name), "{name} is of the new template");
+    }
     operator.stop().await;
 }
 
