@@ -152,8 +152,9 @@ async fn deleted_in_the_middle_of_a_statement(scenario: &Scenario, department: &
     let uid = department.pods().get(&leaver.pod).await.expect("get").metadata.uid;
     scenario
         .when("its pod is deleted", async || {
-            let deleted = department.pods().delete(&leaver.pod, &DeleteParams::default());
-            deleted.await.expect("delete");
+            let pods = department.pods();
+            let deleted = pods.delete(&leaver.pod, &DeleteParams::default()).await;
+            deleted.expect("delete");
             assert!(!running.is_finished(), "the query ended before the node was deleted");
         })
         .await;

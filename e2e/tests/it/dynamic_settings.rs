@@ -63,8 +63,7 @@ async fn a_limit_of_time_that_is_written_counts_at_once_for_clients_that_are_con
                 department.serves(GROUP, 1).await;
                 let mut client = department.session(LAKE).await;
                 table(&mut client, DATABASE, "default_warehouse").await;
-                let work = long_work(&mut client, DATABASE).await;
-                let query = format!("SELECT count(*) FROM {DATABASE}.numbers WHERE {work} < '8'");
+                let query = long_work(&mut client, DATABASE).await.text;
                 let admin = department.session(LAKE).await;
                 (client, admin, query, frontend(department).await)
             })
