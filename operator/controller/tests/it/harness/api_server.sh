@@ -10,6 +10,7 @@ openssl ec -in accounts.key -pubout -out accounts.pub 2>/dev/null
     --listen-peer-urls="http://127.0.0.1:$peer" --initial-advertise-peer-urls="http://127.0.0.1:$peer" \
     --initial-cluster="test=http://127.0.0.1:$peer" >etcd.log 2>&1 </dev/null &
 one=$!
+# Owner references are enforced, as OpenShift does it: the operator's rights have to suffice there, too.
 "$kubernetes" kube-apiserver --etcd-servers="http://127.0.0.1:$etcd" --bind-address=127.0.0.1 --secure-port="$port" \
     --advertise-address=192.0.2.1 --cert-dir="$dir/certificates" --service-cluster-ip-range=10.96.0.0/16 --allow-privileged \
     --audit-policy-file="$dir/audit.yaml" --audit-log-path="$dir/audit.log" --audit-log-mode=blocking \
